@@ -1,0 +1,50 @@
+//! Accounts: who they are, how they sign in, how their sessions live and end. The same code serves `users` and every auth collection;
+//! a [`Realm`] says which.
+
+mod collection;
+mod email;
+mod passwords;
+mod sessions;
+mod setup;
+mod sign_in;
+mod tokens;
+mod users;
+
+pub use collection::{AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection};
+pub use sessions::Sessions;
+pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
+pub use sign_in::{change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions};
+pub(crate) use tokens::ring_of;
+pub use tokens::{Grant, authenticate, refresh};
+pub use users::{
+    AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin, list_by_admin, own, register,
+    set_role, update_by_admin,
+};
+
+pub use fastcms_store::accounts::sessions::Session;
+pub use fastcms_store::accounts::users::User;
+
+use crate::caller::Realm;
+
+/// Where a request came from, as sessions remember it.
+#[derive(Debug, Clone, Default)]
+pub struct Device {
+    /// Client address, already resolved against the trusted proxies.
+    pub address: String,
+    /// `User-Agent` as sent, at most [`Device::USER_AGENT_LIMIT`] characters.
+    pub user_agent: String,
+}
+
+impl Device {
+    /// Characters of a user agent that are kept.
+    pub const USER_AGENT_LIMIT: usize = 512;
+
+    pub fn new(address: impl Into<String>, user_agent: &str) -> Self {
+        Self { address: address.into(), user_agent: user_agent.chars().filter(|c| !c.is_control()).take(Self::USER_AGENT_LIMIT).collect() }
+    }
+}
+
+/// How a realm is written where ids are texts.
+pub(crate) fn realm_text(realm: &Realm) -> &str {
+    sessions::realm_text(realm)
+}

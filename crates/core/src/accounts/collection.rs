@@ -1,0 +1,136 @@
+//! Accounts of auth collections: registering is making a record, signing in is the same as everywhere.
+
+use std::sync::Arc;
+
+use fastcms_expr::RuleKind;
+use fastcms_secrets::Secret;
+use fastcms_store::Plan;
+use fastcms_store::accounts as rows;
+use fastcms_store::schema::{Collection, Rule};
+use serde_json::{Map, Value};
+
+use super::Device;
+use super::sessions::{realm_text, table_of};
+use super::tokens::{Grant, open_session};
+use crate::access::{self, RequestFacts};
+use crate::app::App;
+use crate::caller::{Caller, Realm};
+use crate::error::{Error, FieldErrors, Result};
+use crate::records;
+
+/// The name of the option that says which field identifies an account.
+const IDENTITY_FIELD: &str = "identity_field";
+
+/// An auth collection as a place to sign in to.
+#[derive(Debug, Clone)]
+pub struct AuthCollection(Arc<Collection>);
+
+impl AuthCollection {
+    /// The auth collection of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::WrongCollectionType`] where it holds no accounts.
+    pub fn named(app: &App, name: &str) -> Result<Self> {
+        let collection = app.schema.load().by_name(name).cloned().ok_or(Error::NotFound)?;
+        if collection.is_auth() { Ok(Self(collection)) } else { Err(Error::WrongCollectionType) }
+    }
+
+    /// Where its accounts live.
+    pub fn realm(&self) -> Realm {
+        Realm::Collection(self.0.id().into())
+    }
+
+    /// The field that identifies an account at sign-in.
+    pub fn identity_field(&self) -> &str {
+        self.0.definition().options.get(IDENTITY_FIELD).and_then(Value::as_str).unwrap_or("email")
+    }
+}
+
+/// Makes an account and signs it in. The collection's create rule decides; the fields are those of its schema that are neither hidden
+/// nor the product's own, besides `email`, `password` and `password_confirm`.
+pub async fn register(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    name: &str,
+    mut data: Map<String, Value>,
+    device: &Device,
+) -> Result<(Grant, Vec<u8>)> {
+    let collection = AuthCollection::named(app, name)?;
+    if matches!(collection.0.rules().get(RuleKind::Create), Rule::Admins) && !caller.is_admin() {
+        return Err(Error::RegistrationClosed);
+    }
+    confirm(&collection.0, &mut data)?;
+    let created = records::create(caller, app, request, name, &data).await.map_err(|error| match error {
+        Error::AuthenticationRequired => Error::Forbidden,
+        other => other,
+    })?;
+    let realm = collection.realm();
+    let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
+    let id = created.id.clone();
+    let credentials = app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
+        .await?
+        .ok_or(Error::NotFound)?;
+    let grant = open_session(app, &realm, &credentials, device).await?;
+    let signed_in = super::authenticate(app, &grant.access_token).await?;
+    let record = records::own(&signed_in, app).await?;
+    Ok((grant, record))
+}
+
+/// Takes the confirmation out and refuses what a stranger may not set.
+fn confirm(collection: &Collection, data: &mut Map<String, Value>) -> Result<()> {
+    let mut faults = FieldErrors::default();
+    if let Some(again) = data.remove("password_confirm")
+        && data.get("password") != Some(&again)
+    {
+        faults.add("password_confirm", "Passwords do not match");
+    }
+    for name in data.keys() {
+        let own = matches!(name.as_str(), "email" | "password");
+        if !own && collection.field(name).is_none_or(|field| field.system || field.hidden) {
+            faults.add(name.as_str(), "Unknown field");
+        }
+    }
+    faults.into_result()
+}
+
+/// Signs an account of the collection in, by its identity field.
+pub async fn sign_in(
+    caller: &Caller,
+    app: &App,
+    collection: &AuthCollection,
+    identity: &str,
+    password: Secret<String>,
+    device: &Device,
+) -> Result<Grant> {
+    let realm = collection.realm();
+    let field = collection.identity_field();
+    if field == "email" {
+        return super::sign_in(caller, app, &realm, identity, password, device).await;
+    }
+    let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
+    let column = collection.0.position(field).map(|at| collection.0.column(at).clone());
+    let (identity, wanted) = (identity.to_owned(), table.clone());
+    let found = match column {
+        Some(column) => {
+            app.store
+                .read(Plan::Bounded, move |reader| {
+                    Box::pin(async move { rows::by_identity(reader, &wanted, &column, &identity).await })
+                })
+                .await?
+        }
+        None => None,
+    };
+    super::sign_in::prove(app, &realm, &table, found, password, device).await
+}
+
+/// The caller's own record, if the caller is an account of this collection.
+pub async fn own(caller: &Caller, app: &App, collection: &AuthCollection) -> Result<Vec<u8>> {
+    let account = access::require_account(caller)?;
+    if account.realm != collection.realm() {
+        return Err(Error::InvalidToken);
+    }
+    records::own(caller, app).await
+}

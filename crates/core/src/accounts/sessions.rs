@@ -1,0 +1,143 @@
+//! Is this token's session still alive, and whose is it? Answered from memory: a session is read from the store once, and forgotten
+//! the moment anything about it or its account changes.
+//!
+//! The change feed empties entries before the change is answered on this node. Where another process wrote (a second node whose
+//! message was lost, the command line on the same file), an entry is read anew once it is [`RECHECK_MILLIS`] old: that is the bound
+//! of contract 2.4.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fastcms_store::accounts::{self as rows, AccountTable};
+use fastcms_store::{Change, ChangeKind, Plan};
+use quick_cache::sync::Cache;
+
+use crate::app::App;
+use crate::caller::{Account, Realm};
+use crate::error::{Error, Result};
+
+/// How old a remembered session may be before it is read anew, in milliseconds.
+const RECHECK_MILLIS: i64 = 4_000;
+
+/// Sessions remembered at once; past that the least used are forgotten, which costs a read and nothing else.
+const REMEMBERED: usize = 50_000;
+
+/// A live session as it stood when it was read.
+#[derive(Debug, Clone)]
+struct Live {
+    account: Arc<Account>,
+    /// Absolute end, unix seconds.
+    expires_at: i64,
+    read_at_millis: i64,
+}
+
+/// Sessions known to be alive.
+#[derive(Debug)]
+pub struct Sessions {
+    live: Cache<String, Live>,
+    /// Counts what was forgotten. A read that began before something was forgotten may not be remembered: it could bring back the
+    /// state from before the change.
+    forgotten: Mutex<u64>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { live: Cache::new(REMEMBERED), forgotten: Mutex::new(0) }
+    }
+}
+
+impl Sessions {
+    /// Takes note of a committed change, on this node or another.
+    pub fn apply(&self, change: &Change) {
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        *forgotten += 1;
+        match change.kind {
+            ChangeKind::Session => drop(self.live.remove(change.id.as_str())),
+            ChangeKind::Account => self.live.retain(|_, session| session.account.id != change.id),
+            ChangeKind::Everything | ChangeKind::Collections => self.live.clear(),
+            _ => {}
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, id: &str, session: Live, generation: u64) {
+        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        if *forgotten == generation {
+            self.live.insert(id.to_owned(), session);
+        }
+    }
+}
+
+/// The account behind session `id` of `realm`, if both are alive.
+pub(crate) async fn account_of(app: &App, id: &str, realm: &Realm) -> Result<Arc<Account>> {
+    let now_millis = app.now_millis();
+    let live = match app.sessions.live.get(id) {
+        Some(live) if now_millis - live.read_at_millis < RECHECK_MILLIS => live,
+        _ => read(app, id, now_millis).await?,
+    };
+    if live.account.realm == *realm && now_millis / 1000 < live.expires_at {
+        Ok(live.account)
+    } else {
+        Err(Error::InvalidToken)
+    }
+}
+
+async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
+    let generation = app.sessions.generation();
+    let schema = app.schema.load_full();
+    let wanted = id.to_owned();
+    let found = app
+        .store
+        .read(Plan::Bounded, move |reader| {
+            Box::pin(async move {
+                let Some(session) = rows::sessions::by_id(reader, &wanted).await? else { return Ok(None) };
+                let Some(table) = table_of(&schema, &session.realm) else { return Ok(None) };
+                let credentials = rows::by_id(reader, &table, &session.account_id).await?;
+                Ok::<_, Error>(credentials.map(|credentials| (session, credentials)))
+            })
+        })
+        .await?;
+    let Some((session, credentials)) = found else { return Err(Error::InvalidToken) };
+    if !session.is_live(now_millis / 1000) || credentials.disabled {
+        app.sessions.live.remove(id);
+        return Err(Error::InvalidToken);
+    }
+    let live = Live {
+        account: Arc::new(Account {
+            id: credentials.id,
+            realm: realm_of(&session.realm),
+            session: session.id,
+            email: credentials.email,
+            role: credentials.role,
+            verified: credentials.verified,
+            authenticated_at: session.authenticated_at,
+            must_change_password: credentials.must_change_password,
+        }),
+        expires_at: session.expires_at,
+        read_at_millis: now_millis,
+    };
+    app.sessions.remember(id, live.clone(), generation);
+    Ok(live)
+}
+
+/// How a realm is written in the sessions table.
+pub(crate) fn realm_text(realm: &Realm) -> &str {
+    match realm {
+        Realm::Users => "users",
+        Realm::Collection(id) => id,
+    }
+}
+
+fn realm_of(text: &str) -> Realm {
+    if text == "users" { Realm::Users } else { Realm::Collection(text.into()) }
+}
+
+/// The table of a realm, if it (still) exists and holds accounts.
+pub(crate) fn table_of(schema: &fastcms_store::schema::Schema, realm: &str) -> Option<AccountTable> {
+    if realm == "users" {
+        return Some(AccountTable::Users);
+    }
+    schema.by_id(realm).filter(|collection| collection.is_auth()).map(|collection| AccountTable::Collection(collection.table().clone()))
+}

@@ -1,0 +1,203 @@
+//! Signing in with a password, ending sessions, changing the password.
+
+use fastcms_guard::password::Verdict;
+use fastcms_secrets::Secret;
+use fastcms_store::accounts::sessions::{self as rows, Session, Which};
+use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
+use fastcms_store::{Change, ChangeKind, Plan, Tx};
+
+use super::sessions::{realm_text, table_of};
+use super::tokens::{Grant, open_session, session_of_refresh};
+use super::{Device, passwords};
+use crate::access;
+use crate::app::App;
+use crate::caller::{Account, Caller, Realm};
+use crate::error::{Error, Result};
+use crate::time::stamp;
+
+/// Signs an account of `realm` in. Every way to fail gives the same [`Error::InvalidCredentials`] after the same work: an unknown
+/// address costs a hash as well.
+pub async fn sign_in(
+    _caller: &Caller,
+    app: &App,
+    realm: &Realm,
+    email: &str,
+    password: Secret<String>,
+    device: &Device,
+) -> Result<Grant> {
+    let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
+    let found = by_email(app, &table, email).await?;
+    prove(app, realm, &table, found, password, device).await
+}
+
+/// Holds a password against the account that was found, or against nothing for as long, and opens a session.
+pub(super) async fn prove(
+    app: &App,
+    realm: &Realm,
+    table: &AccountTable,
+    found: Option<Credentials>,
+    password: Secret<String>,
+    device: &Device,
+) -> Result<Grant> {
+    let stored = found.as_ref().and_then(|credentials| credentials.password.as_ref());
+    let verdict =
+        app.hasher.verify(password.clone(), stored.map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
+    let Some(mut credentials) = found.filter(|credentials| verdict.is_match() && !credentials.disabled) else {
+        return Err(Error::InvalidCredentials);
+    };
+    if verdict == (Verdict::Match { needs_rehash: true }) {
+        renew_hash(app, table, &mut credentials, password).await?;
+    }
+    open_session(app, realm, &credentials, device).await
+}
+
+async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
+    let (table, email) = (table.clone(), email.to_owned());
+    Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_email(reader, &table, &email).await })).await?)
+}
+
+/// A hash of an older kind (bcrypt of the original, weaker parameters) is replaced while the password is at hand.
+async fn renew_hash(app: &App, table: &AccountTable, credentials: &mut Credentials, password: Secret<String>) -> Result<()> {
+    let fresh = passwords::hash(app, password).await?;
+    let (table, id, old) = (table.clone(), credentials.id.clone(), credentials.password.clone());
+    let (must_change, now, new) = (credentials.must_change_password, stamp(app.now_millis()), fresh.clone());
+    let replaced = app
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                accounts::replace_password(tx, &table, &id, old.as_ref(), &new, must_change, &now).await.map_err(Error::from)
+            })
+        })
+        .await?;
+    if replaced {
+        credentials.password = Some(fresh);
+    }
+    Ok(())
+}
+
+/// Ends the caller's session, and the one a refresh token belongs to. Never fails for a bad token: signing out always works.
+pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -> Result<()> {
+    let mut ends: Vec<(Realm, String, String)> = Vec::new();
+    ends.extend(caller.account().map(|account| (account.realm.clone(), account.id.clone(), account.session.clone())));
+    ends.extend(refresh_token.and_then(|token| session_of_refresh(app, token)));
+    for (realm, account, session) in ends {
+        end(app, &realm, &account, End::One(session)).await?;
+    }
+    Ok(())
+}
+
+/// Ends every session of the caller's account, this one included.
+pub async fn sign_out_everywhere(caller: &Caller, app: &App) -> Result<()> {
+    let account = access::require_account(caller)?;
+    end(app, &account.realm, &account.id, End::All).await.map(drop)
+}
+
+/// Live sessions of the caller's account, newest first.
+pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
+    let account = access::require_account(caller)?;
+    let (realm, id, now) = (realm_text(&account.realm).to_owned(), account.id.clone(), app.now_seconds());
+    Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { rows::of_account(reader, &realm, &id, now).await })).await?)
+}
+
+/// Ends one of the caller's own sessions, or all but the calling one.
+///
+/// # Errors
+/// [`Error::NotFound`] for an id that is no live session of this account, other people's included.
+pub async fn end_session(caller: &Caller, app: &App, id: Option<&str>) -> Result<()> {
+    let account = access::require_account(caller)?;
+    let which = id.map_or_else(|| End::AllBut(account.session.clone()), |id| End::One(id.to_owned()));
+    let ended = end(app, &account.realm, &account.id, which).await?;
+    if id.is_some() && ended == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Which sessions to end, owned so that it can go to the writer.
+pub(crate) enum End {
+    All,
+    One(String),
+    AllBut(String),
+}
+
+/// Ends sessions of an account; on every node the next request sees it.
+pub(crate) async fn end(app: &App, realm: &Realm, account_id: &str, which: End) -> Result<u64> {
+    let (realm, account_id, now) = (realm_text(realm).to_owned(), account_id.to_owned(), app.now_seconds());
+    app.store.write(move |tx| Box::pin(async move { end_in(tx, &realm, &account_id, which, now).await })).await
+}
+
+/// The same inside a larger transaction.
+pub(crate) async fn end_in(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: End, now: i64) -> Result<u64> {
+    let rows_which = match &which {
+        End::All => Which::All,
+        End::One(id) => Which::One(id),
+        End::AllBut(id) => Which::AllBut(id),
+    };
+    let ended = rows::revoke(tx, realm, account_id, rows_which, now).await?;
+    tx.announce(match which {
+        End::One(id) => Change::new(ChangeKind::Session, id),
+        End::All | End::AllBut(_) => Change::new(ChangeKind::Account, account_id),
+    });
+    Ok(ended)
+}
+
+/// Changes the caller's own password. Every session ends, the calling one included.
+pub async fn change_password(caller: &Caller, app: &App, old: Secret<String>, new: Secret<String>) -> Result<()> {
+    let account: &Account = access::require_account(caller)?;
+    let realm = realm_text(&account.realm).to_owned();
+    let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
+    let (wanted, id) = (table.clone(), account.id.clone());
+    let stored = app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_id(reader, &wanted, &id).await }))
+        .await?
+        .ok_or(Error::InvalidToken)?;
+    let in_force = stored.password;
+    let verdict = app.hasher.verify(old, in_force.as_ref().map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
+    if !verdict.is_match() {
+        return Err(Error::InvalidCredentials);
+    }
+    passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), in_force.as_ref()).await?;
+    let fresh = passwords::hash(app, new).await?;
+    put_password(app, &table, &realm, &account.id, in_force, fresh, false).await
+}
+
+/// Stores a new password, remembers the old one, ends every session: one transaction.
+pub(crate) async fn put_password(
+    app: &App,
+    table: &AccountTable,
+    realm: &str,
+    id: &str,
+    in_force: Option<Secret<String>>,
+    fresh: Secret<String>,
+    must_change: bool,
+) -> Result<()> {
+    let (table, realm, id) = (table.clone(), realm.to_owned(), id.to_owned());
+    let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                if !accounts::replace_password(tx, &table, &id, in_force.as_ref(), &fresh, must_change, &stamped).await? {
+                    return Err(Error::InvalidCredentials);
+                }
+                if let Some(old) = &in_force {
+                    accounts::remember_password(tx, &realm, &id, old, &stamped).await?;
+                }
+                end_in(tx, &realm, &id, End::All, now).await.map(drop)
+            })
+        })
+        .await
+}
+
+/// Takes the caller's own account away, with its sessions.
+pub async fn delete_own(caller: &Caller, app: &App) -> Result<()> {
+    let account = access::require_account(caller)?;
+    if account.realm != Realm::Users {
+        return Err(Error::InvalidToken);
+    }
+    access::require_recent_sign_in(account, app.now_seconds(), app.step_up_seconds())?;
+    super::users::remove(app, &account.id).await
+}
+
+/// Takes away sessions whose absolute end lies a day back: nothing can refer to them any more.
+pub async fn sweep_sessions(_operator: &Caller, app: &App) -> Result<u64> {
+    let before = app.now_seconds() - 24 * 3600;
+    Ok(app.store.write(move |tx| Box::pin(async move { rows::sweep(tx, before).await })).await?)
+}

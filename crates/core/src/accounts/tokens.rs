@@ -1,0 +1,220 @@
+//! Access and refresh tokens: issued at sign-in, checked on every request, rotated inside their session.
+
+use fastcms_guard::clock::Timestamp;
+use fastcms_guard::keys::{KeyRing, Kid, PreviousKey, Role, SecretKey};
+use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
+use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, Which};
+use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
+use fastcms_store::{Change, ChangeKind, Plan, Store, Tx};
+
+use super::sessions::{account_of, realm_text, table_of};
+use super::Device;
+use crate::app::App;
+use crate::caller::{Caller, Realm};
+use crate::error::{Error, Result};
+use crate::time::stamp;
+
+/// A pair of fresh tokens.
+#[derive(Clone)]
+pub struct Grant {
+    /// Whose they are.
+    pub account_id: String,
+    pub access_token: String,
+    pub refresh_token: String,
+    /// Lifetime of the access token, seconds.
+    pub expires_in: i64,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("account_id", &self.account_id).finish_non_exhaustive()
+    }
+}
+
+/// Who presents this access token.
+///
+/// # Errors
+/// [`Error::InvalidToken`] for every way in which a token, its session or its account can be wrong: a caller learns nothing from the
+/// difference.
+pub async fn authenticate(app: &App, bearer: &str) -> Result<Caller> {
+    let claims = token::verify::<Access>(&app.keys.load(), bearer, &expected(app, app.access_seconds()))
+        .map_err(|_| Error::InvalidToken)?
+        .claims;
+    let realm = Realm::of_audience(&claims.aud).ok_or(Error::InvalidToken)?;
+    let account = account_of(app, &claims.details.sid, &realm).await?;
+    if account.id == claims.sub { Ok(Caller::Account(account)) } else { Err(Error::InvalidToken) }
+}
+
+/// What every token of ours must agree with. The audience names the realm and is judged by who asks.
+fn expected(app: &App, max_lifetime: i64) -> Expected<'_> {
+    Expected { issuer: &app.issuer, audience: &|_| true, now: Timestamp::from_millis(app.now_millis()), max_lifetime }
+}
+
+/// A new session for an account that has just proved who it is.
+pub(crate) async fn open_session(app: &App, realm: &Realm, credentials: &Credentials, device: &Device) -> Result<Grant> {
+    let now_millis = app.now_millis();
+    let now = now_millis / 1000;
+    let ring = app.keys.load_full();
+    let session = Session {
+        id: app.new_id(),
+        realm: realm_text(realm).to_owned(),
+        account_id: credentials.id.clone(),
+        user_agent: device.user_agent.clone(),
+        ip_address: device.address.clone(),
+        created: stamp(now_millis),
+        last_seen: stamp(now_millis),
+        authenticated_at: now,
+        expires_at: now + app.refresh_seconds(),
+        revoked_at: None,
+        current: RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() },
+        previous: None,
+    };
+    let grant = grant(app, &ring, realm, &session, &session.current, now)?;
+    let table = table_of(&app.schema.load(), &session.realm).ok_or(Error::InvalidCredentials)?;
+    let decided_on = credentials.password.clone();
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                still_stands(tx, &table, &session.account_id, decided_on.as_ref()).await?;
+                rows::insert(tx, &session).await?;
+                Ok::<_, Error>(())
+            })
+        })
+        .await?;
+    Ok(grant)
+}
+
+/// A password that was changed, or an account that was disabled, while the old password was being verified opens nothing.
+async fn still_stands(
+    tx: &mut Tx<'_>,
+    table: &AccountTable,
+    id: &str,
+    decided_on: Option<&fastcms_secrets::Secret<String>>,
+) -> Result<()> {
+    let stored = accounts::by_id_locked(tx, table, id).await?.ok_or(Error::InvalidCredentials)?;
+    let same = stored.password.as_ref().map(|phc| phc.expose()) == decided_on.map(|phc| phc.expose());
+    if same && !stored.disabled { Ok(()) } else { Err(Error::InvalidCredentials) }
+}
+
+fn grant(app: &App, ring: &KeyRing, realm: &Realm, session: &Session, mark: &RefreshMark, now: i64) -> Result<Grant> {
+    let access = Claims::<Access> {
+        iss: app.issuer.clone(),
+        aud: realm.audience(),
+        sub: session.account_id.clone(),
+        jti: app.new_id(),
+        iat: now,
+        exp: (now + app.access_seconds()).min(session.expires_at),
+        details: AccessDetails { sid: session.id.clone(), epoch: None, global_epoch: None },
+    };
+    let refresh = Claims::<Refresh> {
+        iss: app.issuer.clone(),
+        aud: realm.audience(),
+        sub: session.account_id.clone(),
+        jti: mark.jti.clone(),
+        iat: mark.iat,
+        exp: session.expires_at,
+        details: RefreshDetails { sid: session.id.clone(), fam: session.id.clone() },
+    };
+    let kid = Kid::parse(&mark.kid).ok_or(Error::InvalidRefreshToken)?;
+    Ok(Grant {
+        account_id: session.account_id.clone(),
+        expires_in: access.exp - now,
+        access_token: token::sign(ring, &access),
+        refresh_token: token::sign_with(ring, &kid, &refresh).map_err(|_| Error::InvalidRefreshToken)?,
+    })
+}
+
+/// What a rotation found inside its transaction.
+enum Rotation {
+    Done(Box<Session>, RefreshMark),
+    Refused,
+    Reused(Box<Session>),
+}
+
+/// Exchanges a refresh token for a new pair, in the realm the route is for. A superseded token presented again within
+/// `REFRESH_GRACE_SECONDS` gets the same successor; later it ends the session (RFC 9700 §4.14.2).
+pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) -> Result<Grant> {
+    let now = app.now_seconds();
+    let ring = app.keys.load_full();
+    let claims = token::verify::<Refresh>(&ring, refresh_token, &expected(app, app.refresh_seconds()))
+        .map_err(|_| Error::InvalidRefreshToken)?
+        .claims;
+    if Realm::of_audience(&claims.aud).as_ref() != Some(realm) {
+        return Err(Error::InvalidRefreshToken);
+    }
+    let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::InvalidRefreshToken)?;
+    let next = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
+    let (last_seen, grace) = (stamp(app.now_millis()), i64::from(app.config.tokens.refresh_grace_seconds));
+    let (sid, sub, jti) = (claims.details.sid, claims.sub, claims.jti);
+    let rotation = app
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                let Some(session) = rows::by_id_locked(tx, &sid).await? else { return Ok(Rotation::Refused) };
+                let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
+                if !session.is_live(now) || session.account_id != sub || account.is_none_or(|account| account.disabled) {
+                    return Ok(Rotation::Refused);
+                }
+                if session.current.jti == jti {
+                    rows::rotate(tx, &session, &next, now, &last_seen).await?;
+                    return Ok(Rotation::Done(Box::new(session), next));
+                }
+                if let Some((previous, used_at)) = &session.previous
+                    && *previous == jti
+                    && now - used_at <= grace
+                {
+                    let mark = session.current.clone();
+                    return Ok(Rotation::Done(Box::new(session), mark));
+                }
+                rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;
+                tx.announce(Change::new(ChangeKind::Session, session.id.clone()));
+                Ok::<_, Error>(Rotation::Reused(Box::new(session)))
+            })
+        })
+        .await?;
+    match rotation {
+        Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now),
+        Rotation::Refused => Err(Error::InvalidRefreshToken),
+        Rotation::Reused(session) => {
+            tracing::warn!(session = session.id, account = session.account_id, "a used refresh token came back: its session is ended");
+            Err(Error::InvalidRefreshToken)
+        }
+    }
+}
+
+/// The session a refresh token belongs to, if the token is good: what signing out with it ends.
+pub(crate) fn session_of_refresh(app: &App, refresh_token: &str) -> Option<(Realm, String, String)> {
+    let ring = app.keys.load();
+    let claims = token::verify::<Refresh>(&ring, refresh_token, &expected(app, app.refresh_seconds())).ok()?.claims;
+    Some((Realm::of_audience(&claims.aud)?, claims.sub, claims.details.sid))
+}
+
+/// Makes the ring of `current`, `previous` and `next`: writes down when each key was first seen, which gives previous keys their
+/// cut-off, and says in the log how many live sessions were signed by a key that is in the ring no more.
+pub async fn ring_of(store: &Store, current: &SecretKey, previous: Vec<SecretKey>, next: Vec<SecretKey>, now: i64) -> Result<KeyRing> {
+    let plain = previous.iter().cloned().map(|key| PreviousKey { key, seen_previous_at: None });
+    let ring = KeyRing::new(current, plain, next.iter().cloned());
+    let keys: Vec<(String, bool)> = ring.keys().map(|key| (key.kid().to_string(), key.role() == Role::Previous)).collect();
+    let kids: Vec<String> = keys.iter().map(|(kid, _)| kid.clone()).collect();
+    let since = store
+        .write(move |tx| {
+            Box::pin(async move {
+                let mut since = Vec::new();
+                for (kid, is_previous) in keys {
+                    let at = rows::note_key(tx, &kid, is_previous, now).await?;
+                    since.push((kid, at));
+                }
+                Ok::<_, Error>(since)
+            })
+        })
+        .await?;
+    let lost = store.read(Plan::Scan, move |reader| Box::pin(async move { rows::signed_by_others(reader, &kids, now).await })).await?;
+    if lost > 0 {
+        tracing::warn!(sessions = lost, "live sessions were signed by a key that is no longer configured: they must sign in again");
+    }
+    let retired = previous.into_iter().map(|key| {
+        let at = since.iter().find(|(kid, _)| *kid == key.kid().to_string()).and_then(|(_, at)| *at);
+        PreviousKey { key, seen_previous_at: at.map(Timestamp::from_seconds) }
+    });
+    Ok(KeyRing::new(current, retired, next))
+}

@@ -1,0 +1,314 @@
+//! `users`: registering, the own profile, and what admins do to them.
+
+use fastcms_secrets::Secret;
+use fastcms_store::accounts::users::{self as rows, User, UserChange};
+use fastcms_store::accounts::{AccountTable, Credentials, forget};
+use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
+
+use super::setup::{email_taken, needs_setup};
+use super::sign_in::{End, end_in, put_password};
+use super::tokens::{Grant, open_session};
+use super::{Device, email, passwords};
+use crate::access;
+use crate::app::App;
+use crate::caller::{Account, Caller, Realm};
+use crate::error::{Error, FieldErrors, Result};
+use crate::time::stamp;
+
+/// Characters of a user's name.
+const NAME_LIMIT: usize = 255;
+
+/// A user about to be made. The confirmation was compared before.
+pub struct NewUser {
+    pub email: String,
+    pub password: Secret<String>,
+    pub name: Option<String>,
+}
+
+/// What people may change of themselves.
+#[derive(Debug, Clone, Default)]
+pub struct OwnChange {
+    pub name: Option<Option<String>>,
+    pub avatar: Option<Option<String>>,
+    pub email_visibility: Option<bool>,
+}
+
+/// What admins may change of others.
+#[derive(Debug, Clone, Default)]
+pub struct AdminChange {
+    pub name: Option<Option<String>>,
+    pub email: Option<String>,
+    pub role: Option<String>,
+    pub verified: Option<bool>,
+    pub disabled: Option<bool>,
+    pub password: Option<Secret<String>>,
+}
+
+/// A page of users.
+#[derive(Debug, Clone)]
+pub struct UserPage {
+    pub items: Vec<User>,
+    pub total: i64,
+}
+
+/// Checks a new user and hashes the password: the row to store and its hash.
+pub(crate) async fn draft(app: &App, new: NewUser, role: &str, verified: bool) -> Result<(User, Secret<String>)> {
+    let mut faults = FieldErrors::default();
+    let address = email::check("email", &new.email).unwrap_or_else(|_| {
+        faults.add("email", "Invalid email format");
+        String::new()
+    });
+    let name = check_name(new.name).unwrap_or_else(|message| {
+        faults.add("name", message);
+        None
+    });
+    faults.into_result()?;
+    passwords::check_policy(app, "password", &new.password, &address)?;
+    let password = passwords::hash(app, new.password).await?;
+    let now = stamp(app.now_millis());
+    let user = User {
+        id: app.new_id(),
+        email: address,
+        name,
+        avatar: None,
+        role: role.to_owned(),
+        verified,
+        email_visibility: false,
+        disabled: false,
+        must_change_password: false,
+        created: now.clone(),
+        updated: now,
+    };
+    Ok((user, password))
+}
+
+fn check_name(name: Option<String>) -> Result<Option<String>, String> {
+    match name {
+        Some(name) if name.contains('\0') => Err("Must not contain NUL".to_owned()),
+        Some(name) if name.chars().count() > NAME_LIMIT => Err(format!("Maximum length is {NAME_LIMIT}")),
+        Some(name) if name.is_empty() => Ok(None),
+        other => Ok(other),
+    }
+}
+
+pub(crate) fn credentials(user: &User, password: Secret<String>) -> Credentials {
+    Credentials {
+        id: user.id.clone(),
+        email: user.email.clone(),
+        password: Some(password),
+        verified: user.verified,
+        role: Some(user.role.clone()),
+        disabled: user.disabled,
+        must_change_password: user.must_change_password,
+    }
+}
+
+async fn store_new(app: &App, user: &User, password: &Secret<String>) -> Result<()> {
+    let (row, phc) = (user.clone(), password.clone());
+    app.store
+        .write(move |tx| Box::pin(async move { rows::insert(tx, &row, Some(&phc)).await.map_err(Error::from) }))
+        .await
+        .map_err(email_taken)
+}
+
+/// Anyone may register once an admin exists.
+pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device) -> Result<(Grant, User)> {
+    if needs_setup(caller, app).await? {
+        return Err(Error::RegistrationClosed);
+    }
+    let (user, password) = draft(app, new, "user", false).await?;
+    store_new(app, &user, &password).await?;
+    let grant = open_session(app, &Realm::Users, &credentials(&user, password), device).await?;
+    Ok((grant, user))
+}
+
+/// The calling user.
+pub async fn own(caller: &Caller, app: &App) -> Result<User> {
+    let account = own_account(caller)?;
+    get(app, &account.id).await?.ok_or(Error::InvalidToken)
+}
+
+/// The account of a caller who must be one of `users`: a token of an auth collection is the wrong audience here.
+fn own_account(caller: &Caller) -> Result<&Account> {
+    let account = access::require_account(caller)?;
+    if account.realm == Realm::Users { Ok(account) } else { Err(Error::InvalidToken) }
+}
+
+async fn get(app: &App, id: &str) -> Result<Option<User>> {
+    let id = id.to_owned();
+    Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &id).await })).await?)
+}
+
+/// Changes the caller's own profile.
+pub async fn change_own(caller: &Caller, app: &App, change: OwnChange) -> Result<User> {
+    let account = own_account(caller)?;
+    let mut faults = FieldErrors::default();
+    let name = change.name.map(|name| {
+        check_name(name).unwrap_or_else(|message| {
+            faults.add("name", message);
+            None
+        })
+    });
+    if let Some(Some(avatar)) = &change.avatar
+        && !crate::fields::url::is_https(avatar)
+    {
+        faults.add("avatar", "Invalid URL format");
+    }
+    faults.into_result()?;
+    let change = UserChange { name, avatar: change.avatar, email_visibility: change.email_visibility, ..UserChange::default() };
+    apply(app, &account.id, change).await?;
+    get(app, &account.id).await?.ok_or(Error::InvalidToken)
+}
+
+async fn apply(app: &App, id: &str, change: UserChange) -> Result<()> {
+    let (id, now) = (id.to_owned(), stamp(app.now_millis()));
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                if !rows::update(tx, &id, &change, &now).await? {
+                    return Err(Error::NotFound);
+                }
+                tx.announce(Change::new(ChangeKind::Account, id));
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// A page of users, newest first.
+pub async fn list_by_admin(caller: &Caller, app: &App, page: i64, per_page: i64) -> Result<UserPage> {
+    access::require_admin(caller)?;
+    let (items, total) = app
+        .store
+        .read(Plan::Scan, move |reader| Box::pin(async move { rows::page(reader, (page - 1) * per_page, per_page).await }))
+        .await?;
+    Ok(UserPage { items, total })
+}
+
+/// One user.
+pub async fn get_by_admin(caller: &Caller, app: &App, id: &str) -> Result<User> {
+    access::require_admin(caller)?;
+    get(app, id).await?.ok_or(Error::NotFound)
+}
+
+/// Makes a user or another admin. Admins made by admins are verified.
+pub async fn create_by_admin(caller: &Caller, app: &App, new: NewUser, role: &str) -> Result<User> {
+    access::require_admin(caller)?;
+    check_role(role).map_err(|message| Error::field("role", message))?;
+    let (user, password) = draft(app, new, role, role == "admin").await?;
+    store_new(app, &user, &password).await?;
+    Ok(user)
+}
+
+fn check_role(role: &str) -> Result<(), &'static str> {
+    if matches!(role, "user" | "admin") { Ok(()) } else { Err("Must be one of: user, admin") }
+}
+
+/// Changes a user. A role, address or password that changes, and disabling, end that user's sessions.
+pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: AdminChange) -> Result<User> {
+    access::require_admin(caller)?;
+    let mut faults = FieldErrors::default();
+    let address = change.email.as_deref().map(|text| email::check("email", text));
+    if let Some(Err(_)) = address {
+        faults.add("email", "Invalid email format");
+    }
+    if let Some(Err(message)) = change.role.as_deref().map(check_role) {
+        faults.add("role", message);
+    }
+    let name = change.name.clone().map(check_name).transpose().unwrap_or_else(|message| {
+        faults.add("name", message);
+        None
+    });
+    faults.into_result()?;
+    let is_self = caller.account().is_some_and(|account| account.id == id);
+    if is_self && (change.role.is_some() || change.disabled == Some(true)) {
+        return Err(Error::SelfAction);
+    }
+    let before = get(app, id).await?.ok_or(Error::NotFound)?;
+    if let Some(password) = change.password {
+        set_password_for(app, &before, password, caller).await?;
+    }
+    let row_change = UserChange {
+        email: address.and_then(Result::ok),
+        name,
+        role: change.role,
+        verified: change.verified,
+        disabled: change.disabled,
+        ..UserChange::default()
+    };
+    change_guarded(app, id, row_change).await?;
+    get(app, id).await?.ok_or(Error::NotFound)
+}
+
+/// An admin's password for somebody else lasts until their next sign-in only; the operator's and one's own stay.
+async fn set_password_for(app: &App, user: &User, password: Secret<String>, caller: &Caller) -> Result<()> {
+    passwords::check_new(app, "password", &password, &user.email, ("users", &user.id), None).await?;
+    let must_change = caller.account().is_some_and(|account| account.id != user.id);
+    let fresh = passwords::hash(app, password).await?;
+    put_password(app, &AccountTable::Users, "users", &user.id, None, fresh, must_change).await
+}
+
+/// Applies a change that may take an admin away, or end sessions, in one transaction.
+async fn change_guarded(app: &App, id: &str, change: UserChange) -> Result<()> {
+    let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                tx.lock(LockName::new("setup")).await?;
+                let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+                let loses_admin = change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
+                if loses_admin {
+                    keep_an_admin(tx, &before).await?;
+                }
+                rows::update(tx, &id, &change, &stamped).await?;
+                let ends = change.role.as_deref().is_some_and(|role| role != before.role)
+                    || change.email.as_deref().is_some_and(|email| email != before.email)
+                    || change.disabled == Some(true);
+                if ends {
+                    end_in(tx, "users", &id, End::All, now).await?;
+                } else {
+                    tx.announce(Change::new(ChangeKind::Account, id));
+                }
+                Ok(())
+            })
+        })
+        .await
+        .map_err(email_taken)
+}
+
+async fn keep_an_admin(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    let counts = user.role == "admin" && !user.disabled;
+    if counts && rows::other_admins(tx, &user.id).await? == 0 { Err(Error::LastAdmin) } else { Ok(()) }
+}
+
+/// Gives a user another role.
+pub async fn set_role(caller: &Caller, app: &App, id: &str, role: &str) -> Result<User> {
+    update_by_admin(caller, app, id, AdminChange { role: Some(role.to_owned()), ..AdminChange::default() }).await
+}
+
+/// Takes a user away.
+pub async fn delete_by_admin(caller: &Caller, app: &App, id: &str) -> Result<()> {
+    access::require_admin(caller)?;
+    if caller.account().is_some_and(|account| account.id == id) {
+        return Err(Error::SelfAction);
+    }
+    remove(app, id).await
+}
+
+/// Takes a user away with all that hangs on it; the last admin stays.
+pub(crate) async fn remove(app: &App, id: &str) -> Result<()> {
+    let id = id.to_owned();
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                tx.lock(LockName::new("setup")).await?;
+                let user = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+                keep_an_admin(tx, &user).await?;
+                forget(tx, "users", &id).await?;
+                rows::delete(tx, &id).await?;
+                tx.announce(Change::new(ChangeKind::Account, id));
+                Ok(())
+            })
+        })
+        .await
+}

@@ -1,0 +1,139 @@
+//! The running product: everything that operations need, each field once. Nothing here is global; a test makes as many as it likes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use fastcms_guard::clock::Clock;
+use fastcms_guard::ids::Rng;
+use fastcms_guard::keys::KeyRing;
+use fastcms_guard::password::{Hasher, Policy};
+use fastcms_store::schema::Schema;
+use fastcms_store::{Change, ChangeKind, Store, Subscriber};
+use tokio::sync::Notify;
+
+use crate::accounts::Sessions;
+use crate::config::Config;
+use crate::error::Error;
+
+mod start;
+
+pub use start::{OlderSchema, Opening, StartError, WithoutSecret, open};
+
+/// Everything that operations need.
+pub struct App {
+    /// The settings in force.
+    pub config: Config,
+    /// Where everything is kept.
+    pub store: Store,
+    /// All collections as they stand: read without a lock, replaced whole.
+    pub schema: ArcSwap<Schema>,
+    /// The keys that sign and verify tokens.
+    pub keys: ArcSwap<KeyRing>,
+    /// The bounded pool in which passwords are hashed.
+    pub hasher: Hasher,
+    /// What a password must be.
+    pub passwords: Policy,
+    /// `iss` of every token and the head of every link: BASE_URL without its trailing slash.
+    pub issuer: String,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub rng: Arc<dyn Rng>,
+    /// Sessions known to be alive.
+    pub sessions: Sessions,
+    /// Rings when another node, or another process, changed collections.
+    collections_changed: Arc<Notify>,
+    /// True once an admin was seen: it never becomes false again.
+    set_up: AtomicBool,
+}
+
+impl App {
+    /// Milliseconds since the Unix epoch.
+    pub fn now_millis(&self) -> i64 {
+        self.clock.now().as_millis()
+    }
+
+    /// Seconds since the Unix epoch.
+    pub fn now_seconds(&self) -> i64 {
+        self.clock.now().as_seconds()
+    }
+
+    /// A fresh UUIDv7.
+    pub fn new_id(&self) -> String {
+        let mut random = [0; 10];
+        self.rng.fill(&mut random);
+        let millis = u64::try_from(self.now_millis()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().to_string()
+    }
+
+    /// Lifetime of an access token, seconds.
+    pub fn access_seconds(&self) -> i64 {
+        i64::from(self.config.tokens.access_minutes) * 60
+    }
+
+    /// Lifetime of a refresh family, seconds.
+    pub fn refresh_seconds(&self) -> i64 {
+        i64::from(self.config.tokens.refresh_days) * 24 * 3600
+    }
+
+    /// How old a sign-in may be for sensitive actions, seconds.
+    pub fn step_up_seconds(&self) -> i64 {
+        i64::from(self.config.tokens.step_up_minutes) * 60
+    }
+
+    /// True once an admin was seen.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.set_up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_set_up(&self) {
+        self.set_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Listens to the change feed: memory is corrected before a change is answered on this node.
+    fn follow_changes(app: &Arc<Self>) {
+        let weak = Arc::downgrade(app);
+        let correct_memory: Subscriber = Arc::new(move |change: &Change| {
+            let Some(app) = weak.upgrade() else { return };
+            app.sessions.apply(change);
+            if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
+                app.collections_changed.notify_one();
+            }
+        });
+        app.store.on_change(&correct_memory);
+        let (weak, changed) = (Arc::downgrade(app), Arc::clone(&app.collections_changed));
+        tokio::spawn(async move {
+            loop {
+                changed.notified().await;
+                let Some(app) = weak.upgrade() else { return };
+                if let Err(error) = crate::collections::reload(&app).await {
+                    tracing::error!(%error, "collections could not be read again after a change");
+                }
+            }
+        });
+    }
+}
+
+impl From<fastcms_store::Error> for Error {
+    fn from(error: fastcms_store::Error) -> Self {
+        use fastcms_store::Error as Store;
+        match error {
+            Store::Unique { ref columns, ref constraint, .. } => {
+                let what = columns.first().or(constraint.as_ref()).cloned().unwrap_or_default();
+                Self::UniqueConflict(what)
+            }
+            Store::Timeout => Self::Timeout,
+            Store::Overloaded | Store::Busy(_) => Self::Overloaded { retry_after_seconds: 1 },
+            Store::Unavailable(fault) => Self::Unavailable(fault.to_string()),
+            Store::ReadOnly(fault) => Self::ReadOnly(fault.to_string()),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! From settings to a running product: the database and its schema, the keys, the collections. Nothing listens yet when this is done.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use fastcms_guard::clock::Clock;
+use fastcms_guard::ids::{self, Rng};
+use fastcms_guard::keys::SecretKey;
+use fastcms_guard::password::{Hasher, MIN_LENGTH, Policy, host_labels};
+use fastcms_secrets::Secret;
+use fastcms_store::{DatabaseUrl, Store, StoreConfig, migrations};
+use tokio::sync::Notify;
+
+use super::App;
+use crate::accounts::{Sessions, ring_of};
+use crate::config::Config;
+use crate::error::Error;
+
+/// Name of the file in the data folder that holds the secret of `fastcms dev`.
+const DEVELOPMENT_SECRET: &str = "development-secret";
+
+/// Where the signing secret comes from when none is configured. Production never gets this far without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutSecret {
+    /// A random one that ends with the process.
+    Forget,
+    /// A random one, kept in the data folder for the next start.
+    Keep,
+}
+
+/// What to do with a schema that is older than this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OlderSchema {
+    /// Bring it up to date.
+    Migrate,
+    /// Refuse: an operator decides when.
+    Refuse,
+}
+
+/// What a start needs besides the settings.
+pub struct Opening {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub without_secret: WithoutSecret,
+    pub older_schema: OlderSchema,
+}
+
+/// Why the product did not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("DATABASE_URL: {0}")]
+    DatabaseUrl(#[from] fastcms_store::UrlError),
+    #[error("DATABASE_URL: {0}")]
+    Database(#[from] fastcms_store::Error),
+    #[error("the database has an older schema ({pending} migrations are pending): back it up and run `fastcms migrate up`")]
+    MigrationsPending { pending: usize },
+    #[error("SECRET_KEY: {0}")]
+    SecretKey(String),
+    #[error("`{}`: {cause}", path.display())]
+    DevelopmentSecret { path: PathBuf, cause: std::io::Error },
+    #[error("{0}")]
+    Core(#[from] Error),
+}
+
+/// Opens everything.
+pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
+    let Opening { config, clock, rng, without_secret, older_schema } = opening;
+    let url = DatabaseUrl::parse(config.database.url.expose())?;
+    let store = Store::open(StoreConfig::new(url)).await?;
+    prepare_schema(&store, older_schema).await?;
+
+    let current = match &config.keys.secret_key {
+        Some(text) => key(text)?,
+        None => development_key(&config, without_secret, &*rng)?,
+    };
+    let previous = config.keys.secret_key_previous.iter().map(key).collect::<Result<_, _>>()?;
+    let next = config.keys.secret_key_next.iter().map(key).collect::<Result<_, _>>()?;
+    let ring = ring_of(&store, &current, previous, next, clock.now().as_seconds()).await?;
+    let schema = crate::collections::load(&store).await?;
+
+    let app = Arc::new(App {
+        passwords: policy(&config),
+        issuer: config.server.base_url.as_str().trim_end_matches('/').to_owned(),
+        hasher: Hasher::new(Arc::clone(&rng)),
+        schema: ArcSwap::from_pointee(schema),
+        keys: ArcSwap::from_pointee(ring),
+        sessions: Sessions::default(),
+        collections_changed: Arc::new(Notify::new()),
+        set_up: AtomicBool::new(false),
+        store,
+        clock,
+        rng,
+        config,
+    });
+    App::follow_changes(&app);
+    Ok(app)
+}
+
+/// An empty database gets its schema from whoever needs it first; only an older one is a decision.
+async fn prepare_schema(store: &Store, older: OlderSchema) -> Result<(), StartError> {
+    let status = migrations::status(store).await?;
+    let is_older = !status.applied.is_empty() && !status.pending.is_empty();
+    if is_older && older == OlderSchema::Refuse {
+        return Err(StartError::MigrationsPending { pending: status.pending.len() });
+    }
+    migrations::apply(store).await?;
+    Ok(())
+}
+
+fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
+    SecretKey::parse(text.clone()).map_err(|weak| StartError::SecretKey(weak.to_string()))
+}
+
+fn development_key(config: &Config, without: WithoutSecret, rng: &dyn Rng) -> Result<SecretKey, StartError> {
+    if without == WithoutSecret::Forget {
+        tracing::warn!("SECRET_KEY is not set: a random one serves until this process ends, then everybody signs in again");
+        return key(&Secret::new(ids::hex::<32>(rng)));
+    }
+    let path = config.data_directory().join(DEVELOPMENT_SECRET);
+    let failed = |cause| StartError::DevelopmentSecret { path: path.clone(), cause };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => key(&Secret::new(text.trim_end().to_owned())),
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
+            let text = Secret::new(ids::hex::<32>(rng));
+            write_private(&path, text.expose()).map_err(failed)?;
+            key(&text)
+        }
+        Err(cause) => Err(failed(cause)),
+    }
+}
+
+/// A new file that only its owner can read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn policy(config: &Config) -> Policy {
+    let passwords = &config.passwords;
+    let mut context_words = passwords.context_words.clone();
+    context_words.push(config.server.app_name.clone());
+    context_words.extend(host_labels(config.server.base_url.as_str()));
+    Policy {
+        min_length: passwords.min_length.unwrap_or(MIN_LENGTH),
+        require_uppercase: passwords.require_uppercase,
+        require_lowercase: passwords.require_lowercase,
+        require_digit: passwords.require_digit,
+        require_special: passwords.require_special,
+        context_words,
+    }
+}

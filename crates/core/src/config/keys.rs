@@ -1,0 +1,108 @@
+//! Key material as it was given. What makes it fit for use, derivation and the ring of keys belong to `fastcms_guard::keys`.
+
+use fastcms_guard::keys::{SecretKey, WeakKey};
+use fastcms_secrets::Secret;
+
+use super::catalog::{self, Variable};
+use super::kind::choice;
+use super::reader::Reader;
+
+/// What our own examples put where a key belongs; production refuses it.
+pub(super) const PLACEHOLDER: &str = "changeme-run-fastcms-keys-generate";
+
+choice! {
+    /// What a start does when sealed values cannot be opened.
+    pub enum SealedData {
+        /// Production does not start.
+        Refuse = "refuse",
+        /// It starts, and those values read as missing.
+        Accept = "accept",
+    }
+}
+
+/// Key material.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// What tokens are signed with; none in development without `SECRET_KEY`.
+    pub secret_key: Option<Secret<String>>,
+    /// Keys being retired.
+    pub secret_key_previous: Vec<Secret<String>>,
+    /// The key about to be promoted.
+    pub secret_key_next: Option<Secret<String>>,
+    /// What data keys are wrapped by instead of `SECRET_KEY`.
+    pub encryption_key: Option<Secret<String>>,
+    /// Earlier ones.
+    pub encryption_key_previous: Vec<Secret<String>>,
+    /// What to do when sealed values cannot be opened.
+    pub sealed_data_unreadable: SealedData,
+}
+
+impl Keys {
+    pub(super) fn read(read: &mut Reader<'_>) -> Self {
+        Self {
+            secret_key: one(read, &catalog::SECRET_KEY),
+            secret_key_previous: many(read, &catalog::SECRET_KEY_PREVIOUS),
+            secret_key_next: one(read, &catalog::SECRET_KEY_NEXT),
+            encryption_key: one(read, &catalog::ENCRYPTION_KEY),
+            encryption_key_previous: many(read, &catalog::ENCRYPTION_KEY_PREVIOUS),
+            sealed_data_unreadable: read.preset_choice(&catalog::SEALED_DATA_UNREADABLE),
+        }
+    }
+}
+
+fn one(read: &mut Reader<'_>, variable: &'static Variable) -> Option<Secret<String>> {
+    let key = read.secret(variable)?;
+    check(read, variable, std::slice::from_ref(&key));
+    Some(key)
+}
+
+fn many(read: &mut Reader<'_>, variable: &'static Variable) -> Vec<Secret<String>> {
+    let keys = read.secrets(variable);
+    check(read, variable, &keys);
+    keys
+}
+
+/// Beginnings of values that point at a secret kept elsewhere.
+const REFERENCES: [&str; 5] = ["vault:", "aws-sm:", "azure-kv:", "file:", "env:"];
+
+/// What no key may be, in whatever mode.
+fn check(read: &mut Reader<'_>, variable: &Variable, keys: &[Secret<String>]) {
+    let texts = || keys.iter().map(Secret::expose);
+    if let Some(fault) = texts().find_map(|text| SecretKey::check_format(text).err()) {
+        read.fault(variable, fault.to_string());
+    }
+    // Nothing here resolves a reference; taken literally it would be a key that anybody can guess.
+    if texts().any(|text| REFERENCES.iter().any(|scheme| text.starts_with(scheme))) {
+        let message = format!(
+            "is a reference, which is not resolved here: give the key itself, or its file by {}_FILE",
+            variable.name
+        );
+        read.fault(variable, message);
+    }
+}
+
+/// What makes `key` unfit for production.
+pub(super) fn weakness(key: &Secret<String>) -> Option<WeakKey> {
+    SecretKey::parse(key.clone())
+        .and_then(|key| key.check_strength())
+        .err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_our_own_examples_hold_is_refused_in_production() {
+        assert_eq!(
+            weakness(&Secret::new(PLACEHOLDER.to_owned())),
+            Some(WeakKey::Placeholder)
+        );
+    }
+
+    #[test]
+    fn what_openssl_prints_is_taken() {
+        let key = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";
+        assert_eq!(weakness(&Secret::new(key.to_owned())), None);
+    }
+}

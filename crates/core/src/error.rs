@@ -1,0 +1,153 @@
+//! Why an operation was refused or failed, by meaning. The HTTP layer has one table from here to statuses and stable codes;
+//! this module knows none of them.
+
+use std::fmt;
+
+/// What a core operation answers.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Messages by field, in the order in which they were found. Nested input uses dots (`schema.0.name`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(String, String)>);
+
+impl FieldErrors {
+    /// One message for one field.
+    pub fn one(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self(vec![(field.into(), message.into())])
+    }
+
+    /// Adds a message; a further one for the same field is joined to the first by `; `.
+    pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        let (field, message) = (field.into(), message.into());
+        match self.0.iter_mut().find(|(name, _)| *name == field) {
+            Some((_, before)) => {
+                before.push_str("; ");
+                before.push_str(&message);
+            }
+            None => self.0.push((field, message)),
+        }
+    }
+
+    /// All messages of `inner`, their fields below `prefix`.
+    pub fn nest(&mut self, prefix: &str, inner: Self) {
+        for (field, message) in inner.0 {
+            self.add(format!("{prefix}.{field}"), message);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(field, message)| (field.as_str(), message.as_str()))
+    }
+
+    /// `Ok` when nothing was found, else [`Error::Validation`].
+    pub fn into_result(self) -> Result<()> {
+        if self.is_empty() { Ok(()) } else { Err(Error::Validation(self)) }
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (field, message)) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{field}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which part of a query string an expression came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryPart {
+    Filter,
+    Sort,
+    Fields,
+    Expand,
+}
+
+/// Every way in which an operation can end without its result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Unknown, or not for this caller's eyes.
+    #[error("not found")]
+    NotFound,
+
+    // Who is calling.
+    #[error("sign in first")]
+    AuthenticationRequired,
+    #[error("the token is invalid, expired or revoked")]
+    InvalidToken,
+    #[error("wrong e-mail address, password or code")]
+    InvalidCredentials,
+    #[error("the refresh token is invalid, expired, used or revoked")]
+    InvalidRefreshToken,
+    #[error("not allowed for this caller")]
+    Forbidden,
+    #[error("registration is closed")]
+    RegistrationClosed,
+    #[error("password sign-in is turned off")]
+    PasswordAuthDisabled,
+    #[error("the password must be changed first")]
+    PasswordChangeRequired,
+    #[error("the last sign-in is too old for this action")]
+    InsufficientUserAuthentication,
+    #[error("the setup token is missing, wrong, used or expired")]
+    SetupTokenInvalid,
+    #[error("setup is already done")]
+    SetupAlreadyDone,
+    #[error("not on the own account")]
+    SelfAction,
+    #[error("the last admin stays")]
+    LastAdmin,
+
+    // What was sent.
+    #[error("validation failed: {0}")]
+    Validation(FieldErrors),
+    #[error("password policy: {0}")]
+    PasswordPolicy(FieldErrors),
+    #[error("invalid {part:?} at {position}: {reason}")]
+    InvalidQuery { part: QueryPart, position: usize, reason: String },
+    #[error("more than {limit} items")]
+    BatchTooLarge { limit: usize },
+    #[error("not for a collection of this type")]
+    WrongCollectionType,
+
+    // What stands in the way.
+    #[error("{0} exists already")]
+    AlreadyExists(String),
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    #[error("{0} must be unique")]
+    UniqueConflict(String),
+    #[error("{0}")]
+    RelationRestricted(String),
+
+    // What failed on our side.
+    #[error("overloaded, retry in {retry_after_seconds} s")]
+    Overloaded { retry_after_seconds: u64 },
+    #[error("the time budget was used up")]
+    Timeout,
+    #[error("writes are refused: {0}")]
+    ReadOnly(String),
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    #[error("internal: {0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// One field, one message.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Validation(FieldErrors::one(field, message))
+    }
+
+    /// A fault of ours: logged once at the edge, answered with the request id only.
+    pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+}

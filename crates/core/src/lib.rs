@@ -1,0 +1,19 @@
+//! What the product does: accounts, access, collections, records, settings. It knows nothing of HTTP: operations take the
+//! [`Caller`] first, return values, and refuse with an [`Error`] that says what was wrong, never with a status.
+//!
+//! Who may do what is decided in [`access`] alone. SQL text lives in `fastcms-store`; rules are compiled into the statements there.
+
+pub mod access;
+pub mod accounts;
+pub mod app;
+pub mod caller;
+pub mod collections;
+pub mod config;
+pub mod error;
+pub mod fields;
+pub mod records;
+pub mod time;
+
+pub use app::App;
+pub use caller::{Account, Caller, Realm};
+pub use error::{Error, FieldErrors, Result};

@@ -1,0 +1,106 @@
+//! Making a record.
+
+use fastcms_expr::{Predicate, RuleKind};
+use fastcms_store::records::{self as rows, Event, View};
+use fastcms_store::{BoxFuture, Tx};
+use serde_json::{Map, Value as Json};
+
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, settled, write_failure};
+use crate::access::{self, RequestFacts};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::fields::{self, Draft, Mode, Rights};
+
+/// A record that was made.
+#[derive(Debug)]
+pub struct Created {
+    pub id: String,
+    /// As JSON.
+    pub record: Vec<u8>,
+}
+
+/// Makes a record of `data` in a collection, if the create rule admits it.
+pub async fn create(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    data: &Map<String, Json>,
+) -> Result<Created> {
+    for _ in 0..MAX_ATTEMPTS {
+        let door = Door::open(caller, app, request, collection)?.with_data(data);
+        let attempt = attempt(&door, data).await;
+        if let Some(created) = settled(app, attempt).await? {
+            return Ok(created);
+        }
+    }
+    Err(never_settled())
+}
+
+async fn attempt(door: &Door<'_>, data: &Map<String, Json>) -> Result<Created, Failure> {
+    let rule = door.rule(RuleKind::Create)?;
+    if rule == Predicate::False {
+        return Err(access::refusal(door.caller).into());
+    }
+    let mut draft = fields::check(&door.collection, data, Mode::Create)?;
+    fields::check_rights(&door.collection, data, Mode::Create, rights(door))?;
+    password::check(door, &draft)?;
+    password::hash(door, &mut draft).await?;
+
+    let insert = Insert { id: door.app.new_id(), now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft };
+    door.app.store.write(move |tx| insert.run(tx)).await
+}
+
+/// On a record that does not exist yet, a manage rule can only speak of the caller and the request.
+fn rights(door: &Door<'_>) -> Rights {
+    let is_admin = door.caller.is_admin();
+    let manages = is_admin || (door.collection.is_auth() && door.rule(RuleKind::Manage).is_ok_and(|rule| rule == Predicate::True));
+    Rights { manages, is_admin }
+}
+
+struct Insert {
+    id: String,
+    now: String,
+    view: View,
+    rule: Predicate,
+    refusal: Error,
+    draft: Draft,
+}
+
+impl Insert {
+    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Created, Failure>> {
+        Box::pin(async move {
+            let Self { id, now, view, rule, refusal, draft } = self;
+            let collection = &*view.collection;
+            if !rows::holds(tx, &view, &rule).await? {
+                return Err(refusal.into());
+            }
+            check_related(tx, &view, &draft).await?;
+            let dialect = tx.dialect();
+            let written = rows::insert(tx, &view, &id, &draft.sets, &now).await;
+            let written = written.map_err(|error| write_failure(collection, dialect, error))?;
+            if written.version != collection.version() {
+                return Err(Failure::Stale);
+            }
+            rows::announce(tx, collection, Event::Created, &id, &now).await?;
+            Ok(Created { id, record: written.record })
+        })
+    }
+}
+
+/// Every record that the draft points at exists.
+pub(super) async fn check_related(tx: &mut Tx<'_>, view: &View, draft: &Draft) -> Result<(), Failure> {
+    let mut errors = crate::error::FieldErrors::default();
+    for (at, ids) in &draft.related {
+        let field = &view.collection.fields()[*at];
+        let exist = match view.schema.target(field) {
+            Some(target) => rows::exist(tx, target, ids).await?,
+            None => false,
+        };
+        if !exist {
+            errors.add(field.name.as_str(), "The related record does not exist");
+        }
+    }
+    errors.into_result().map_err(Failure::Final)
+}

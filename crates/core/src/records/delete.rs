@@ -1,0 +1,65 @@
+//! Deleting a record.
+
+use fastcms_expr::RuleKind;
+use fastcms_store::records::{self as rows, Deleted, View};
+use fastcms_store::{BoxFuture, Change, ChangeKind, Tx, accounts};
+
+use super::update::Access;
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
+use crate::access::RequestFacts;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+
+/// Deletes the record with this id, if the delete rule admits it and no relation forbids it.
+pub async fn delete(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, id: &str) -> Result<()> {
+    if id.contains('\0') {
+        return Err(Error::NotFound);
+    }
+    for _ in 0..MAX_ATTEMPTS {
+        let door = Door::open(caller, app, request, collection)?;
+        let attempt = attempt(&door, id).await;
+        if let Some(()) = settled(app, attempt).await? {
+            return Ok(());
+        }
+    }
+    Err(never_settled())
+}
+
+async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
+    let removal = Removal { id: id.to_owned(), now: door.stamp(), view: door.view(), access: Access::of(door, RuleKind::Delete)? };
+    door.app.store.write(move |tx| removal.run(tx)).await
+}
+
+struct Removal {
+    id: String,
+    now: String,
+    view: View,
+    access: Access,
+}
+
+impl Removal {
+    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let Self { id, now, view, access } = self;
+            let collection = &*view.collection;
+            access.decide(tx, &view, &id, &[]).await?;
+            rows::decide(tx, &view, &id, &[]).await?.ok_or(Error::NotFound)?;
+            match rows::delete(tx, &view.schema, collection, &id, &now).await? {
+                Deleted::Done => {}
+                Deleted::Restricted { collection } => {
+                    return Err(Error::RelationRestricted(format!("Records of `{collection}` point at this record")).into());
+                }
+                Deleted::TooMany => {
+                    let limit = rows::MAX_AFFECTED;
+                    return Err(Error::RelationRestricted(format!("More than {limit} records point at this record")).into());
+                }
+            }
+            if collection.is_auth() {
+                accounts::forget(tx, collection.id(), &id).await?;
+                tx.announce(Change::new(ChangeKind::Account, id));
+            }
+            Ok(())
+        })
+    }
+}

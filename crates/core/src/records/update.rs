@@ -1,0 +1,184 @@
+//! Changing a record.
+
+use fastcms_expr::{Predicate, RuleKind};
+use fastcms_store::records::{self as rows, Event, View};
+use fastcms_store::{BoxFuture, Change, ChangeKind, Plan, Tx, accounts};
+use serde_json::{Map, Value as Json};
+
+use super::create::check_related;
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, settled, write_failure};
+use crate::access::{self, RequestFacts};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::fields::{self, Draft, Mode, Rights};
+
+/// Changes the record with this id, if the update rule admits it, and answers it as JSON.
+pub async fn update(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    id: &str,
+    data: &Map<String, Json>,
+) -> Result<Vec<u8>> {
+    if id.contains('\0') {
+        return Err(Error::NotFound);
+    }
+    for _ in 0..MAX_ATTEMPTS {
+        let door = Door::open(caller, app, request, collection)?.with_data(data);
+        let attempt = attempt(&door, id, data).await;
+        if let Some(record) = settled(app, attempt).await? {
+            return Ok(record);
+        }
+    }
+    Err(never_settled())
+}
+
+async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<Vec<u8>, Failure> {
+    let access = Access::of(door, RuleKind::Update)?;
+    let manage = if door.collection.is_auth() {
+        access::rule_on_the_way(&door.facts(), &door.collection, RuleKind::Manage, door.now)
+    } else {
+        Predicate::False
+    };
+    // Faults of the data are told to those who may write only, so they wait for the decision.
+    let mut draft = fields::check(&door.collection, data, Mode::Update);
+    if let Ok(checked) = &mut draft
+        && checked.password.is_some()
+    {
+        // Hashing is dear: nobody has it done for a record that they may not write.
+        access.precheck(door, id).await?;
+        draft = match password::check(door, checked) {
+            Ok(()) => {
+                password::hash(door, checked).await?;
+                draft
+            }
+            Err(error) => Err(error),
+        };
+    }
+    let change = Replace {
+        id: id.to_owned(),
+        now: door.stamp(),
+        now_seconds: door.app.now_seconds(),
+        view: door.view(),
+        access,
+        manage,
+        is_admin: door.caller.is_admin(),
+        data: data.clone(),
+        draft,
+    };
+    door.app.store.write(move |tx| change.run(tx)).await
+}
+
+/// The two rules that decide a write of a stored record: the verb's own, and the view rule, which says whether a refusal may be told
+/// from a record that does not exist.
+#[derive(Debug)]
+pub(super) struct Access {
+    rule: Predicate,
+    view: Predicate,
+    refusal: Error,
+}
+
+impl Access {
+    pub(super) fn of(door: &Door<'_>, kind: RuleKind) -> Result<Self> {
+        Ok(Self {
+            rule: door.rule(kind)?,
+            view: access::rule_on_the_way(&door.facts(), &door.collection, RuleKind::View, door.now),
+            refusal: access::refusal(door.caller),
+        })
+    }
+
+    /// Decides in the transaction of the write, with the record locked. `more` are further conditions that are answered along.
+    pub(super) async fn decide(self, tx: &mut Tx<'_>, view: &View, id: &str, more: &[&Predicate]) -> Result<Vec<bool>, Failure> {
+        if self.rule == Predicate::True && more.iter().all(|condition| condition.decided().is_some()) {
+            // The write itself finds out whether there is such a record.
+            return Ok(more.iter().map(|condition| **condition == Predicate::True).collect());
+        }
+        let mut rules = vec![&self.rule, &self.view];
+        rules.extend(more);
+        let Some(answers) = rows::decide(tx, view, id, &rules).await? else { return Err(Error::NotFound.into()) };
+        match answers.as_slice() {
+            [true, _, rest @ ..] => Ok(rest.to_vec()),
+            [false, true, ..] => Err(self.refusal.into()),
+            _ => Err(Error::NotFound.into()),
+        }
+    }
+
+    /// A look ahead, outside the transaction.
+    async fn precheck(&self, door: &Door<'_>, id: &str) -> Result<(), Failure> {
+        let (view, rule, seen, id) = (door.view(), self.rule.clone(), self.view.clone(), id.to_owned());
+        let answers: Result<(bool, bool), Failure> = door
+            .app
+            .store
+            .read(Plan::Scan, move |reader| {
+                Box::pin(async move {
+                    let allowed = rows::get(reader, &view, &id, &rule).await?.is_some();
+                    Ok((allowed, allowed || rows::get(reader, &view, &id, &seen).await?.is_some()))
+                })
+            })
+            .await;
+        match answers? {
+            (true, _) => Ok(()),
+            (false, true) => Err(access::refusal(door.caller).into()),
+            (false, false) => Err(Error::NotFound.into()),
+        }
+    }
+}
+
+struct Replace {
+    id: String,
+    now: String,
+    now_seconds: i64,
+    view: View,
+    access: Access,
+    manage: Predicate,
+    is_admin: bool,
+    data: Map<String, Json>,
+    draft: Result<Draft>,
+}
+
+impl Replace {
+    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
+        Box::pin(async move {
+            let Self { id, now, now_seconds, view, access, manage, is_admin, data, draft } = self;
+            let collection = &*view.collection;
+            let answers = access.decide(tx, &view, &id, &[&manage]).await?;
+            let rights = Rights { manages: answers.first().copied().unwrap_or(false), is_admin };
+            let draft = match draft {
+                Ok(draft) => draft,
+                // To somebody whose right to write was not yet held against a record, an unknown id is unknown first.
+                Err(error) => {
+                    rows::decide(tx, &view, &id, &[]).await?.ok_or(Error::NotFound)?;
+                    return Err(error.into());
+                }
+            };
+            fields::check_rights(collection, &data, Mode::Update, rights)?;
+            check_related(tx, &view, &draft).await?;
+            let dialect = tx.dialect();
+            let written = rows::update(tx, &view, &id, &Predicate::True, &draft.sets, &draft.increments, &now).await;
+            let written = written.map_err(|error| write_failure(collection, dialect, error))?.ok_or(Error::NotFound)?;
+            if written.version != collection.version() {
+                return Err(Failure::Stale);
+            }
+            for (at, number) in &written.numbers {
+                fields::check_number(&collection.fields()[*at], *number)?;
+            }
+            if collection.is_auth() {
+                account_changed(tx, &view, &id, &data, now_seconds).await?;
+            }
+            rows::announce(tx, collection, Event::Updated, &id, &now).await?;
+            Ok(written.record)
+        })
+    }
+}
+
+/// A new password, address or role ends the account's sessions.
+async fn account_changed(tx: &mut Tx<'_>, view: &View, id: &str, data: &Map<String, Json>, now: i64) -> Result<(), Failure> {
+    let realm = view.collection.id();
+    if ["password", "email", "role"].iter().any(|key| data.contains_key(*key)) {
+        accounts::sessions::revoke(tx, realm, id, accounts::sessions::Which::All, now).await?;
+    }
+    tx.announce(Change::new(ChangeKind::Account, id));
+    Ok(())
+}

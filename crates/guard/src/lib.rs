@@ -1,0 +1,33 @@
+//! The hardening of an HTTP service: keys and tokens, passwords, client addresses, response
+//! headers, CORS.
+//!
+//! Nothing here knows collections, SQL or a web framework: every module takes plain values and
+//! returns plain values, so any service can use it as it is. What must outlive the process (when a
+//! key was first seen as previous, which sessions live) is given by the caller.
+//!
+//! | Module | Concern |
+//! |---|---|
+//! | [`clock`], [`ids`] | time and randomness, replaceable in tests |
+//! | [`keys`] | one secret becomes one key per purpose; a ring of them makes rotation possible |
+//! | [`token`] | signed tokens whose purpose is part of their type |
+//! | [`opaque`] | random tokens of which only a digest is kept |
+//! | [`password`] | which passwords are taken, and how they are stored |
+//! | [`address`] | whose request it is, behind proxies or not |
+//! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
+
+pub mod address;
+pub mod clock;
+pub mod cors;
+pub mod headers;
+pub mod ids;
+pub mod keys;
+pub mod opaque;
+pub mod password;
+pub mod token;
+
+use subtle::ConstantTimeEq;
+
+/// Whether two byte strings are equal, in time that depends on their lengths alone.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}

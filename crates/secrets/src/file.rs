@@ -1,0 +1,151 @@
+//! A secret from a file: `X_FILE` variables, Docker and Kubernetes secrets.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use zeroize::Zeroize;
+
+use crate::{Error, Secret};
+
+/// The largest secret file read, in bytes (64 KiB).
+pub const MAX_FILE_BYTES: usize = 64 * 1024;
+
+/// Reads the secret that is the whole content of the file at `path`.
+///
+/// Exactly one trailing newline (`\n` or `\r\n`) is not part of the secret; nothing else is trimmed
+/// or decoded. The file is read once: a caller that wants to follow changes reads it again.
+///
+/// # Errors
+/// Each [`Error`] names the path and what to do; none carries any of the content.
+pub fn read_file(path: impl AsRef<Path>) -> Result<Secret<String>, Error> {
+    let path = path.as_ref();
+    let refused = |source: io::Error| match source.kind() {
+        ErrorKind::NotFound => Error::NotFound(path.into()),
+        ErrorKind::PermissionDenied => Error::PermissionDenied(path.into()),
+        ErrorKind::IsADirectory => Error::IsFolder(path.into()),
+        _ => Error::Unreadable {
+            path: path.into(),
+            source,
+        },
+    };
+    let file = File::open(path).map_err(refused)?;
+
+    // Sized for the whole limit at once, so that growing never leaves a copy behind in freed
+    // memory.
+    let mut bytes = Vec::with_capacity(MAX_FILE_BYTES + 1);
+    let limit = u64::try_from(MAX_FILE_BYTES + 1).expect("64 KiB fits into 64 bits");
+    if let Err(source) = file.take(limit).read_to_end(&mut bytes) {
+        bytes.zeroize();
+        return Err(refused(source));
+    }
+    if bytes.len() > MAX_FILE_BYTES {
+        bytes.zeroize();
+        return Err(Error::TooLarge(path.into()));
+    }
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+        if bytes.ends_with(b"\r") {
+            bytes.pop();
+        }
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if text.is_empty() => Err(Error::Empty(path.into())),
+        Ok(mut text) => {
+            let exact = Secret::new(text.as_str().to_owned());
+            text.zeroize();
+            Ok(exact)
+        }
+        Err(fault) => {
+            fault.into_bytes().zeroize();
+            Err(Error::NotText(path.into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, content: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.path().join("secret");
+            fs::write(&path, content).unwrap();
+            path
+        }
+    }
+
+    #[test]
+    fn exactly_one_trailing_newline_is_cut() {
+        let folder = Folder::new();
+        for (content, secret) in [
+            ("abc", "abc"),
+            ("abc\n", "abc"),
+            ("abc\r\n", "abc"),
+            ("abc\n\n", "abc\n"),
+            ("abc \n", "abc "),
+            ("\nabc", "\nabc"),
+            ("a\nb\n", "a\nb"),
+            ("abc\r", "abc\r"),
+            ("schlüssel\n", "schlüssel"),
+        ] {
+            assert_eq!(
+                read_file(folder.file(content)).unwrap().expose(),
+                secret,
+                "{content:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_limit_is_64_kib_and_not_one_byte_more() {
+        let folder = Folder::new();
+        let at = read_file(folder.file(vec![b'a'; MAX_FILE_BYTES])).unwrap();
+        assert_eq!(at.expose().len(), MAX_FILE_BYTES);
+        let past = read_file(folder.file(vec![b'a'; MAX_FILE_BYTES + 1]));
+        assert!(matches!(past, Err(Error::TooLarge(_))));
+    }
+
+    #[test]
+    fn each_fault_has_its_own_error() {
+        let folder = Folder::new();
+        assert!(matches!(
+            read_file(folder.0.path().join("none")),
+            Err(Error::NotFound(_))
+        ));
+        assert!(matches!(
+            read_file(folder.0.path()),
+            Err(Error::IsFolder(_))
+        ));
+        for empty in ["", "\n", "\r\n"] {
+            assert!(matches!(
+                read_file(folder.file(empty)),
+                Err(Error::Empty(_))
+            ));
+        }
+        assert!(matches!(
+            read_file(folder.file([b'a', 0xff])),
+            Err(Error::NotText(_))
+        ));
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_the_remedy_but_no_content() {
+        let folder = Folder::new();
+        let mut content = b"MARKER".to_vec();
+        content.push(0xff);
+        let fault = read_file(folder.file(content)).unwrap_err();
+        let text = format!("{fault} {fault:?}");
+        assert!(text.contains("secret") && text.contains("hex or base64"));
+        assert!(!text.contains("MARKER"));
+    }
+}

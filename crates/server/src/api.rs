@@ -1,0 +1,64 @@
+//! The HTTP API: every noun declares its routes, this module puts them into one list.
+
+use std::sync::Arc;
+
+use fastcms_core::{App, Caller, Error, accounts};
+
+use crate::{
+    edge::{Backend, Edge, EdgeSettings},
+    openapi::Catalogue,
+    pages,
+};
+
+mod account;
+mod auth;
+mod collection_accounts;
+pub mod docs;
+pub mod health;
+pub mod operation;
+pub mod root;
+mod setup;
+mod users;
+
+pub use operation::{Operation, delete, get, patch, post, put};
+
+/// All routes but those that describe the others.
+pub fn operations() -> Vec<Operation> {
+    let mut operations = Vec::new();
+    operations.extend(root::routes());
+    operations.extend(health::routes());
+    operations.extend(pages::routes());
+    operations.extend(setup::routes());
+    operations.extend(auth::routes());
+    operations.extend(users::routes());
+    operations.extend(collection_accounts::routes());
+    operations
+}
+
+/// What is served: all routes, and their documentation where it is to be seen.
+pub fn served(with_docs: bool) -> Vec<Operation> {
+    let mut operations = operations();
+    if with_docs {
+        let catalogue = Catalogue::of(&operations);
+        operations.extend(docs::routes(catalogue));
+    }
+    operations
+}
+
+/// The product behind its edge, ready to be served.
+pub fn edge(app: Arc<App>) -> Edge<Arc<App>> {
+    let settings = EdgeSettings::new(&app.config).expect("a configuration with origins that cannot be a policy was refused");
+    let operations = served(app.config.server.has_docs());
+    Edge::new(app, operations, settings)
+}
+
+/// The OpenAPI document, whether or not it is served.
+pub fn document(app: &App) -> serde_json::Value {
+    docs::describe(app, &Catalogue::of(&operations()))
+}
+
+impl Backend for Arc<App> {
+    async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
+        accounts::authenticate(self, bearer).await
+    }
+}

@@ -1,0 +1,182 @@
+//! What answers about accounts look like: users, tokens, sessions.
+
+use fastcms_core::accounts::{Device, Grant, Session, User};
+use fastcms_core::time::stamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::extract::Client;
+
+/// A user as its owner and admins see it (contract 5.3).
+#[derive(Debug, Serialize)]
+pub struct UserBody {
+    id: String,
+    email: String,
+    verified: bool,
+    name: Option<String>,
+    avatar: Option<String>,
+    role: String,
+    two_factor_enabled: bool,
+    created: String,
+    updated: String,
+    message: Option<&'static str>,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            verified: user.verified,
+            name: user.name,
+            avatar: user.avatar,
+            role: user.role,
+            two_factor_enabled: false,
+            created: user.created,
+            updated: user.updated,
+            message: None,
+        }
+    }
+}
+
+/// A pair of tokens, for clients that keep them themselves.
+#[derive(Serialize)]
+pub struct TokenBody {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+}
+
+impl From<Grant> for TokenBody {
+    fn from(grant: Grant) -> Self {
+        Self {
+            access_token: grant.access_token,
+            refresh_token: grant.refresh_token,
+            token_type: "bearer",
+            expires_in: grant.expires_in,
+        }
+    }
+}
+
+/// The answer to a sign-in of `users`.
+#[derive(Serialize)]
+pub struct AuthBody {
+    user: UserBody,
+    token: TokenBody,
+    message: Option<&'static str>,
+    requires_2fa: bool,
+}
+
+impl AuthBody {
+    pub fn new(user: User, grant: Grant) -> Self {
+        Self { user: user.into(), token: grant.into(), message: None, requires_2fa: false }
+    }
+}
+
+/// A session as its owner sees it.
+#[derive(Serialize)]
+pub struct SessionBody {
+    id: String,
+    user_agent: String,
+    ip_address: String,
+    created: String,
+    last_seen: String,
+    expires_at: String,
+    current: bool,
+}
+
+/// `{sessions: […]}`.
+#[derive(Serialize)]
+pub struct SessionsBody {
+    sessions: Vec<SessionBody>,
+}
+
+impl SessionsBody {
+    pub fn new(sessions: Vec<Session>, current: &str) -> Self {
+        let body = |session: Session| SessionBody {
+            current: session.id == current,
+            expires_at: stamp(session.expires_at.saturating_mul(1000)),
+            id: session.id,
+            user_agent: session.user_agent,
+            ip_address: session.ip_address,
+            created: session.created,
+            last_seen: session.last_seen,
+        };
+        Self { sessions: sessions.into_iter().map(body).collect() }
+    }
+}
+
+/// The device behind a request, as sessions remember it.
+pub fn device(client: &Client) -> Device {
+    Device::new(client.address.to_string(), client.user_agent.as_deref().unwrap_or_default())
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn optional_text() -> Value {
+    json!({"type": ["string", "null"]})
+}
+
+fn instant() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn object(properties: &[(&str, Value)]) -> Value {
+    let required: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
+    let properties: serde_json::Map<String, Value> =
+        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// JSON Schema of [`UserBody`].
+pub fn user_schema() -> Value {
+    object(&[
+        ("id", json!({"type": "string", "format": "uuid"})),
+        ("email", text()),
+        ("verified", json!({"type": "boolean"})),
+        ("name", optional_text()),
+        ("avatar", optional_text()),
+        ("role", json!({"type": "string", "enum": ["user", "admin"]})),
+        ("two_factor_enabled", json!({"type": "boolean"})),
+        ("created", instant()),
+        ("updated", instant()),
+        ("message", optional_text()),
+    ])
+}
+
+/// JSON Schema of [`TokenBody`].
+pub fn token_schema() -> Value {
+    object(&[
+        ("access_token", text()),
+        ("refresh_token", text()),
+        ("token_type", json!({"type": "string", "const": "bearer"})),
+        ("expires_in", json!({"type": "integer", "description": "Seconds"})),
+    ])
+}
+
+/// JSON Schema of [`AuthBody`].
+pub fn auth_schema() -> Value {
+    object(&[
+        ("user", user_schema()),
+        ("token", token_schema()),
+        ("message", optional_text()),
+        ("requires_2fa", json!({"type": "boolean"})),
+    ])
+}
+
+/// JSON Schema of [`SessionsBody`].
+pub fn sessions_schema() -> Value {
+    let session = object(&[
+        ("id", json!({"type": "string", "format": "uuid"})),
+        ("user_agent", text()),
+        ("ip_address", text()),
+        ("created", instant()),
+        ("last_seen", instant()),
+        ("expires_at", instant()),
+        ("current", json!({"type": "boolean"})),
+    ]);
+    object(&[("sessions", json!({"type": "array", "items": session}))])
+}

@@ -1,0 +1,242 @@
+//! `/api/v1/auth`: registering, signing in and out, the own profile, sessions of `users`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use fastcms_core::accounts::{self, NewUser, OwnChange};
+use fastcms_core::{App, Realm};
+use fastcms_secrets::Secret;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::account::{AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, token_schema, user_schema};
+use super::{Operation, delete, get, patch, post};
+use crate::error::{Answer, Refusal};
+use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SignedIn, UsersAccount};
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// The routes of this noun.
+pub fn routes() -> Vec<Operation> {
+    vec![
+        post("/api/v1/auth/register", register)
+            .summary("Make an account and sign in")
+            .answers(201, "The account and its tokens", auth_schema())
+            .refuses(403, "registration_closed")
+            .refuses(409, "email_taken")
+            .refuses(422, "validation_failed, password_policy"),
+        post("/api/v1/auth/login", login)
+            .summary("Sign in with a password")
+            .answers(200, "The account and its tokens", auth_schema())
+            .refuses(401, "invalid_credentials"),
+        post("/api/v1/auth/refresh", refresh)
+            .summary("Exchange a refresh token for a new pair")
+            .answers(200, "The new pair", token_schema())
+            .refuses(401, "invalid_refresh_token"),
+        post("/api/v1/auth/logout", logout)
+            .summary("End the session of the credential, and of the refresh token where one is sent")
+            .answers_empty(204, "Signed out")
+            .before_password_change(),
+        post("/api/v1/auth/logout-all", logout_all)
+            .summary("End every session of the account")
+            .answers_empty(204, "Signed out everywhere"),
+        get("/api/v1/auth/me", me).summary("The own account").answers(200, "The account", user_schema()).before_password_change(),
+        patch("/api/v1/auth/me", change_me)
+            .summary("Change the own profile")
+            .answers(200, "The account", user_schema())
+            .before_password_change(),
+        delete("/api/v1/auth/me", delete_me)
+            .summary("Delete the own account; needs a recent sign-in")
+            .answers_empty(204, "Deleted")
+            .before_password_change()
+            .refuses(403, "insufficient_user_authentication")
+            .refuses(409, "last_admin"),
+        post("/api/v1/auth/change-password", change_password)
+            .summary("Change the own password; every session ends")
+            .answers_empty(204, "Changed")
+            .refuses(401, "invalid_credentials")
+            .refuses(422, "validation_failed, password_policy")
+            .before_password_change(),
+        get("/api/v1/auth/sessions", sessions).summary("Live sessions of the account").answers(200, "Newest first", sessions_schema()),
+        delete("/api/v1/auth/sessions/{id}", end_session).summary("End one of the own sessions").answers_empty(204, "Ended"),
+        delete("/api/v1/auth/sessions", end_others)
+            .summary("End every session but the calling one")
+            .answers_empty(204, "Ended"),
+    ]
+}
+
+crate::form! {
+    /// Body of a registration, of setup, and of a user made by an admin.
+    pub struct Register {
+        pub email: String,
+        pub password: Secret<String>,
+        pub password_confirm: Secret<String>,
+        pub name: Option<String>,
+    }
+}
+
+impl Register {
+    /// The user to make, once the confirmation matches.
+    pub fn into_new_user(self) -> Answer<NewUser> {
+        confirmed("password_confirm", &self.password, &self.password_confirm)?;
+        Ok(NewUser { email: self.email, password: self.password, name: self.name })
+    }
+}
+
+/// Refuses a confirmation that is not the password again.
+pub fn confirmed(field: &str, password: &Secret<String>, confirmation: &Secret<String>) -> Answer<()> {
+    if password.expose() == confirmation.expose() { Ok(()) } else { Err(Refusal::field(field, "Passwords do not match")) }
+}
+
+async fn register(Anyone(caller): Anyone, State(app): State<Arc<App>>, client: Client, Json(body): Json<Register>) -> Answer {
+    let (grant, user) = accounts::register(&caller, &app, body.into_new_user()?, &device(&client)).await?;
+    Ok((StatusCode::CREATED, Json(AuthBody::new(user, grant))).into_response())
+}
+
+crate::form! {
+    struct Login {
+        email: String,
+        password: Secret<String>,
+        two_factor_code: Option<String>,
+    }
+}
+
+async fn login(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    client: Client,
+    Json(body): Json<Login>,
+) -> Answer<Json<AuthBody>> {
+    // No account has a second factor yet: a code that is sent along proves nothing and is not looked at.
+    let _ = body.two_factor_code;
+    let grant = accounts::sign_in(&caller, &app, &Realm::Users, &body.email, body.password, &device(&client)).await?;
+    let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
+    let user = accounts::own(&signed_in, &app).await?;
+    Ok(Json(AuthBody::new(user, grant)))
+}
+
+crate::form! {
+    /// Body of a refresh.
+    pub struct RefreshToken {
+        pub refresh_token: Secret<String>,
+    }
+}
+
+async fn refresh(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Json(body): Json<RefreshToken>,
+) -> Answer<Json<TokenBody>> {
+    Ok(Json(accounts::refresh(&caller, &app, &Realm::Users, body.refresh_token.expose()).await?.into()))
+}
+
+crate::form! {
+    /// Body of a sign-out; may be left out altogether.
+    pub struct Logout {
+        pub refresh_token: Option<Secret<String>>,
+    }
+}
+
+async fn logout(Anyone(caller): Anyone, State(app): State<Arc<App>>, body: Option<Json<Logout>>) -> Answer {
+    let token = body.and_then(|Json(body)| body.refresh_token);
+    accounts::sign_out(&caller, &app, token.as_ref().map(|token| token.expose().as_str())).await?;
+    Ok(signed_out())
+}
+
+/// 204 that also tells a browser to drop what it keeps of us.
+pub fn signed_out() -> Response {
+    let clear = HeaderValue::from_static("\"cache\", \"cookies\", \"storage\"");
+    (StatusCode::NO_CONTENT, [(CLEAR_SITE_DATA, clear)]).into_response()
+}
+
+async fn logout_all(SignedIn(caller): SignedIn, State(app): State<Arc<App>>) -> Answer {
+    accounts::sign_out_everywhere(&caller, &app).await?;
+    Ok(signed_out())
+}
+
+async fn me(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer<Json<UserBody>> {
+    Ok(Json(accounts::own(&caller, &app).await?.into()))
+}
+
+crate::form! {
+    struct ChangeMe {
+        name: Patch<String>,
+        avatar: Patch<String>,
+        email_visibility: Option<bool>,
+    }
+}
+
+/// What a patch of a nullable text means for the row.
+pub fn nullable(patch: Patch<String>) -> Option<Option<String>> {
+    match patch {
+        Patch::Leave => None,
+        Patch::Clear => Some(None),
+        Patch::Set(text) => Some(Some(text)),
+    }
+}
+
+async fn change_me(
+    UsersAccount(caller): UsersAccount,
+    State(app): State<Arc<App>>,
+    Json(body): Json<ChangeMe>,
+) -> Answer<Json<UserBody>> {
+    let change = OwnChange { name: nullable(body.name), avatar: nullable(body.avatar), email_visibility: body.email_visibility };
+    Ok(Json(accounts::change_own(&caller, &app, change).await?.into()))
+}
+
+async fn delete_me(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer {
+    accounts::delete_own(&caller, &app).await?;
+    Ok(signed_out())
+}
+
+crate::form! {
+    /// Body of a password change.
+    pub struct ChangePassword {
+        pub old_password: Secret<String>,
+        pub new_password: Secret<String>,
+        pub new_password_confirm: Secret<String>,
+    }
+}
+
+async fn change_password(
+    UsersAccount(caller): UsersAccount,
+    State(app): State<Arc<App>>,
+    Json(body): Json<ChangePassword>,
+) -> Answer<NoContent> {
+    confirmed("new_password_confirm", &body.new_password, &body.new_password_confirm)?;
+    accounts::change_password(&caller, &app, body.old_password, body.new_password).await?;
+    Ok(NoContent)
+}
+
+async fn sessions(signed_in: UsersAccount, State(app): State<Arc<App>>) -> Answer<Json<SessionsBody>> {
+    let sessions = accounts::sessions_of(&signed_in.0, &app).await?;
+    Ok(Json(SessionsBody::new(sessions, &signed_in.account().session)))
+}
+
+async fn end_session(
+    UsersAccount(caller): UsersAccount,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+) -> Answer<NoContent> {
+    accounts::end_session(&caller, &app, Some(&id)).await?;
+    Ok(NoContent)
+}
+
+crate::query! {
+    /// Ending all but the calling session must be asked for by name.
+    pub struct Others {
+        pub others: bool,
+    }
+}
+
+async fn end_others(
+    UsersAccount(caller): UsersAccount,
+    State(app): State<Arc<App>>,
+    Query(query): Query<Others>,
+) -> Answer<NoContent> {
+    if !query.others {
+        return Err(Refusal::field("others", "Must be true"));
+    }
+    accounts::end_session(&caller, &app, None).await?;
+    Ok(NoContent)
+}

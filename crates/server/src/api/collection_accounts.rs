@@ -1,0 +1,218 @@
+//! `/api/v1/collections/{name}/auth`: accounts of auth collections.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use fastcms_core::accounts::{self, AuthCollection, Grant};
+use fastcms_core::{App, FieldErrors};
+use fastcms_secrets::Secret;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::account::{SessionsBody, TokenBody, device, sessions_schema, token_schema};
+use super::auth::{ChangePassword, Logout, Others, RefreshToken, confirmed, signed_out};
+use super::{Operation, delete, get, post};
+use crate::error::{Answer, Refusal};
+use crate::extract::{Anyone, Client, Facts, Form, Id, Json, JsonBytes, NoContent, Path, Place, Query, SignedIn};
+
+/// The routes of this noun.
+pub fn routes() -> Vec<Operation> {
+    let record = json!({"type": "object", "description": "The record of the account, without hidden fields"});
+    let auth = json!({"type": "object", "required": ["user", "token"], "properties": {"user": record, "token": token_schema()}});
+    vec![
+        post("/api/v1/collections/{collection}/auth/register", register)
+            .summary("Make an account in an auth collection and sign in; the create rule decides")
+            .answers(201, "The record and its tokens", auth.clone())
+            .refuses(400, "wrong_collection_type")
+            .refuses(403, "registration_closed, forbidden")
+            .refuses(409, "email_taken")
+            .refuses(422, "validation_failed, password_policy"),
+        post("/api/v1/collections/{collection}/auth/login", login)
+            .summary("Sign in to an auth collection")
+            .answers(200, "The record and its tokens", auth)
+            .refuses(401, "invalid_credentials"),
+        get("/api/v1/collections/{collection}/auth/me", me).summary("The own record").answers(200, "The record", record),
+        post("/api/v1/collections/{collection}/auth/refresh", refresh)
+            .summary("Exchange a refresh token for a new pair")
+            .answers(200, "The new pair", token_schema())
+            .refuses(401, "invalid_refresh_token"),
+        post("/api/v1/collections/{collection}/auth/logout", logout)
+            .summary("End the session of the credential, and of the refresh token where one is sent")
+            .answers_empty(204, "Signed out"),
+        get("/api/v1/collections/{collection}/auth/sessions", sessions)
+            .summary("Live sessions of the account")
+            .answers(200, "Newest first", sessions_schema()),
+        delete("/api/v1/collections/{collection}/auth/sessions/{id}", end_session)
+            .summary("End one of the own sessions")
+            .answers_empty(204, "Ended"),
+        delete("/api/v1/collections/{collection}/auth/sessions", end_others)
+            .summary("End every session but the calling one")
+            .answers_empty(204, "Ended"),
+        post("/api/v1/collections/{collection}/auth/me/change-password", change_password)
+            .summary("Change the own password; every session ends")
+            .answers_empty(204, "Changed")
+            .refuses(401, "invalid_credentials")
+            .refuses(422, "validation_failed, password_policy")
+            .before_password_change(),
+    ]
+}
+
+/// The answer to a sign-in of a collection: the record as it is written anyway, and the tokens.
+#[derive(Serialize)]
+struct AuthBody {
+    user: Box<RawValue>,
+    token: TokenBody,
+}
+
+impl AuthBody {
+    fn new(record: Vec<u8>, grant: Grant) -> Answer<Self> {
+        let text = String::from_utf8(record).map_err(fastcms_core::Error::internal)?;
+        Ok(Self { user: RawValue::from_string(text).map_err(fastcms_core::Error::internal)?, token: grant.into() })
+    }
+}
+
+/// A body whose names are the collection's own.
+struct Named(Map<String, Value>);
+
+impl Form for Named {
+    fn read(object: Map<String, Value>, _: &Place<'_>, _: &mut FieldErrors) -> Option<Self> {
+        Some(Self(object))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "object"})
+    }
+}
+
+async fn register(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    client: Client,
+    facts: Facts,
+    Json(Named(body)): Json<Named>,
+) -> Answer {
+    let (grant, record) =
+        accounts::register_in_collection(&caller, &app, facts.request(), &collection, body, &device(&client)).await?;
+    Ok((StatusCode::CREATED, Json(AuthBody::new(record, grant)?)).into_response())
+}
+
+async fn login(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    client: Client,
+    Json(Named(mut body)): Json<Named>,
+) -> Answer<Json<AuthBody>> {
+    let collection = AuthCollection::named(&app, &collection)?;
+    let mut faults = FieldErrors::default();
+    let mut take = |name: &str, required: bool| match body.remove(name) {
+        Some(Value::String(text)) => text,
+        None | Some(Value::Null) if !required => String::new(),
+        None | Some(Value::Null) => {
+            faults.add(name, "This field is required");
+            String::new()
+        }
+        Some(_) => {
+            faults.add(name, "Must be a string");
+            String::new()
+        }
+    };
+    let identity = take(collection.identity_field(), true);
+    let password = Secret::new(take("password", true));
+    take("two_factor_code", false);
+    for name in body.keys() {
+        faults.add(name.as_str(), "Unknown field");
+    }
+    faults.into_result()?;
+    let grant = accounts::sign_in_to_collection(&caller, &app, &collection, &identity, password, &device(&client)).await?;
+    let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
+    let record = accounts::own_record(&signed_in, &app, &collection).await?;
+    Ok(Json(AuthBody::new(record, grant)?))
+}
+
+/// A caller who is an account of this very collection; everybody else's token means nothing here.
+fn member(signed_in: &SignedIn, app: &App, collection: &str) -> Answer<AuthCollection> {
+    let collection = AuthCollection::named(app, collection)?;
+    if signed_in.account().realm == collection.realm() {
+        Ok(collection)
+    } else {
+        Err(Refusal::Core(fastcms_core::Error::InvalidToken))
+    }
+}
+
+async fn me(signed_in: SignedIn, State(app): State<Arc<App>>, Path(collection): Path<String>) -> Answer<JsonBytes> {
+    let collection = member(&signed_in, &app, &collection)?;
+    Ok(JsonBytes(accounts::own_record(&signed_in.0, &app, &collection).await?.into()))
+}
+
+async fn refresh(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    Json(body): Json<RefreshToken>,
+) -> Answer<Json<TokenBody>> {
+    let realm = AuthCollection::named(&app, &collection)?.realm();
+    Ok(Json(accounts::refresh(&caller, &app, &realm, body.refresh_token.expose()).await?.into()))
+}
+
+async fn logout(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    body: Option<Json<Logout>>,
+) -> Answer<Response> {
+    AuthCollection::named(&app, &collection)?;
+    let token = body.and_then(|Json(body)| body.refresh_token);
+    accounts::sign_out(&caller, &app, token.as_ref().map(|token| token.expose().as_str())).await?;
+    Ok(signed_out())
+}
+
+async fn sessions(
+    signed_in: SignedIn,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+) -> Answer<Json<SessionsBody>> {
+    member(&signed_in, &app, &collection)?;
+    let sessions = accounts::sessions_of(&signed_in.0, &app).await?;
+    Ok(Json(SessionsBody::new(sessions, &signed_in.account().session)))
+}
+
+async fn end_session(
+    signed_in: SignedIn,
+    State(app): State<Arc<App>>,
+    Path((collection, Id(id))): Path<(String, Id)>,
+) -> Answer<NoContent> {
+    member(&signed_in, &app, &collection)?;
+    accounts::end_session(&signed_in.0, &app, Some(&id)).await?;
+    Ok(NoContent)
+}
+
+async fn end_others(
+    signed_in: SignedIn,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    Query(query): Query<Others>,
+) -> Answer<NoContent> {
+    member(&signed_in, &app, &collection)?;
+    if !query.others {
+        return Err(Refusal::field("others", "Must be true"));
+    }
+    accounts::end_session(&signed_in.0, &app, None).await?;
+    Ok(NoContent)
+}
+
+async fn change_password(
+    signed_in: SignedIn,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    Json(body): Json<ChangePassword>,
+) -> Answer<NoContent> {
+    member(&signed_in, &app, &collection)?;
+    confirmed("new_password_confirm", &body.new_password, &body.new_password_confirm)?;
+    accounts::change_password(&signed_in.0, &app, body.old_password, body.new_password).await?;
+    Ok(NoContent)
+}

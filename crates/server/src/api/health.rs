@@ -1,0 +1,67 @@
+//! Whether the process lives and can serve. These answers wait for nothing that may be busy, and say little to strangers.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use fastcms_core::{App, config::Environment};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Operation, get};
+use crate::extract::{Anyone, Json};
+
+/// Longest wait for the database: a probe that hangs says less than one that fails.
+const PING: Duration = Duration::from_secs(2);
+
+pub fn routes() -> Vec<Operation> {
+    let state = || json!({"type": "object", "properties": {"status": {"type": "string"}}});
+    let health = |path| get(path, health).tag("health").summary("Whether the server answers").answers(200, "It does", state());
+    vec![
+        health("/health"),
+        health("/api/v1/health"),
+        get("/health/live", live).tag("health").summary("Whether the process lives").answers(200, "It does", state()),
+        get("/health/ready", ready)
+            .tag("health")
+            .summary("Whether requests can be served")
+            .answers(200, "They can", state())
+            .answers(503, "They cannot", state()),
+    ]
+}
+
+async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Json<Value> {
+    let server = &app.config.server;
+    let mut answer = json!({"status": "healthy"});
+    if caller.is_admin() || server.environment == Environment::Development {
+        answer["service"] = server.app_name.as_str().into();
+        answer["version"] = server.app_version.as_str().into();
+        answer["environment"] = server.environment.to_string().into();
+    }
+    Json(answer)
+}
+
+async fn live(_: Anyone) -> Json<Value> {
+    Json(json!({"status": "alive"}))
+}
+
+async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response {
+    let database = match tokio::time::timeout(PING, app.store.ping()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the database does not answer");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("the database does not answer in time");
+            false
+        }
+    };
+    let mut answer = json!({"status": if database { "ready" } else { "unavailable" }});
+    if caller.is_admin() {
+        answer["checks"] = json!({"database": if database { "ok" } else { "failed" }});
+    }
+    let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(answer)).into_response()
+}

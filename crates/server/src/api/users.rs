@@ -1,0 +1,142 @@
+//! `/api/v1/admin/users`: what admins do to users.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use fastcms_core::App;
+use fastcms_core::accounts::{self, AdminChange};
+use fastcms_secrets::Secret;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+
+use super::account::{UserBody, user_schema};
+use super::auth::{Register, nullable};
+use super::{Operation, delete, get, patch, post};
+use crate::error::Answer;
+use crate::extract::{Admin, Id, Json, NoContent, Patch, Path, Query, Within};
+
+/// The routes of this noun.
+pub fn routes() -> Vec<Operation> {
+    let page = json!({"type": "object", "required": ["items", "total", "page", "per_page", "total_pages"], "properties": {
+        "items": {"type": "array", "items": user_schema()},
+        "total": {"type": "integer"}, "page": {"type": "integer"}, "per_page": {"type": "integer"}, "total_pages": {"type": "integer"},
+    }});
+    vec![
+        get("/api/v1/admin/users", list).summary("List users, newest first").answers(200, "A page", page),
+        post("/api/v1/admin/users", create)
+            .summary("Make a user or an admin")
+            .answers(201, "The user", user_schema())
+            .refuses(409, "email_taken")
+            .refuses(422, "validation_failed, password_policy"),
+        get("/api/v1/admin/users/{id}", show).summary("One user").answers(200, "The user", user_schema()),
+        patch("/api/v1/admin/users/{id}", change)
+            .summary("Change a user; a new role, address or password ends their sessions")
+            .answers(200, "The user", user_schema())
+            .refuses(400, "self_action")
+            .refuses(409, "email_taken, last_admin")
+            .refuses(422, "validation_failed, password_policy"),
+        delete("/api/v1/admin/users/{id}", remove)
+            .summary("Delete a user")
+            .answers_empty(204, "Deleted")
+            .refuses(400, "self_action")
+            .refuses(409, "last_admin"),
+        patch("/api/v1/admin/users/{id}/role", set_role)
+            .summary("Give a user another role")
+            .answers(200, "The user", user_schema())
+            .refuses(400, "self_action")
+            .refuses(409, "last_admin"),
+    ]
+}
+
+crate::query! {
+    struct Page {
+        page: Within<1, 10_000_000> = Within(1),
+        per_page: Within<1, 100> = Within(20),
+    }
+}
+
+#[derive(Serialize)]
+struct UsersBody {
+    items: Vec<UserBody>,
+    total: i64,
+    page: u32,
+    per_page: u32,
+    total_pages: i64,
+}
+
+async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Page>) -> Answer<Json<UsersBody>> {
+    let (page, per_page) = (query.page.0, query.per_page.0);
+    let found = accounts::list_by_admin(&caller, &app, i64::from(page), i64::from(per_page)).await?;
+    Ok(Json(UsersBody {
+        items: found.items.into_iter().map(UserBody::from).collect(),
+        total: found.total,
+        page,
+        per_page,
+        total_pages: (found.total + i64::from(per_page) - 1) / i64::from(per_page),
+    }))
+}
+
+crate::query! {
+    struct Role {
+        role: String,
+    }
+}
+
+crate::query! {
+    struct NewRole {
+        role: String = "user".to_owned(),
+    }
+}
+
+async fn create(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<NewRole>, Json(body): Json<Register>) -> Answer {
+    let user = accounts::create_by_admin(&caller, &app, body.into_new_user()?, &query.role).await?;
+    Ok((StatusCode::CREATED, Json(UserBody::from(user))).into_response())
+}
+
+async fn show(Admin(caller): Admin, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<Json<UserBody>> {
+    Ok(Json(accounts::get_by_admin(&caller, &app, &id).await?.into()))
+}
+
+crate::form! {
+    struct ChangeUser {
+        name: Patch<String>,
+        email: Option<String>,
+        role: Option<String>,
+        verified: Option<bool>,
+        disabled: Option<bool>,
+        password: Option<Secret<String>>,
+    }
+}
+
+async fn change(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+    Json(body): Json<ChangeUser>,
+) -> Answer<Json<UserBody>> {
+    let change = AdminChange {
+        name: nullable(body.name),
+        email: body.email,
+        role: body.role,
+        verified: body.verified,
+        disabled: body.disabled,
+        password: body.password,
+    };
+    Ok(Json(accounts::update_by_admin(&caller, &app, &id, change).await?.into()))
+}
+
+async fn remove(Admin(caller): Admin, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<NoContent> {
+    accounts::delete_by_admin(&caller, &app, &id).await?;
+    Ok(NoContent)
+}
+
+async fn set_role(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+    Query(query): Query<Role>,
+) -> Answer<Json<UserBody>> {
+    Ok(Json(accounts::set_role(&caller, &app, &id, &query.role).await?.into()))
+}

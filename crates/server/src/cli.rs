@@ -1,0 +1,176 @@
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+
+mod accounts;
+mod config;
+mod init;
+mod migrate;
+mod openapi;
+mod running;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A headless CMS in one binary that hardens itself
+#[derive(Debug, Parser)]
+#[command(name = "fastcms", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server, as ENVIRONMENT says
+    Serve(Listen),
+    /// Run a development server on this machine only, with the API docs on
+    Dev(Dev),
+    /// Make a folder to start from: settings with a random secret, data folder, README
+    Init {
+        /// Folder to make; an existing one must be empty
+        dir: PathBuf,
+        /// Database that the settings name
+        #[arg(long, value_enum, default_value_t = DatabaseKind::Sqlite)]
+        database: DatabaseKind,
+    },
+    /// Admins
+    Admin {
+        #[command(subcommand)]
+        action: AdminAction,
+    },
+    /// Users
+    Users {
+        #[command(subcommand)]
+        action: UsersAction,
+    },
+    /// Schema of the database
+    Migrate {
+        #[command(subcommand)]
+        action: MigrateAction,
+    },
+    /// Every setting: value in force (secrets masked), default, and where it came from
+    Config {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the API schema, whether or not a server would show it
+    Openapi {
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+        format: SchemaFormat,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Listen {
+    /// Address to listen on, instead of APP_HOST
+    #[arg(long)]
+    host: Option<String>,
+    /// Port to listen on, instead of APP_PORT
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Dev {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen on, instead of APP_PORT
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DatabaseKind {
+    Sqlite,
+    Postgres,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaFormat {
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminAction {
+    /// Make an admin; the password is asked for, or read from standard input
+    Create {
+        email: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UsersAction {
+    /// List users, newest first
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum MigrateAction {
+    /// What was applied and what is pending; exit code 1 when something is
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Apply what is pending
+    Up,
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Serve(listen) => serve::serve(listen),
+        Command::Dev(dev) => serve::dev(dev),
+        Command::Init { dir, database } => init::init(&dir, database),
+        Command::Admin { action: AdminAction::Create { email, password_stdin, name } } => {
+            accounts::create_admin(email, password_stdin, name)
+        }
+        Command::Users { action: UsersAction::List { json } } => accounts::list_users(json),
+        Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
+        Command::Migrate { action: MigrateAction::Up } => migrate::up(),
+        Command::Config { json } => config::print(json),
+        Command::Openapi { format } => openapi::print(format),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(Failure(lines)) => {
+            for line in lines {
+                eprintln!("{line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command was refused or failed: lines for standard error.
+#[derive(Debug)]
+struct Failure(Vec<String>);
+
+impl Failure {
+    fn new(line: impl Into<String>) -> Self {
+        Self(vec![line.into()])
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string().lines().map(|line| format!("error: {line}")).collect())
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;

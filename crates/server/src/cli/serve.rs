@@ -1,0 +1,112 @@
+//! `serve` and `dev`: from settings to an open port, and back to a closed one.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastcms_core::app::{self, OlderSchema, WithoutSecret};
+use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
+use fastcms_core::{App, Caller, accounts};
+
+use super::running::{block_on, opening, settings};
+use super::{Dev, Failure, Listen, Outcome};
+use crate::{api, listener, logging};
+
+/// How often ended sessions and old events are swept.
+const SWEEP: Duration = Duration::from_secs(600);
+
+pub fn serve(listen: Listen) -> Outcome {
+    let sources = overridden(Sources::from_process(), listen.host, listen.port);
+    let config = settings(&sources, Command::Serve)?;
+    block_on(run(config, WithoutSecret::Forget, false))?
+}
+
+pub fn dev(dev: Dev) -> Outcome {
+    let sources = overridden(Sources::from_process(), Some(dev.host), dev.port);
+    let config = settings(&sources, Command::Dev)?;
+    block_on(run(config, WithoutSecret::Keep, true))?
+}
+
+fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> Sources {
+    if let Some(host) = host {
+        sources = sources.with_argument("APP_HOST", host);
+    }
+    if let Some(port) = port {
+        sources = sources.with_argument("APP_PORT", port.to_string());
+    }
+    sources
+}
+
+async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
+    let logging = Logging { format: log_format(&config, is_dev), ..config.logging.clone() };
+    logging::start(&logging);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let older_schema = match config.server.environment {
+        Environment::Production => OlderSchema::Refuse,
+        _ => OlderSchema::Migrate,
+    };
+    let (host, port) = (config.server.host.clone(), config.server.port);
+    let app = app::open(opening(config, without_secret, older_schema)).await?;
+    let socket = listener::bind(&host, port)
+        .await
+        .map_err(|error| Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)")))?;
+    greet(&app, &socket, is_dev).await?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
+    listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
+    sweeping.abort();
+    app.store.close().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// JSON for machines; text for a person in front of `dev`, unless the settings say otherwise.
+fn log_format(config: &Config, is_dev: bool) -> LogFormat {
+    let said = *config.origin(&catalog::LOG_FORMAT) != Origin::Default;
+    if is_dev && !said { LogFormat::Text } else { config.logging.format }
+}
+
+/// Says where the server is, and how the first admin is made: to the operator's terminal, not to the log.
+async fn greet(app: &App, socket: &tokio::net::TcpListener, is_dev: bool) -> Result<(), Failure> {
+    let address = socket.local_addr()?;
+    tracing::info!(%address, environment = %app.config.server.environment, "listening");
+    let shown = format!("http://{address}");
+    if is_dev {
+        println!("FastCMS    {shown}");
+        println!("API docs   {shown}/docs  {shown}/redoc  {shown}/openapi.json");
+    }
+    if accounts::needs_setup(&Caller::Operator, app).await? {
+        let link = accounts::offer_setup_link(&Caller::Operator, app).await?;
+        let (text, label) = (link.0.expose(), if is_dev { "Setup     " } else { "Setup:" });
+        println!("{label} {text}  (makes the first admin; good once, for 30 minutes)");
+    }
+    Ok(())
+}
+
+/// Ready when the process is asked to end.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be waited for on every unix");
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+    tracing::info!("stopping: accepted requests are finished first");
+}
+
+/// Takes away what has ended, now and then.
+async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = accounts::sweep_sessions(&Caller::Operator, &app).await {
+            tracing::warn!(%error, "ended sessions could not be swept");
+        }
+    }
+}

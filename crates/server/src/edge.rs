@@ -1,0 +1,383 @@
+//! The edge: what every request passes on its way in and every answer on its way out, in one place and one order (contract 9.1).
+//!
+//! One pass over the request, one over the answer; no stack of layers. The edge knows routes and credentials, not what a route
+//! does: it asks the product through [`Backend`] who a credential belongs to, and nothing else.
+
+pub(crate) mod body;
+mod credentials;
+mod exchange;
+mod host;
+mod outgoing;
+mod preflight;
+mod request_id;
+mod settings;
+mod table;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use fastcms_core::{Caller, Error};
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+
+pub use exchange::Exchange;
+pub use request_id::RequestId;
+pub use settings::EdgeSettings;
+
+use self::{
+    body::{Progress, Watched},
+    credentials::Presented,
+    host::Sender,
+    outgoing::Seen,
+    table::{Found, Table},
+};
+use crate::{
+    api::operation::{BodyLimit, Operation, Patience},
+    error::Refusal,
+};
+
+/// Longest path and query, bytes (contract 16).
+const MAX_URL: usize = 16 * 1024;
+/// Largest header section, bytes, and most fields in it (contract 16).
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+const MAX_HEADER_FIELDS: usize = 100;
+
+/// What the edge asks of the product.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Who a bearer token belongs to; [`Error::InvalidToken`] when to nobody.
+    fn authenticate(&self, bearer: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
+}
+
+/// What the edge knows of a connection, and tells whoever holds it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// Set when an answer leaves while its request's body is still on the way: the socket must then be emptied before it is
+    /// closed, or the client may lose the answer to a reset.
+    pub unread: AtomicBool,
+}
+
+impl Connection {
+    /// A connection from `peer`.
+    pub fn new(peer: SocketAddr) -> Self {
+        Self { peer, unread: AtomicBool::new(false) }
+    }
+}
+
+/// All routes behind all protections. Cheap to clone.
+pub struct Edge<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    state: S,
+    table: Table<S>,
+    settings: EdgeSettings,
+    outgoing: outgoing::Headers,
+}
+
+impl<S> Clone for Edge<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: Backend> Edge<S> {
+    /// Serves `operations`. Panics when two of them claim the same method and path: that is a fault of the program.
+    pub fn new(state: S, operations: Vec<Operation<S>>, settings: EdgeSettings) -> Self {
+        let outgoing = outgoing::Headers::new(settings.production);
+        Self { inner: Arc::new(Inner { state, table: Table::new(operations), settings, outgoing }) }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &EdgeSettings {
+        &self.inner.settings
+    }
+
+    /// Answers one request. Never fails, never panics.
+    pub async fn answer<B>(&self, connection: &Connection, request: Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let inner = &*self.inner;
+        let started = Instant::now();
+        let request_id = RequestId::fresh();
+        let (parts, body) = request.into_parts();
+        let mut seen = Seen::new(&parts, connection, &inner.settings.cors);
+
+        // 1. Outermost: request id, security headers and the panic guard. Whatever happens below, the answer has them.
+        let admitted = inner.admit(connection, parts, body, request_id, &mut seen);
+        let response = match AssertUnwindSafe(admitted).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(refusal)) => refusal.into_response(),
+            Err(panic) => Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response(),
+        };
+        inner.outgoing.finish(response, &request_id, &seen, started)
+    }
+
+    /// Answers a request whose end cannot be told for sure: 400, and the connection is over.
+    pub(crate) fn malformed<B>(&self, connection: &Connection, request: Request<B>) -> Response {
+        let (parts, _) = request.into_parts();
+        let seen = Seen::new(&parts, connection, &self.inner.settings.cors);
+        let refusal = Refusal::BadRequest("The length of the body is given twice");
+        connection.unread.store(true, Ordering::Relaxed);
+        let mut response = self.inner.outgoing.finish(refusal.into_response(), &RequestId::fresh(), &seen, Instant::now());
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    /// The answer to a head that even the parser refuses as too large; `None` for other statuses.
+    pub(crate) fn too_large(&self, status: StatusCode) -> Option<Response> {
+        let refusal = match status {
+            StatusCode::URI_TOO_LONG => Refusal::UriTooLong,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Refusal::HeadersTooLarge,
+            _ => return None,
+        };
+        let request_id = RequestId::fresh();
+        Some(self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Instant::now()))
+    }
+
+    /// The overload answer for a connection that is not taken at all.
+    pub fn overloaded(&self) -> Response {
+        let request_id = RequestId::fresh();
+        let refusal = Refusal::Core(Error::Overloaded { retry_after_seconds: 1 });
+        self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Instant::now())
+    }
+}
+
+impl<S: Backend> Inner<S> {
+    /// Steps 2 to 10 of contract 9.1.
+    async fn admit<B>(
+        &self,
+        connection: &Connection,
+        mut parts: Parts,
+        body: B,
+        request_id: RequestId,
+        seen: &mut Seen,
+    ) -> Result<Response, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let found = self.table.find(&parts.method, parts.uri.path());
+
+        // 2. Client address, scheme and host: the socket's, or what a trusted proxy says.
+        let sender = Sender::of(connection, &parts, &self.settings)?;
+        seen.client = Some(sender.client);
+
+        // 3. IP rules and ADMIN_ALLOWED_CIDRS belong here.
+
+        // 4. CORS: a preflight is answered here; `seen` carries what other answers say.
+        if let Some(answer) = preflight::answer(&parts, &self.settings.cors) {
+            return answer;
+        }
+
+        // 5. Host check, then HTTPS check.
+        if let Some(redirect) = host::check(&sender, &parts, &self.settings)? {
+            return Ok(redirect);
+        }
+
+        // 6. Limits of URL, header section and body. The clock of the request starts with the last byte of the body.
+        check_head(&parts)?;
+        let (body, progress) = self.watch(&parts, body, &found)?;
+
+        // 7. Identity, verified once. What is wrong with a credential is only noted.
+        let (caller, noted) = self.identify(&parts, &found).await;
+
+        // 8. The rate limit belongs here: by `caller`, and by `sender.client` for guests and for noted requests.
+
+        // 9. The noted refusal. CSRF of cookie sessions belongs here.
+        if let Some(refusal) = noted {
+            return Err(refusal);
+        }
+
+        // 10. The route.
+        let (operation, params) = self.route(&found, &parts, &caller)?;
+        let Some(operation) = operation else { return Ok(table::elsewhere(&found, &parts)) };
+        let patience = operation.patience;
+        parts.extensions.insert(Exchange { request_id, client: sender.client, secure: sender.secure, caller, params });
+        let running = (operation.run)(Request::from_parts(parts, body), self.state.clone());
+        let answer = within(patience, running, progress.as_deref()).await;
+        if progress.is_some_and(|progress| !progress.finished()) {
+            connection.unread.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// The body under watch, its announced size checked. `None`: there is no body to wait for.
+    fn watch<B>(&self, parts: &Parts, body: B, found: &Found<'_, S>) -> Result<(Body, Option<Arc<Progress>>), Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        if body.is_end_stream() {
+            return Ok((Body::empty(), None));
+        }
+        let limit = match found.operation().map(|operation| operation.body_limit) {
+            Some(BodyLimit::File) => self.settings.max_file,
+            Some(BodyLimit::Usual) | None => self.settings.max_body,
+        };
+        body::check_announced(&parts.headers, limit)?;
+        let progress = Arc::new(Progress::new());
+        Ok((Body::new(Watched::new(body, limit, Arc::clone(&progress))), Some(progress)))
+    }
+
+    async fn identify(&self, parts: &Parts, found: &Found<'_, S>) -> (Caller, Option<Refusal>) {
+        let file_token = found.operation().is_some_and(|operation| operation.file_token);
+        match credentials::presented(parts, file_token) {
+            Ok(Presented::Nothing) => (Caller::Guest, None),
+            Ok(Presented::Bearer(token)) => match self.state.authenticate(token).await {
+                Ok(caller) => (caller, None),
+                Err(error) => (Caller::Guest, Some(error.into())),
+            },
+            Err(refusal) => (Caller::Guest, Some(refusal)),
+        }
+    }
+
+    /// The operation to run, or `None` for an answer that needs none (a redirect, `OPTIONS`).
+    fn route<'t>(
+        &'t self,
+        found: &Found<'t, S>,
+        parts: &Parts,
+        caller: &Caller,
+    ) -> Result<(Option<&'t Operation<S>>, exchange::Segments), Refusal> {
+        match found {
+            Found::Operation { operation, segments } => {
+                self.check_query(operation, segments, parts)?;
+                let stale = caller.account().is_some_and(|account| account.must_change_password);
+                if stale && operation.path.starts_with("/api/") && !operation.before_password_change {
+                    return Err(Error::PasswordChangeRequired.into());
+                }
+                Ok((Some(operation), *segments))
+            }
+            Found::OtherMethod { allow } if parts.method != Method::OPTIONS => {
+                Err(Refusal::MethodNotAllowed((*allow).clone()))
+            }
+            Found::OtherMethod { .. } | Found::OtherSlash => Ok((None, exchange::Segments::default())),
+            Found::Nothing => Err(Error::NotFound.into()),
+        }
+    }
+
+    /// Refuses the first query name that the route does not know.
+    fn check_query(
+        &self,
+        operation: &Operation<S>,
+        segments: &exchange::Segments,
+        parts: &Parts,
+    ) -> Result<(), Refusal> {
+        let Some(query) = parts.uri.query().filter(|query| !query.is_empty() && !operation.any_query) else { return Ok(()) };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let name = credentials::query_name(pair);
+            let known = operation.docs.query.iter().any(|(known, ..)| *known == name)
+                || (operation.file_token && name == "token")
+                || operation.known_name.is_some_and(|known| known(&self.state, &segments.of(parts.uri.path()), &name));
+            if !known {
+                return Err(Refusal::UnknownParameter(name.into_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// URL and header section within their limits. hyper's own ceilings lie above, so that these answers are ours.
+fn check_head(parts: &Parts) -> Result<(), Refusal> {
+    let url = parts.uri.path().len() + parts.uri.query().map_or(0, |query| query.len() + 1);
+    if url > MAX_URL {
+        return Err(Refusal::UriTooLong);
+    }
+    // Name, `: `, value, line end: as it stood on the wire.
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if parts.headers.len() > MAX_HEADER_FIELDS || bytes > MAX_HEADER_BYTES {
+        return Err(Refusal::HeadersTooLarge);
+    }
+    Ok(())
+}
+
+/// Runs a handler within its time: counted from the last byte of the body, or from the last sign of life of a body under way.
+async fn within(
+    patience: Patience,
+    mut running: Pin<Box<dyn Future<Output = Response> + Send>>,
+    progress: Option<&Progress>,
+) -> Result<Response, Refusal> {
+    let limit = match patience {
+        Patience::Usual => Duration::from_secs(30),
+        Patience::Long => Duration::from_mins(10),
+        Patience::Endless => return Ok(running.await),
+    };
+    let started = Instant::now();
+    let mut since = started;
+    loop {
+        // A stalled body is cut after the usual time, however patient the route is.
+        let reading = progress.is_some_and(|progress| !progress.finished());
+        let limit = if reading { limit.min(Duration::from_secs(30)) } else { limit };
+        if let Ok(response) = tokio::time::timeout_at((since + limit).into(), &mut running).await {
+            return Ok(response);
+        }
+        match progress.map(|progress| progress.last(started)) {
+            Some(last) if last > since => since = last,
+            _ if reading && progress.is_some_and(Progress::finished) => {}
+            _ => return Err(Error::Timeout.into()),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("no message"))
+}
+
+/// The edge as a tower service for one connection: in-process callers and tests.
+pub struct EdgeService<S> {
+    edge: Edge<S>,
+    connection: Arc<Connection>,
+}
+
+impl<S> Clone for EdgeService<S> {
+    fn clone(&self) -> Self {
+        Self { edge: self.edge.clone(), connection: Arc::clone(&self.connection) }
+    }
+}
+
+impl<S: Backend> Edge<S> {
+    /// A service that answers as if every request came over one connection from `peer`.
+    pub fn service(&self, peer: SocketAddr) -> EdgeService<S> {
+        EdgeService { edge: self.clone(), connection: Arc::new(Connection::new(peer)) }
+    }
+}
+
+impl<S: Backend> tower::Service<Request> for EdgeService<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.edge.answer(&this.connection, request).await) })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

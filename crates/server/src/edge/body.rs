@@ -1,0 +1,134 @@
+//! A request's body on its way in: never more bytes than allowed, and a trace of whether it still moves.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use axum::{BoxError, body::Body};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::{Frame, SizeHint};
+
+use crate::error::Refusal;
+
+/// A body that brings less than this between two looks at the clock counts as stalled, so that a byte now and then is no sign
+/// of life.
+const SIGN_OF_LIFE: u64 = 1024;
+
+/// How far a body has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    made: Instant,
+    /// Milliseconds from `made` to the last sign of life.
+    last: AtomicU64,
+    finished: AtomicBool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { made: Instant::now(), last: AtomicU64::new(0), finished: AtomicBool::new(false) }
+    }
+
+    fn note(&self) {
+        let millis = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Relaxed);
+    }
+
+    /// The last sign of life, not before `floor`.
+    pub(crate) fn last(&self, floor: Instant) -> Instant {
+        (self.made + Duration::from_millis(self.last.load(Ordering::Relaxed))).max(floor)
+    }
+
+    /// The last byte is here.
+    pub(crate) fn finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyFault {
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+}
+
+impl BodyFault {
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self {
+            Self::TooLarge { limit } => Refusal::PayloadTooLarge { limit: *limit },
+        }
+    }
+}
+
+/// Refuses what announces itself as too large, before a byte of it is read.
+pub(super) fn check_announced(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) { Err(Refusal::PayloadTooLarge { limit }) } else { Ok(()) }
+}
+
+/// A body under watch.
+pub(super) struct Watched {
+    inner: Body,
+    limit: u64,
+    read: u64,
+    since_sign: u64,
+    progress: Arc<Progress>,
+}
+
+impl Watched {
+    pub(super) fn new<B>(inner: B, limit: u64, progress: Arc<Progress>) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { inner: Body::new(inner), limit, read: 0, since_sign: 0, progress }
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.read += length;
+                this.since_sign += length;
+                if this.read > this.limit {
+                    return Poll::Ready(Some(Err(BodyFault::TooLarge { limit: this.limit }.into())));
+                }
+                let ended = this.inner.is_end_stream();
+                if ended || this.since_sign >= SIGN_OF_LIFE {
+                    this.since_sign = 0;
+                    this.progress.note();
+                }
+                if ended {
+                    this.progress.finished.store(true, Ordering::Relaxed);
+                }
+            }
+            None => {
+                this.progress.note();
+                this.progress.finished.store(true, Ordering::Relaxed);
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

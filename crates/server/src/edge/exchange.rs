@@ -1,0 +1,49 @@
+//! What the edge found out about a request, for the extractors.
+
+use std::net::IpAddr;
+
+use fastcms_core::{Caller, Error};
+use http::Extensions;
+
+use super::RequestId;
+use crate::{
+    error::Refusal,
+    extract::Params,
+};
+
+/// One request, as the edge knows it. The only extension of a request.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    pub request_id: RequestId,
+    /// The client address of contract 9.6.
+    pub client: IpAddr,
+    /// The request came over HTTPS, here or at a trusted proxy.
+    pub secure: bool,
+    pub caller: Caller,
+    pub(crate) params: Segments,
+}
+
+impl Exchange {
+    /// The exchange of a request that came through the edge.
+    pub(crate) fn of(extensions: &Extensions) -> Result<&Self, Refusal> {
+        extensions.get().ok_or_else(|| Error::internal("the request did not come through the edge").into())
+    }
+
+    pub(crate) fn params<'p>(&self, path: &'p str) -> Params<'p> {
+        self.params.of(path)
+    }
+}
+
+/// Where the `{name}` segments of a path stand in it: start and end of each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Segments {
+    pub(super) spans: [(u16, u16); crate::extract::MAX_SEGMENTS],
+    pub(super) count: usize,
+}
+
+impl Segments {
+    pub(crate) fn of<'p>(&self, path: &'p str) -> Params<'p> {
+        let raw = self.spans.map(|(start, end)| path.get(usize::from(start)..usize::from(end)).unwrap_or_default());
+        Params { raw, count: self.count }
+    }
+}

@@ -1,0 +1,126 @@
+//! The one pass over every answer: the error body, security headers, CORS, `HEAD`, the access log.
+
+use std::{net::IpAddr, time::Instant};
+
+use axum::{body::Body, response::Response};
+use fastcms_guard::{
+    cors::CorsPolicy,
+    headers::{API_POLICY, NO_STORE, fixed},
+};
+use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use http_body::Body as _;
+
+use super::{
+    Connection, RequestId,
+    preflight::{self, Shared},
+};
+use crate::error::Refused;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Target of the access log, so that it can be filtered apart.
+const ACCESS: &str = "fastcms::access";
+
+/// What of a request its answer depends on.
+pub(super) struct Seen {
+    head: bool,
+    /// Below `/api/`: not to be kept by anybody unless the answer says otherwise.
+    api: bool,
+    shared: Option<Shared>,
+    /// Set once it is known.
+    pub(super) client: Option<IpAddr>,
+    logged: Option<(Method, Uri)>,
+}
+
+impl Seen {
+    pub(super) fn new(parts: &Parts, connection: &Connection, cors: &CorsPolicy) -> Self {
+        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(|| (parts.method.clone(), parts.uri.clone()));
+        // What a preflight may know, its own answer says.
+        let plain = !preflight::is_preflight(&parts.method, &parts.headers);
+        let shared = plain.then(|| preflight::shared(&parts.headers, cors)).flatten();
+        Self {
+            head: parts.method == Method::HEAD,
+            api: parts.uri.path().starts_with("/api/"),
+            shared,
+            client: Some(connection.peer.ip()),
+            logged,
+        }
+    }
+
+    /// For an answer to a request that was not read.
+    pub(super) fn nothing() -> Self {
+        Self { head: false, api: false, shared: None, client: None, logged: None }
+    }
+}
+
+/// The headers that are the same on every answer, parsed once.
+pub(super) struct Headers {
+    fixed: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Headers {
+    pub(super) fn new(production: bool) -> Self {
+        let parsed = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        Self { fixed: fixed(production).iter().map(parsed).collect() }
+    }
+
+    /// Completes an answer.
+    pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, started: Instant) -> Response {
+        let mut response = write_refusal(response, request_id);
+        let headers = response.headers_mut();
+        headers.reserve(self.fixed.len() + 8);
+        headers.insert(X_REQUEST_ID, request_id.header());
+        // What an answer says itself stands: a page has a policy of its own.
+        for (name, value) in &self.fixed {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(const { HeaderValue::from_static(API_POLICY) });
+        if seen.api && !headers.contains_key(header::CACHE_CONTROL) {
+            for (name, value) in NO_STORE {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+        }
+        headers.append(header::VARY, const { HeaderValue::from_static("Origin") });
+        if let Some(shared) = &seen.shared {
+            shared.write(headers);
+        }
+        if seen.head {
+            take_body_off(&mut response);
+        }
+        seen.log(&response, request_id, started);
+        response
+    }
+}
+
+/// Writes the body of a refusal, now that the request id is known, and what the answer had besides.
+fn write_refusal(mut response: Response, request_id: &RequestId) -> Response {
+    let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else { return response };
+    refusal.log(request_id.as_str());
+    let mut written = refusal.render(request_id.as_str());
+    written.headers_mut().extend(std::mem::take(response.headers_mut()));
+    written
+}
+
+/// `HEAD` says all that `GET` would, the length included (RFC 9110 section 9.3.2).
+fn take_body_off(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
+}
+
+impl Seen {
+    /// One line a request. The query is left out: filters and tokens stand there.
+    fn log(&self, response: &Response, request_id: &RequestId, started: Instant) {
+        let Some((method, uri)) = &self.logged else { return };
+        let (path, status) = (uri.path(), response.status().as_u16());
+        let query = if uri.query().is_some() { "?[redacted]" } else { "" };
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let client = self.client.map(tracing::field::display);
+        tracing::info!(
+            target: ACCESS, request_id = request_id.as_str(), method = method.as_str(), status, duration_ms, client,
+            "{method} {path}{query} {status}"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Limits of contract 16 that are about one request: at the limit, and one past it.
+
+use super::*;
+
+#[tokio::test]
+async fn a_url_may_have_16_kib() {
+    let at = |length: usize| format!("/api/v1/page?sort={}", "x".repeat(length - "/api/v1/page?sort=".len()));
+    assert_eq!(call("GET", &at(16_384)).await.status, 200);
+    let past = call("GET", &at(16_385)).await;
+    assert_eq!((past.status, past.code().as_str()), (414, "uri_too_long"));
+}
+
+#[tokio::test]
+async fn a_header_section_may_have_32_kib_and_100_fields() {
+    let with_fields = |more: usize| async move {
+        let request = (0..more).fold(request("GET", "/health"), |request, n| request.header(format!("x-{n}"), "v"));
+        send(request.body(Body::empty()).unwrap()).await
+    };
+    // Three fields come with every request of these tests.
+    assert_eq!(with_fields(97).await.status, 200);
+    let past = with_fields(98).await;
+    assert_eq!((past.status, past.code().as_str()), (431, "headers_too_large"));
+
+    let base: usize = request("GET", "/").headers_ref().unwrap().iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
+    let room = 32_768 - base - "x-long".len() - 4;
+    assert_eq!(call_with("GET", "/health", &[("x-long", &"v".repeat(room))]).await.status, 200);
+    assert_eq!(call_with("GET", "/health", &[("x-long", &"v".repeat(room + 1))]).await.status, 431);
+}
+
+#[tokio::test]
+async fn a_body_may_have_max_body_size() {
+    let padded = |length: usize| format!("{:length$}", "{\"email\":\"a\"}");
+    assert_eq!(send_json("/api/v1/login", padded(1000)).await.status, 200);
+    let past = send_json("/api/v1/login", padded(1001)).await;
+    assert_eq!((past.status, past.code().as_str()), (413, "payload_too_large"));
+    assert_eq!(past.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn an_announced_body_is_refused_unread() {
+    let sent = request("POST", "/api/v1/login")
+        .header("content-type", "application/json")
+        .header("content-length", "200000000")
+        .body(Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>()))
+        .unwrap();
+    assert_eq!(send(sent).await.status, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_and_a_stalled_body_end_after_30_seconds() {
+    let started = tokio::time::Instant::now();
+    let slow = call("GET", "/api/v1/sleeps").await;
+    assert_eq!((slow.status, slow.code().as_str()), (503, "timeout"));
+    assert_eq!(started.elapsed().as_secs(), 30);
+
+    let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    let reply = send_json("/api/v1/login", stalled).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "timeout"));
+}

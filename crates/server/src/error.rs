@@ -1,0 +1,257 @@
+//! Why a request is refused, and the one table from meaning to status, stable code and sentence (contract 3).
+//!
+//! A handler returns a [`Refusal`]; it becomes a response without body that carries the refusal, and the edge writes the body
+//! when it knows the request id. Nothing else in this crate writes an error body, and faults of ours are logged there, once.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use fastcms_core::{
+    Error, FieldErrors,
+    error::QueryPart,
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Every way in which a request ends without what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The product refused or failed.
+    #[error(transparent)]
+    Core(#[from] Error),
+
+    // What HTTP itself refuses.
+    /// Not understandable as a request; the text is the sentence that the client reads.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The query names something that the route does not know.
+    #[error("unknown parameter `{0}`")]
+    UnknownParameter(String),
+    /// The path exists, not with this method. Holds the value of `Allow`.
+    #[error("method not allowed")]
+    MethodNotAllowed(HeaderValue),
+    /// The body is larger than `limit` bytes.
+    #[error("the body is larger than {limit} bytes")]
+    PayloadTooLarge { limit: u64 },
+    #[error("the address of the request is too long")]
+    UriTooLong,
+    #[error("the header section is too large")]
+    HeadersTooLarge,
+    /// The body is of another type or encoding than the route takes.
+    #[error("{0}")]
+    UnsupportedMediaType(&'static str),
+
+    // What the edge refuses.
+    /// A preflight that is not granted: the part at fault (`origin`, `method`, `header`) and what it said.
+    #[error("the preflight is refused for its {part}")]
+    PreflightRefused { part: &'static str, value: String },
+    #[error("this host is not served here")]
+    MisdirectedHost,
+    #[error("HTTPS is required")]
+    HttpsRequired,
+    /// A credential stands in the query string, under this name.
+    #[error("a credential in the query string (`{0}`)")]
+    CredentialInUrl(String),
+    #[error("more than one credential")]
+    MultipleCredentials,
+}
+
+/// What a handler answers.
+pub type Answer<T = Response> = std::result::Result<T, Refusal>;
+
+/// The refusal that a response carries until the edge writes it out.
+#[derive(Clone)]
+pub(crate) struct Refused(pub(crate) Arc<Refusal>);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.row().status;
+        response.extensions_mut().insert(Refused(Arc::new(self)));
+        response
+    }
+}
+
+/// One row of the table: what the client sees of a refusal, without its details.
+pub(crate) struct Row {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    message: Cow<'static, str>,
+}
+
+/// The body of every error, in the order of contract 3.
+#[derive(Serialize)]
+struct Wire<'a> {
+    error: &'static str,
+    message: &'a str,
+    details: Map<String, Value>,
+    request_id: &'a str,
+}
+
+impl Refusal {
+    /// One field, one message: 422 `validation_failed`.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Core(Error::field(field, message))
+    }
+
+    /// The table of contract 3.
+    pub(crate) fn row(&self) -> Row {
+        let (status, code, message) = match self {
+            Self::Core(error) => return core_row(error),
+            Self::BadRequest(sentence) => (400, "bad_request", *sentence),
+            Self::UnknownParameter(_) => (400, "unknown_parameter", "The query string names a parameter that this route does not know"),
+            Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This method is not allowed here"),
+            Self::PayloadTooLarge { .. } => (413, "payload_too_large", "The body is too large"),
+            Self::UriTooLong => (414, "uri_too_long", "The URL is too long"),
+            Self::HeadersTooLarge => (431, "headers_too_large", "The header section is too large"),
+            Self::UnsupportedMediaType(sentence) => (415, "unsupported_media_type", *sentence),
+            Self::PreflightRefused { .. } => (400, "bad_request", "The preflight asks for something that is not allowed"),
+            Self::MisdirectedHost => (421, "misdirected_host", "This host is not served here"),
+            Self::HttpsRequired => (403, "https_required", "This API is served over HTTPS only"),
+            Self::CredentialInUrl(_) => (400, "credential_in_url", "A credential must not stand in a URL; send it as a header"),
+            Self::MultipleCredentials => (400, "multiple_credentials", "Send exactly one credential"),
+        };
+        row(status, code, Cow::Borrowed(message))
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        match self {
+            Self::Core(error) => core_details(error),
+            Self::UnknownParameter(name) | Self::CredentialInUrl(name) => one("name", name.as_str()),
+            Self::PreflightRefused { part, value } => one(part, value.as_str()),
+            Self::PayloadTooLarge { limit } => one("limit_bytes", *limit),
+            _ => Map::new(),
+        }
+    }
+
+    /// The whole answer: status, body of contract 3 and the headers that belong to the refusal.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let row = self.row();
+        let wire = Wire { error: row.code, message: &row.message, details: self.details(), request_id };
+        let body = serde_json::to_vec(&wire).expect("text keys and JSON values always serialise");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = row.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(header::ALLOW, allow.clone());
+            }
+            Self::PayloadTooLarge { .. } => {
+                // The rest of the body is not waited for, so the connection cannot be used again.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Self::Core(Error::Overloaded { retry_after_seconds }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+            }
+            Self::Core(Error::InvalidToken | Error::InvalidRefreshToken) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            }
+            _ if row.status == StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// Writes faults of ours to the log, with all that the body must not say.
+    pub(crate) fn log(&self, request_id: &str) {
+        match self {
+            Self::Core(Error::Internal(source)) => {
+                tracing::error!(request_id, error = %chain(source.as_ref()), "internal error");
+            }
+            Self::Core(Error::Unavailable(what)) => tracing::error!(request_id, what, "unavailable"),
+            Self::Core(Error::ReadOnly(why)) => tracing::warn!(request_id, why, "write refused"),
+            Self::Core(Error::Overloaded { .. }) => tracing::warn!(request_id, "overloaded"),
+            Self::Core(Error::Timeout) => tracing::warn!(request_id, "timed out"),
+            _ => {}
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+fn row(status: u16, code: &'static str, message: Cow<'static, str>) -> Row {
+    Row { status: StatusCode::from_u16(status).expect("the table holds valid statuses"), code, message }
+}
+
+fn one(name: &str, value: impl Into<Value>) -> Map<String, Value> {
+    Map::from_iter([(name.to_owned(), value.into())])
+}
+
+fn core_row(error: &Error) -> Row {
+    let (status, code, message) = match error {
+        Error::NotFound => (404, "not_found", "Nothing was found here"),
+        Error::AuthenticationRequired => (401, "authentication_required", "Sign in first"),
+        Error::InvalidToken => (401, "invalid_token", "The token is invalid, expired or revoked"),
+        Error::InvalidCredentials => (401, "invalid_credentials", "The credentials are wrong"),
+        Error::InvalidRefreshToken => (401, "invalid_refresh_token", "The refresh token is invalid, expired or used"),
+        Error::Forbidden => (403, "forbidden", "You are not allowed to do this"),
+        Error::RegistrationClosed => (403, "registration_closed", "Registration is closed"),
+        Error::PasswordAuthDisabled => (403, "password_auth_disabled", "Signing in by password is turned off"),
+        Error::PasswordChangeRequired => (403, "password_change_required", "Change your password first"),
+        Error::InsufficientUserAuthentication => {
+            (403, "insufficient_user_authentication", "Sign in again to do this; the last sign-in is too old")
+        }
+        Error::SetupTokenInvalid => (403, "setup_token_invalid", "The setup token is missing, wrong, used or expired"),
+        Error::SetupAlreadyDone => (400, "setup_already_done", "Setup is already done"),
+        Error::SelfAction => (400, "self_action", "This is not possible on your own account"),
+        Error::LastAdmin => (409, "last_admin", "The last admin cannot be deleted, disabled or demoted"),
+        Error::Validation(_) => (422, "validation_failed", "Some of what was sent is not valid"),
+        Error::PasswordPolicy(_) => (422, "password_policy", "The password does not meet the rules"),
+        Error::InvalidQuery { part, .. } => invalid_query(*part),
+        Error::BatchTooLarge { limit } => {
+            return row(400, "batch_too_large", Cow::Owned(format!("At most {limit} items are allowed")));
+        }
+        Error::WrongCollectionType => (400, "wrong_collection_type", "This does not work on a collection of this type"),
+        Error::AlreadyExists(what) => return row(409, "already_exists", Cow::Owned(format!("{what} exists already"))),
+        Error::EmailTaken => (409, "email_taken", "This e-mail address is taken"),
+        Error::UniqueConflict(_) => (409, "unique_conflict", "A value that must be unique exists already"),
+        Error::RelationRestricted(why) => return row(409, "relation_restricted", Cow::Owned(why.clone())),
+        Error::Overloaded { .. } => (503, "overloaded", "The server is busy; try again later"),
+        Error::Timeout => (503, "timeout", "The request took too long"),
+        Error::ReadOnly(_) => (503, "read_only", "Writes are refused at the moment"),
+        Error::Unavailable(_) => (503, "unavailable", "This is unavailable at the moment"),
+        Error::Internal(_) => (500, "internal_error", "Something went wrong on our side"),
+    };
+    row(status, code, Cow::Borrowed(message))
+}
+
+const fn invalid_query(part: QueryPart) -> (u16, &'static str, &'static str) {
+    match part {
+        QueryPart::Filter => (400, "invalid_filter", "The filter is not valid"),
+        QueryPart::Sort => (400, "invalid_sort", "The sort order is not valid"),
+        QueryPart::Fields => (400, "invalid_fields", "The list of fields is not valid"),
+        QueryPart::Expand => (400, "invalid_expand", "The list of relations to expand is not valid"),
+    }
+}
+
+fn core_details(error: &Error) -> Map<String, Value> {
+    match error {
+        Error::Validation(fields) | Error::PasswordPolicy(fields) => field_details(fields),
+        Error::InvalidQuery { position, reason, .. } => {
+            Map::from_iter([("position".to_owned(), Value::from(*position)), ("reason".to_owned(), Value::from(reason.as_str()))])
+        }
+        Error::UniqueConflict(field) => one(field, "Must be unique"),
+        _ => Map::new(),
+    }
+}
+
+fn field_details(fields: &FieldErrors) -> Map<String, Value> {
+    fields.iter().map(|(field, message)| (field.to_owned(), Value::from(message))).collect()
+}

@@ -1,0 +1,151 @@
+//! Who calls, as an argument: the type in a handler's signature is the permission.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use axum::extract::FromRequestParts;
+use fastcms_core::{Account, Caller, Error, Realm};
+use http::{header, request::Parts};
+
+use super::Argument;
+use crate::{edge::Exchange, error::Refusal};
+
+/// Who may call a route: for the documentation. What enforces it is the extractor that it is the constant of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Audience {
+    #[default]
+    Anyone,
+    SignedIn,
+    UsersAccount,
+    Admin,
+}
+
+/// An argument that says who may call; the first one of every handler.
+pub trait CallerArgument {
+    const AUDIENCE: Audience;
+}
+
+/// Whoever calls, guests included. A rule or the operation itself may still refuse.
+#[derive(Debug, Clone)]
+pub struct Anyone(pub Caller);
+
+/// A signed-in account of any realm.
+#[derive(Debug, Clone)]
+pub struct SignedIn(pub Caller);
+
+/// A signed-in account of `users`; accounts of auth collections are strangers here.
+#[derive(Debug, Clone)]
+pub struct UsersAccount(pub Caller);
+
+/// An admin.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
+
+impl SignedIn {
+    /// The account behind the caller.
+    pub fn account(&self) -> &Account {
+        self.0.account().expect("made only from a caller with an account")
+    }
+}
+
+impl UsersAccount {
+    /// The account behind the caller.
+    pub fn account(&self) -> &Account {
+        self.0.account().expect("made only from a caller with an account")
+    }
+}
+
+/// The caller that the edge found for this request.
+fn caller(parts: &Parts) -> Caller {
+    parts.extensions.get::<Exchange>().map_or(Caller::Guest, |exchange| exchange.caller.clone())
+}
+
+/// The account of a caller who must have one.
+fn account(caller: &Caller) -> Result<&Arc<Account>, Refusal> {
+    match caller {
+        Caller::Account(account) => Ok(account),
+        Caller::Guest | Caller::Operator => Err(Error::AuthenticationRequired.into()),
+    }
+}
+
+/// Accounts of auth collections never act as an account of `users`: their token means nothing here.
+fn of_users(caller: &Caller) -> Result<&Arc<Account>, Refusal> {
+    let account = account(caller)?;
+    if account.realm == Realm::Users { Ok(account) } else { Err(Error::InvalidToken.into()) }
+}
+
+impl<S: Sync> FromRequestParts<S> for Anyone {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(caller(parts)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let caller = caller(parts);
+        account(&caller)?;
+        Ok(Self(caller))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for UsersAccount {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let caller = caller(parts);
+        of_users(&caller)?;
+        Ok(Self(caller))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let caller = caller(parts);
+        of_users(&caller)?;
+        if caller.is_admin() { Ok(Self(caller)) } else { Err(Error::Forbidden.into()) }
+    }
+}
+
+macro_rules! caller_arguments {
+    ($($name:ident),*) => {$(
+        impl CallerArgument for $name {
+            const AUDIENCE: Audience = Audience::$name;
+        }
+    )*};
+}
+caller_arguments!(Anyone, SignedIn, UsersAccount, Admin);
+
+/// Where the request came from: for sessions, lockout and the audit log.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The client address of contract 9.6.
+    pub address: IpAddr,
+    /// At most 512 characters; what cannot be read as text is left out.
+    pub user_agent: Option<String>,
+    /// The request came over HTTPS, here or at a trusted proxy.
+    pub secure: bool,
+    /// `X-Request-ID` of the answer.
+    pub request_id: String,
+}
+
+impl Argument for Client {}
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let exchange = Exchange::of(&parts.extensions)?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self {
+            address: exchange.client,
+            user_agent: agent.map(|agent| agent.chars().take(512).collect()),
+            secure: exchange.secure,
+            request_id: exchange.request_id.as_str().to_owned(),
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! What rules may read of a request, as an argument.
+
+use axum::extract::FromRequestParts;
+use fastcms_core::access::{Context, RequestFacts, RequestParts};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+use url::form_urlencoded;
+
+use super::Argument;
+
+/// Headers that rules never see: they carry credentials.
+const WITHHELD: [&str; 6] = ["authorization", "cookie", "x-api-key", "x-setup-token", "x-file-token", "proxy-authorization"];
+
+/// Method, headers and query of a request; looked into only when a rule names something.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    method: Method,
+    headers: HeaderMap,
+    uri: Uri,
+}
+
+impl Facts {
+    /// The facts, as core takes them.
+    pub fn request(&self) -> RequestFacts<'_> {
+        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self }
+    }
+}
+
+impl RequestParts for Facts {
+    fn header(&self, name: &str) -> Option<String> {
+        if WITHHELD.contains(&name) {
+            return None;
+        }
+        let mut values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
+        values.peek()?;
+        Some(values.collect::<Vec<_>>().join(", "))
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        pairs.filter(|(sent, _)| sent == name).last().map(|(_, value)| value.into_owned())
+    }
+}
+
+impl Argument for Facts {}
+
+impl<S: Sync> FromRequestParts<S> for Facts {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { method: parts.method.clone(), headers: parts.headers.clone(), uri: parts.uri.clone() })
+    }
+}

@@ -1,0 +1,11 @@
+//! How the product is reached: the HTTP API, its pages and the command line. The only crate that knows HTTP.
+
+pub mod api;
+pub mod cli;
+pub mod edge;
+pub mod error;
+pub mod extract;
+pub mod listener;
+pub mod logging;
+pub mod openapi;
+pub mod pages;

@@ -1,0 +1,208 @@
+//! The accept loop: sockets in, HTTP/1.1 over the [`Edge`], and an orderly end.
+//!
+//! Here stand the limits that are about connections, not about requests (contract 16): how many there are, how long a header may
+//! take, how long an idle one is kept. hyper's own ceilings lie above those of the edge; where one is met all the same, its bare
+//! 414 or 431 is replaced by ours on the way out.
+
+mod head;
+mod seats;
+mod socket;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{BoxError, body::Body};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+use self::{
+    seats::Seats,
+    socket::{Line, Socket},
+};
+use crate::edge::{Backend, Edge};
+
+/// Connections in all.
+const MAX_CONNECTIONS: u32 = 10_000;
+/// Bytes of a request head that hyper still parses, and of a body that it reads ahead: above the limits of the edge.
+const PARSER_BYTES: usize = 192 * 1024;
+/// How long accepted requests may take to finish once the server stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Listens on `host` (an address or a name that resolves to one).
+///
+/// # Errors
+/// Those of the system: the address is taken, not ours, or not allowed.
+pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((host.trim_start_matches('[').trim_end_matches(']'), port)).await
+}
+
+/// Serves until `stop` is ready, then lets accepted requests finish (30 s at most) and returns.
+pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let seats = Seats::default();
+    let (stopping, stopped) = watch::channel(());
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a connection that went away before it was taken.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let counted = !edge.settings().address.proxies.trusts_peer(peer.ip());
+        let Some(seat) = seats.take(peer.ip(), counted) else {
+            tracing::debug!(%peer, "too many connections of one address");
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            turn_away(&stream, &edge);
+            continue;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection was gone before it was served");
+            continue;
+        }
+        let connection = connection(stream, Line::new(peer), edge.clone(), stopped.clone());
+        tokio::spawn(async move {
+            connection.await;
+            drop((place, seat));
+        });
+    }
+    drop(listener);
+    drop(stopping);
+    if tokio::time::timeout(DRAIN, places.acquire_many(MAX_CONNECTIONS)).await.is_err() {
+        tracing::warn!("requests were still running when the time to finish them was over");
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection<S: Backend>(stream: TcpStream, line: Arc<Line>, edge: Edge<S>, mut stopped: watch::Receiver<()>) {
+    let refuse = {
+        let edge = edge.clone();
+        move |status| edge.too_large(status).map(written)
+    };
+    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&line), Box::new(refuse)));
+    let service = service_fn(move |request| {
+        let (edge, line) = (edge.clone(), Arc::clone(&line));
+        async move { Ok::<_, Infallible>(answer(&edge, line, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(PARSER_BYTES).header_read_timeout(None);
+    let mut connection = pin!(builder.serve_connection(socket, service).with_upgrades());
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        // The sender is dropped when the server stops.
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn answer<S: Backend>(edge: &Edge<S>, line: Arc<Line>, request: Request<Incoming>) -> Response<Reply> {
+    let busy = Busy::new(&line);
+    let sound = line.take_head_if(request.headers().contains_key(header::TRANSFER_ENCODING), head::is_sound);
+    let response =
+        if sound { edge.answer(&line.connection, request).await } else { edge.malformed(&line.connection, request) };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        line.upgrade();
+    }
+    response.map(|body| Reply { body, _busy: busy })
+}
+
+/// A request is under way on a connection as long as this lives: until its answer has been handed over.
+struct Busy(Arc<Line>);
+
+impl Busy {
+    fn new(line: &Arc<Line>) -> Self {
+        line.begin();
+        Self(Arc::clone(line))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The body of an answer.
+struct Reply {
+    body: Body,
+    _busy: Busy,
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Tells a connection beyond the last place to come back later. Nothing is read from it and nothing waited for.
+fn turn_away<S: Backend>(stream: &TcpStream, edge: &Edge<S>) {
+    let text = written(edge.overloaded());
+    // A fresh socket has room for this; if it has not, closing says enough.
+    if let Err(error) = stream.try_write(&text) {
+        tracing::debug!(%error, "a connection could not be told that there are too many");
+    }
+}
+
+/// An answer as it goes over the wire, where hyper does not write it. The connection ends with it.
+fn written(response: Response<Body>) -> Bytes {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().now_or_never().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let mut text = BytesMut::with_capacity(1024);
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    text.put_slice(format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\n", parts.status.as_u16()).as_bytes());
+    for (name, value) in &parts.headers {
+        text.put_slice(name.as_str().as_bytes());
+        text.put_slice(b": ");
+        text.put_slice(value.as_bytes());
+        text.put_slice(b"\r\n");
+    }
+    text.put_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    text.put_slice(&body);
+    text.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! A socket with a sense of time: it gives up on heads that do not come, on connections that idle and on readers that do not read,
+//! and it empties itself before it closes on a client that is still sending.
+
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+
+use crate::edge::Connection;
+
+/// From the first byte of a head (or from the start of the connection) to its last (contract 16).
+const HEAD: Duration = Duration::from_secs(10);
+/// Between an answer and the next request (contract 16).
+const IDLE: Duration = Duration::from_secs(75);
+/// A client that reads nothing of an answer for so long is gone.
+const UNWRITABLE: Duration = Duration::from_secs(30);
+/// What is read and thrown away of a body nobody wants, so that the answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+/// Most bytes of a head that are kept to be looked at.
+const KEPT_HEAD: usize = 64 * 1024;
+
+/// What the socket and the requests on it know of each other.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) connection: Connection,
+    made: Instant,
+    /// A request is under way.
+    busy: AtomicBool,
+    /// The connection is another protocol's now, and its times are none of ours.
+    upgraded: AtomicBool,
+    /// When the last one ended, in milliseconds since `made`.
+    freed: AtomicU64,
+    /// What is written next was asked of us: it answers a request that was handed over, not one that the parser refused.
+    asked: AtomicBool,
+    /// Raw bytes since the last request began.
+    head: Mutex<Vec<u8>>,
+}
+
+impl Line {
+    pub(super) fn new(peer: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            connection: Connection::new(peer),
+            made: Instant::now(),
+            busy: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+            freed: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            head: Mutex::default(),
+        })
+    }
+
+    /// A request begins.
+    pub(super) fn begin(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Its answer has been handed over.
+    pub(super) fn end(&self) {
+        let millis = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.freed.store(millis, Ordering::Relaxed);
+        self.busy.store(self.upgraded.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// From here on the connection counts as busy for ever.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.made + Duration::from_millis(self.freed.load(Ordering::Relaxed))
+    }
+
+    /// Forgets the raw head of the request that begins; true unless it is `wanted` and `judge` says no.
+    pub(super) fn take_head_if(&self, wanted: bool, judge: impl Fn(&[u8]) -> bool) -> bool {
+        self.asked.store(true, Ordering::Relaxed);
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let sound = !wanted || judge(&head);
+        head.clear();
+        sound
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT_HEAD.saturating_sub(head.len());
+        head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+/// What a connection that reads is waiting for, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// The rest of a head.
+    Head(Instant),
+    /// The next request.
+    Idle(Instant),
+    /// Nothing: a request is under way.
+    Nothing,
+}
+
+pub(super) struct Socket {
+    stream: TcpStream,
+    line: Arc<Line>,
+    waiting: Waiting,
+    /// Armed lazily: it may ring early and is then set again, so that a request costs no timer.
+    alarm: Option<Pin<Box<Sleep>>>,
+    write_alarm: Option<Pin<Box<Sleep>>>,
+    linger: Option<(Pin<Box<Sleep>>, usize)>,
+    refuse: Refuse,
+    /// What goes out in place of an answer of the parser, and how many bytes that had.
+    replaced: Option<(Bytes, usize)>,
+}
+
+/// Our answer in place of the parser's bare one with this status, if we have one.
+pub(super) type Refuse = Box<dyn Fn(StatusCode) -> Option<Bytes> + Send>;
+
+fn timed_out(what: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, what)
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, line: Arc<Line>, refuse: Refuse) -> Self {
+        let waiting = Waiting::Head(Instant::now());
+        Self { stream, line, waiting, alarm: None, write_alarm: None, linger: None, refuse, replaced: None }
+    }
+
+    /// Whether `bytes` are an answer that the parser gave without asking us; ours is then to be written instead.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if self.replaced.is_none() && !self.line.asked.load(Ordering::Relaxed) {
+            let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
+            self.replaced = status.and_then(|status| (self.refuse)(status)).map(|ours| (ours, bytes.len()));
+            if self.replaced.is_some() {
+                self.line.connection.unread.store(true, Ordering::Relaxed);
+            }
+        }
+        self.replaced.is_some()
+    }
+
+    /// Writes all of the replacement, and counts it as what it replaces.
+    fn poll_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while let Some((ours, theirs)) = &mut self.replaced {
+            if ours.is_empty() {
+                let theirs = *theirs;
+                self.replaced = None;
+                return Poll::Ready(Ok(theirs));
+            }
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, ours);
+            let count = ready!(self.poll_unwritable(cx, outcome))?;
+            if let Some((ours, _)) = &mut self.replaced {
+                ours.advance(count);
+            }
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    /// Ready when what the connection waits for did not come in time.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let (deadline, what) = match self.waiting {
+            Waiting::Head(since) => (since + HEAD, "the head did not come in time"),
+            Waiting::Idle(since) => (since + IDLE, "the connection idled"),
+            // The request may end without this being called again: look then whether the connection idles.
+            Waiting::Nothing => (Instant::now() + IDLE, ""),
+        };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if alarm.deadline() > deadline || alarm.is_elapsed() {
+            alarm.as_mut().reset(deadline);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if self.waiting != Waiting::Nothing && Instant::now() >= deadline {
+                return Poll::Ready(timed_out(what));
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    /// The outcome of a write; one that stays pending for too long fails.
+    fn poll_unwritable<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.write_alarm = None;
+            return outcome;
+        }
+        let alarm = self.write_alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNWRITABLE)));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(timed_out("the client does not read")))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let busy = this.line.busy.load(Ordering::Relaxed);
+        if busy {
+            this.waiting = Waiting::Nothing;
+        } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing {
+            this.waiting = Waiting::Idle(this.line.idle_since());
+        }
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if outcome.is_pending() {
+            return this.poll_late(cx).map(Err);
+        }
+        let came = &buffer.filled()[before..];
+        if !busy && !came.is_empty() {
+            this.line.keep(came);
+            if let Waiting::Idle(_) = this.waiting {
+                this.waiting = Waiting::Head(Instant::now());
+            }
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replaces(bytes) {
+            return self.poll_replacement(cx);
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_unwritable(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.replaces(slices.first().map_or(&[], |slice| slice)) {
+            return self.poll_replacement(cx);
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.poll_unwritable(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_unwritable(cx, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        if !this.line.connection.unread.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
+        let mut scratch = [0; 16 * 1024];
+        while *left > 0 && until.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

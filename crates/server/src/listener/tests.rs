@@ -1,0 +1,200 @@
+//! The listener over real sockets, with the routes of the edge's tests behind it.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+use crate::edge::{
+    EdgeSettings,
+    tests::{House, operations, settings},
+};
+
+struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+}
+
+async fn start() -> Running {
+    let listener = bind("127.0.0.1", 0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let edge = Edge::new(House, operations(), EdgeSettings { loopback: true, ..settings() });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let served = tokio::spawn(serve(listener, edge, async move { drop(stopped.await) }));
+    Running { address, stop: Some(stop), served }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends raw bytes and reads until the server closes.
+    async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_ref()).await.unwrap();
+        to_end(&mut stream).await
+    }
+}
+
+async fn to_end(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn status(answer: &str) -> &str {
+    answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or(answer)
+}
+
+const HOST: &str = "Host: cms.example.com\r\nConnection: close\r\n";
+
+#[tokio::test]
+async fn requests_on_one_connection_are_answered_in_turn() {
+    let server = start().await;
+    let both = format!("GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\nHEAD /nothing HTTP/1.1\r\n{HOST}\r\n");
+    let answer = server.exchange(both).await;
+    assert_eq!(status(&answer), "200");
+    let second = answer.split("HTTP/1.1 404 Not Found").nth(1).unwrap();
+    assert!(second.ends_with("\r\n\r\n"), "an answer to HEAD has no body: {second}");
+    assert!(answer.contains("date: "));
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_get_our_answer_even_past_the_ceilings_of_the_parser() {
+    let server = start().await;
+    let url = |length: usize| format!("GET /{} HTTP/1.1\r\n{HOST}\r\n", "x".repeat(length));
+    let fields = |count: usize| {
+        let fields = (0..count).map(|n| format!("x-{n}: v\r\n")).collect::<Vec<_>>().concat();
+        format!("GET /health HTTP/1.1\r\n{HOST}{fields}\r\n")
+    };
+    let field = |length: usize| format!("GET /health HTTP/1.1\r\n{HOST}x-long: {}\r\n\r\n", "v".repeat(length));
+    for (request, expected, code) in [
+        (url(17_000), "414", "uri_too_long"),
+        (url(100_000), "414", "uri_too_long"),
+        (fields(99), "431", "headers_too_large"),
+        (fields(1_000), "431", "headers_too_large"),
+        (field(33_000), "431", "headers_too_large"),
+        (field(400_000), "431", "headers_too_large"),
+    ] {
+        let answer = server.exchange(&request).await;
+        assert_eq!(status(&answer), expected, "{} bytes", request.len());
+        assert!(answer.contains(&format!("{{\"error\":\"{code}\"")), "{answer}");
+        for header in ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'", "x-request-id: "] {
+            assert!(answer.contains(header), "{header} in {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_announced_body_is_refused_at_once_and_the_connection_is_over() {
+    let server = start().await;
+    let mut stream = server.connect().await;
+    let head = "POST /api/v1/login HTTP/1.1\r\nHost: cms.example.com\r\nContent-Type: application/json\r\nContent-Length: 200000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 65_536]).await.unwrap();
+    let started = Instant::now();
+    let answer = to_end(&mut stream).await;
+    assert_eq!(status(&answer), "413");
+    assert!(answer.contains("connection: close"));
+    assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_cut_where_it_is_too_large() {
+    let server = start().await;
+    let head = format!("POST /api/v1/login HTTP/1.1\r\n{HOST}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("400\r\n{}\r\n", " ".repeat(1024));
+    let answer = server.exchange(format!("{head}{chunk}{chunk}")).await;
+    assert_eq!(status(&answer), "413");
+    let fine = server.exchange(format!("{head}d\r\n{{\"email\":\"a\"}}\r\n0\r\n\r\n")).await;
+    assert_eq!(status(&fine), "200", "{fine}");
+}
+
+#[tokio::test]
+async fn a_length_that_two_servers_would_read_differently_is_refused() {
+    let server = start().await;
+    let heads = [
+        "Content-Length: 2\r\nContent-Length: 3\r\n",
+        "Content-Length: 2, 3\r\n",
+        "Content-Length: +2\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Content-Length : 2\r\n",
+        "X-Folded: a\r\n b\r\n",
+        "X-Bare: a\rb\r\n",
+        "X-Null: a\0b\r\n",
+    ];
+    for head in heads {
+        let request = format!(
+            "POST /api/v1/login HTTP/1.1\r\nHost: cms.example.com\r\nContent-Type: application/json\r\n{head}\r\n{{}}GET /smuggled HTTP/1.1\r\n\r\n"
+        );
+        let answer = server.exchange(request).await;
+        assert_eq!(status(&answer), "400", "{head:?}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{head:?}: the connection is over");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_10_seconds_and_an_idle_connection_75() {
+    let server = start().await;
+    for sent in ["", "GET /health HTT", "GET /health HTTP/1.1\r\nHost: cms.example.com\r\n"] {
+        let mut stream = server.connect().await;
+        let started = Instant::now();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        assert_eq!(to_end(&mut stream).await, "");
+        assert_eq!(started.elapsed().as_secs(), 10, "{sent:?}");
+    }
+    let mut stream = server.connect().await;
+    let started = Instant::now();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\n").await.unwrap();
+    assert_eq!(status(&to_end(&mut stream).await), "200");
+    assert_eq!(started.elapsed().as_secs(), 75);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_in_drops_has_no_more_time_than_one_in_one_piece() {
+    let server = start().await;
+    let mut stream = server.connect().await;
+    let started = Instant::now();
+    let mut answer = [0; 1];
+    loop {
+        let dropped = stream.write_all(b"x").await.is_err();
+        let read = tokio::time::timeout(Duration::from_secs(3), stream.read(&mut answer)).await;
+        if dropped || read.is_ok() {
+            break;
+        }
+    }
+    assert!((9..=12).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_stop_lets_accepted_requests_finish_and_takes_no_more() {
+    let mut server = start().await;
+    let idle = server.connect().await;
+    let mut busy = server.connect().await;
+    let body = b"{\"email\":\"a\"}";
+    let head = format!(
+        "POST /api/v1/login HTTP/1.1\r\nHost: cms.example.com\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    busy.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!server.served.is_finished(), "a request is under way");
+    assert!(TcpStream::connect(server.address).await.is_err());
+    busy.write_all(body).await.unwrap();
+    let answer = to_end(&mut busy).await;
+    assert_eq!(status(&answer), "200", "{answer}");
+    tokio::time::timeout(Duration::from_secs(5), &mut server.served).await.unwrap().unwrap();
+    drop(idle);
+}

@@ -1,0 +1,165 @@
+//! Accounts as rows: `users`, and the account columns of auth collections, which are the same. What may be done to an account, and by
+//! whom, is decided above.
+
+pub mod sessions;
+pub mod setup;
+pub mod users;
+
+use fastcms_secrets::Secret;
+
+use crate::{Dialect, Error, Name, Reader, Row, Sql, Tx, Value};
+
+/// Where accounts of a realm live.
+#[derive(Debug, Clone)]
+pub enum AccountTable {
+    /// The product's own `users`.
+    Users,
+    /// The table of an auth collection.
+    Collection(Name),
+}
+
+impl AccountTable {
+    fn push(&self, sql: &mut Sql) {
+        match self {
+            Self::Users => sql.push("users"),
+            Self::Collection(name) => sql.table(name),
+        };
+    }
+}
+
+/// What signing in looks at, the same for every realm.
+#[derive(Debug)]
+pub struct Credentials {
+    pub id: String,
+    pub email: String,
+    /// PHC string; `None` where the account has no password.
+    pub password: Option<Secret<String>>,
+    pub verified: bool,
+    pub role: Option<String>,
+    pub disabled: bool,
+    pub must_change_password: bool,
+}
+
+impl Credentials {
+    fn of(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.text(0)?.to_owned(),
+            email: row.text(1)?.to_owned(),
+            password: row.opt_text(2)?.map(|phc| Secret::new(phc.to_owned())),
+            verified: row.bool(3)?,
+            role: row.opt_text(4)?.map(str::to_owned),
+            disabled: row.bool(5)?,
+            must_change_password: row.bool(6)?,
+        })
+    }
+
+    fn select(dialect: Dialect, table: &AccountTable) -> Sql {
+        let mut sql = Sql::new(dialect);
+        sql.push("SELECT id, email, password, verified, role, disabled, must_change_password FROM ");
+        table.push(&mut sql);
+        sql
+    }
+}
+
+/// The form by which addresses are matched and kept unique.
+pub fn fold_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// The account of this address, matched case-folded.
+pub async fn by_email(reader: &mut Reader<'_>, table: &AccountTable, email: &str) -> Result<Option<Credentials>, Error> {
+    let mut sql = Credentials::select(reader.dialect(), table);
+    sql.push(" WHERE email_folded = ").bind(fold_email(email));
+    reader.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
+}
+
+/// The account whose `column` holds exactly this text; nobody when more than one does.
+pub async fn by_identity(
+    reader: &mut Reader<'_>,
+    table: &AccountTable,
+    column: &Name,
+    identity: &str,
+) -> Result<Option<Credentials>, Error> {
+    let mut sql = Credentials::select(reader.dialect(), table);
+    sql.push(" WHERE ").ident(column).push(" = ").bind(identity).push(" LIMIT 2");
+    let rows = reader.fetch(&sql).await?;
+    if rows.len() == 1 { Credentials::of(&rows[0]).map(Some) } else { Ok(None) }
+}
+
+/// The account of this id.
+pub async fn by_id(reader: &mut Reader<'_>, table: &AccountTable, id: &str) -> Result<Option<Credentials>, Error> {
+    let mut sql = Credentials::select(reader.dialect(), table);
+    sql.push(" WHERE id = ").bind(id);
+    reader.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
+}
+
+/// The account of this id, read inside a transaction.
+pub async fn by_id_in(tx: &mut Tx<'_>, table: &AccountTable, id: &str) -> Result<Option<Credentials>, Error> {
+    let mut sql = Credentials::select(tx.dialect(), table);
+    sql.push(" WHERE id = ").bind(id);
+    tx.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
+}
+
+/// The account of this id, locked against changes until the transaction ends.
+pub async fn by_id_locked(tx: &mut Tx<'_>, table: &AccountTable, id: &str) -> Result<Option<Credentials>, Error> {
+    let mut sql = Credentials::select(tx.dialect(), table);
+    sql.push(" WHERE id = ").bind(id);
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" FOR UPDATE");
+    }
+    tx.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
+}
+
+/// Puts a new password hash in the place of `expected` (the one it was decided upon). False when it had changed meanwhile.
+pub async fn replace_password(
+    tx: &mut Tx<'_>,
+    table: &AccountTable,
+    id: &str,
+    expected: Option<&Secret<String>>,
+    password: &Secret<String>,
+    must_change: bool,
+    now: &str,
+) -> Result<bool, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE ");
+    table.push(&mut sql);
+    sql.push(" SET password = ").bind(password.expose().as_str());
+    sql.push(", must_change_password = ").bind(must_change);
+    sql.push(", updated = ").bind(now);
+    sql.push(" WHERE id = ").bind(id);
+    if let Some(expected) = expected {
+        sql.push(" AND password = ").bind(expected.expose().as_str());
+    }
+    Ok(tx.execute(&sql).await? == 1)
+}
+
+/// Remembers a hash that is being replaced.
+pub async fn remember_password(tx: &mut Tx<'_>, realm: &str, id: &str, password: &Secret<String>, now: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("INSERT INTO password_history (realm, account_id, password, created) VALUES (").bind(realm);
+    sql.push(", ").bind(id).push(", ").bind(password.expose().as_str()).push(", ").bind(now).push(")");
+    tx.execute(&sql).await.map(drop)
+}
+
+/// The last `count` hashes that were replaced, newest first.
+pub async fn earlier_passwords(reader: &mut Reader<'_>, realm: &str, id: &str, count: usize) -> Result<Vec<Secret<String>>, Error> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let mut sql = Sql::new(reader.dialect());
+    sql.push("SELECT password FROM password_history WHERE realm = ").bind(realm);
+    sql.push(" AND account_id = ").bind(id).push(" ORDER BY created DESC LIMIT ").bind(count);
+    reader.fetch(&sql).await?.iter().map(|row| Ok(Secret::new(row.text(0)?.to_owned()))).collect()
+}
+
+/// Takes away what is kept beside an account: its sessions and its password history.
+pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error> {
+    for head in ["DELETE FROM sessions WHERE realm = ", "DELETE FROM password_history WHERE realm = "] {
+        let mut sql = Sql::new(tx.dialect());
+        sql.push(head).bind(realm).push(" AND account_id = ").bind(id);
+        tx.execute(&sql).await?;
+    }
+    Ok(())
+}
+
+fn nullable(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, Value::from)
+}

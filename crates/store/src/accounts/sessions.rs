@@ -1,0 +1,182 @@
+//! One row a sign-in: what access tokens are checked against, and what refresh tokens rotate in.
+
+use crate::{Dialect, Error, Reader, Row, Sql, Tx};
+
+/// A session as stored. Times are unix seconds unless they are texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: String,
+    /// `users` or the id of an auth collection.
+    pub realm: String,
+    pub account_id: String,
+    pub user_agent: String,
+    pub ip_address: String,
+    pub created: String,
+    pub last_seen: String,
+    pub authenticated_at: i64,
+    pub expires_at: i64,
+    pub revoked_at: Option<i64>,
+    /// The refresh token that is current: its id, when it was made, and by which key.
+    pub current: RefreshMark,
+    /// The one it superseded, and when that was.
+    pub previous: Option<(String, i64)>,
+}
+
+/// What is kept of a refresh token: enough to make the same text again, not enough to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshMark {
+    pub jti: String,
+    pub iat: i64,
+    pub kid: String,
+}
+
+impl Session {
+    fn of(row: &Row) -> Result<Self, Error> {
+        let previous = match (row.opt_text(13)?, row.opt_int(14)?) {
+            (Some(jti), Some(used_at)) => Some((jti.to_owned(), used_at)),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.text(0)?.to_owned(),
+            realm: row.text(1)?.to_owned(),
+            account_id: row.text(2)?.to_owned(),
+            user_agent: row.text(3)?.to_owned(),
+            ip_address: row.text(4)?.to_owned(),
+            created: row.text(5)?.to_owned(),
+            last_seen: row.text(6)?.to_owned(),
+            authenticated_at: row.int(7)?,
+            expires_at: row.int(8)?,
+            revoked_at: row.opt_int(9)?,
+            current: RefreshMark { jti: row.text(10)?.to_owned(), iat: row.int(11)?, kid: row.text(12)?.to_owned() },
+            previous,
+        })
+    }
+
+    fn select(dialect: Dialect) -> Sql {
+        let mut sql = Sql::new(dialect);
+        sql.push("SELECT id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, expires_at, ");
+        sql.push("revoked_at, current_jti, current_iat, current_kid, previous_jti, previous_used_at FROM sessions");
+        sql
+    }
+
+    /// Neither ended by hand nor past its absolute end.
+    pub fn is_live(&self, now: i64) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+}
+
+/// Stores a new session.
+pub async fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("INSERT INTO sessions (id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, ");
+    sql.push("expires_at, current_jti, current_iat, current_kid) VALUES (");
+    sql.bind(session.id.as_str()).push(", ").bind(session.realm.as_str()).push(", ").bind(session.account_id.as_str());
+    sql.push(", ").bind(session.user_agent.as_str()).push(", ").bind(session.ip_address.as_str());
+    sql.push(", ").bind(session.created.as_str()).push(", ").bind(session.last_seen.as_str());
+    sql.push(", ").bind(session.authenticated_at).push(", ").bind(session.expires_at);
+    sql.push(", ").bind(session.current.jti.as_str()).push(", ").bind(session.current.iat);
+    sql.push(", ").bind(session.current.kid.as_str()).push(")");
+    tx.execute(&sql).await.map(drop)
+}
+
+/// The session of this id, for reading.
+pub async fn by_id(reader: &mut Reader<'_>, id: &str) -> Result<Option<Session>, Error> {
+    let mut sql = Session::select(reader.dialect());
+    sql.push(" WHERE id = ").bind(id);
+    reader.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
+}
+
+/// The session of this id, locked against every other rotation until the transaction ends.
+pub async fn by_id_locked(tx: &mut Tx<'_>, id: &str) -> Result<Option<Session>, Error> {
+    let mut sql = Session::select(tx.dialect());
+    sql.push(" WHERE id = ").bind(id);
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" FOR UPDATE");
+    }
+    tx.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
+}
+
+/// Live sessions of an account, newest first.
+pub async fn of_account(reader: &mut Reader<'_>, realm: &str, account_id: &str, now: i64) -> Result<Vec<Session>, Error> {
+    let mut sql = Session::select(reader.dialect());
+    sql.push(" WHERE realm = ").bind(realm).push(" AND account_id = ").bind(account_id);
+    sql.push(" AND revoked_at IS NULL AND expires_at > ").bind(now).push(" ORDER BY created DESC, id DESC LIMIT 1000");
+    reader.fetch(&sql).await?.iter().map(Session::of).collect()
+}
+
+/// Makes `next` the current refresh token; the one before it is remembered with the time of its use.
+pub async fn rotate(tx: &mut Tx<'_>, session: &Session, next: &RefreshMark, now: i64, last_seen: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE sessions SET previous_jti = ").bind(session.current.jti.as_str());
+    sql.push(", previous_used_at = ").bind(now);
+    sql.push(", current_jti = ").bind(next.jti.as_str()).push(", current_iat = ").bind(next.iat);
+    sql.push(", current_kid = ").bind(next.kid.as_str()).push(", last_seen = ").bind(last_seen);
+    sql.push(" WHERE id = ").bind(session.id.as_str());
+    tx.execute(&sql).await.map(drop)
+}
+
+/// Which sessions of an account to end.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    All,
+    One(&'a str),
+    AllBut(&'a str),
+}
+
+/// Ends sessions of an account; says how many were live until now.
+pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which<'_>, now: i64) -> Result<u64, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE sessions SET revoked_at = ").bind(now);
+    sql.push(" WHERE realm = ").bind(realm).push(" AND account_id = ").bind(account_id).push(" AND revoked_at IS NULL");
+    match which {
+        Which::All => {}
+        Which::One(id) => {
+            sql.push(" AND id = ").bind(id);
+        }
+        Which::AllBut(id) => {
+            sql.push(" AND id <> ").bind(id);
+        }
+    }
+    tx.execute(&sql).await
+}
+
+/// Live sessions whose refresh token was signed by none of `kids`: who will have to sign in again.
+pub async fn signed_by_others(reader: &mut Reader<'_>, kids: &[String], now: i64) -> Result<i64, Error> {
+    let mut sql = Sql::new(reader.dialect());
+    sql.push("SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND expires_at > ").bind(now);
+    sql.push(" AND current_kid NOT IN (");
+    for (i, kid) in kids.iter().enumerate() {
+        if i > 0 {
+            sql.push(", ");
+        }
+        sql.bind(kid.as_str());
+    }
+    sql.push(")");
+    reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+}
+
+/// Takes away sessions that ended before `before` (unix seconds).
+pub async fn sweep(tx: &mut Tx<'_>, before: i64) -> Result<u64, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("DELETE FROM sessions WHERE expires_at < ").bind(before);
+    tx.execute(&sql).await
+}
+
+/// Notes when the ring first saw a key, and since when it is a previous one; the earliest time stays. A key that is current (or next)
+/// again is no longer previous.
+pub async fn note_key(tx: &mut Tx<'_>, kid: &str, is_previous: bool, now: i64) -> Result<Option<i64>, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("INSERT INTO signing_keys (kid, first_seen) VALUES (").bind(kid).push(", ").bind(now);
+    sql.push(") ON CONFLICT (kid) DO NOTHING");
+    tx.execute(&sql).await?;
+    let mut sql = Sql::new(tx.dialect());
+    if is_previous {
+        sql.push("UPDATE signing_keys SET previous_since = ").bind(now).push(" WHERE previous_since IS NULL AND kid = ").bind(kid);
+    } else {
+        sql.push("UPDATE signing_keys SET previous_since = NULL WHERE kid = ").bind(kid);
+    }
+    tx.execute(&sql).await?;
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("SELECT previous_since FROM signing_keys WHERE kid = ").bind(kid);
+    tx.fetch_one(&sql).await?.map_or(Ok(None), |row| row.opt_int(0))
+}

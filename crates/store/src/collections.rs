@@ -1,0 +1,152 @@
+//! Collections as rows, and the tables that follow from them. A change of the one and of the other is one transaction; whether a change
+//! may be made is decided above.
+
+mod table;
+
+pub(crate) use table::conflicting;
+
+pub use table::{has_null, has_rows, has_value};
+
+use crate::schema::{Collection, CollectionKind, Definition, RuleTexts, Schema};
+use crate::{Change, ChangeKind, Dialect, Error, LockName, Reader, Row, Tx, Value};
+
+/// What is stored of all collections: how often it changed, and each of them, newest first.
+#[derive(Debug)]
+pub struct Stored {
+    pub generation: i64,
+    pub definitions: Vec<Definition>,
+}
+
+impl Stored {
+    /// Puts the snapshot together.
+    pub fn into_schema(self, dialect: Dialect) -> Result<Schema, Error> {
+        Schema::new(self.generation, self.definitions, dialect)
+    }
+}
+
+const SELECT: &str = "SELECT id, name, type, fields, options, list_rule, view_rule, create_rule, update_rule, delete_rule, \
+                      manage_rule, view_query, system, version, created, updated FROM collections ORDER BY created DESC, id DESC";
+
+const SELECT_GENERATION: &str = "SELECT generation FROM schema_generation";
+
+/// Reads all collections.
+pub async fn load(reader: &mut Reader<'_>) -> Result<Stored, Error> {
+    let mut sql = reader.sql();
+    let generation = reader.fetch_one(sql.push(SELECT_GENERATION)).await?;
+    let mut sql = reader.sql();
+    let rows = reader.fetch(sql.push(SELECT)).await?;
+    stored(generation.as_ref(), &rows)
+}
+
+/// Reads all collections and keeps every other change of any of them waiting until this transaction ends.
+pub async fn load_locked(tx: &mut Tx<'_>) -> Result<Stored, Error> {
+    tx.lock(LockName::new("collections")).await?;
+    let mut sql = tx.sql();
+    let generation = tx.fetch_one(sql.push(SELECT_GENERATION)).await?;
+    let mut sql = tx.sql();
+    let rows = tx.fetch(sql.push(SELECT)).await?;
+    stored(generation.as_ref(), &rows)
+}
+
+fn stored(generation: Option<&Row>, rows: &[Row]) -> Result<Stored, Error> {
+    let generation = generation.map_or(Ok(0), |row| row.int(0))?;
+    Ok(Stored { generation, definitions: rows.iter().map(definition).collect::<Result<_, _>>()? })
+}
+
+fn definition(row: &Row) -> Result<Definition, Error> {
+    let bad = |what: &str| Error::internal(format!("a stored collection has bad {what}"));
+    let rule = |column| row.opt_text(column).map(|text| text.map(str::to_owned));
+    Ok(Definition {
+        id: row.text(0)?.to_owned(),
+        name: row.text(1)?.to_owned(),
+        kind: CollectionKind::of_name(row.text(2)?).ok_or_else(|| bad("type"))?,
+        fields: serde_json::from_str(row.text(3)?).map_err(|_| bad("fields"))?,
+        options: serde_json::from_str(row.text(4)?).map_err(|_| bad("options"))?,
+        rules: RuleTexts {
+            list_rule: rule(5)?,
+            view_rule: rule(6)?,
+            create_rule: rule(7)?,
+            update_rule: rule(8)?,
+            delete_rule: rule(9)?,
+            manage_rule: rule(10)?,
+        },
+        view_query: rule(11)?,
+        system: row.bool(12)?,
+        version: row.int(13)?,
+        created: row.text(14)?.to_owned(),
+        updated: row.text(15)?.to_owned(),
+    })
+}
+
+/// Stores a new collection and makes its table.
+pub async fn insert(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
+    let definition = collection.definition();
+    let mut sql = tx.sql();
+    sql.push("INSERT INTO collections (id, name, name_folded, type, fields, options, list_rule, view_rule, create_rule, update_rule, ");
+    sql.push("delete_rule, manage_rule, view_query, system, version, created, updated) VALUES (");
+    sql.bind(&definition.id).push(", ");
+    sql.binds_of(common(definition)?);
+    sql.push(", ").bind(definition.created.as_str()).push(", ").bind(definition.updated.as_str()).push(")");
+    tx.execute(&sql).await?;
+    table::create(tx, collection).await?;
+    changed(tx, collection.id()).await
+}
+
+/// Puts a changed collection in the place of what it was, and brings its table along. `after` is one version on.
+pub async fn replace(tx: &mut Tx<'_>, before: &Collection, after: &Collection) -> Result<(), Error> {
+    let definition = after.definition();
+    let mut sql = tx.sql();
+    sql.push("UPDATE collections SET ");
+    let columns = [
+        "name = ", "name_folded = ", "type = ", "fields = ", "options = ", "list_rule = ", "view_rule = ", "create_rule = ",
+        "update_rule = ", "delete_rule = ", "manage_rule = ", "view_query = ", "system = ", "version = ",
+    ];
+    sql.comma_list(columns.into_iter().zip(common(definition)?), |sql, (column, value)| {
+        sql.push(column).bind(value);
+    });
+    sql.push(", updated = ").bind(definition.updated.as_str()).push(" WHERE id = ").bind(&definition.id);
+    tx.execute(&sql).await?;
+    table::alter(tx, before, after).await?;
+    changed(tx, after.id()).await
+}
+
+/// Takes a collection away with exactly its own table.
+pub async fn delete(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
+    let mut sql = tx.sql();
+    sql.push("DELETE FROM collections WHERE id = ").bind(collection.id());
+    tx.execute(&sql).await?;
+    let mut sql = tx.sql();
+    sql.push("DROP TABLE ").table(collection.table());
+    tx.ddl(&sql).await?;
+    changed(tx, collection.id()).await
+}
+
+async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
+    let mut sql = tx.sql();
+    tx.execute(sql.push("UPDATE schema_generation SET generation = generation + 1")).await?;
+    tx.announce(Change::new(ChangeKind::Collections, id));
+    Ok(())
+}
+
+/// What an insert and an update both write, in the order of the columns: name to version.
+fn common(definition: &Definition) -> Result<[Value; 14], Error> {
+    let json = |text: Result<String, serde_json::Error>| text.map_err(|error| Error::internal(error.to_string()));
+    let rule = |text: &Option<String>| Value::from(text.as_deref());
+    let rules = &definition.rules;
+    Ok([
+        definition.name.as_str().into(),
+        definition.name.to_ascii_lowercase().into(),
+        definition.kind.name().into(),
+        json(serde_json::to_string(&definition.fields))?.into(),
+        json(serde_json::to_string(&definition.options))?.into(),
+        rule(&rules.list_rule),
+        rule(&rules.view_rule),
+        rule(&rules.create_rule),
+        rule(&rules.update_rule),
+        rule(&rules.delete_rule),
+        rule(&rules.manage_rule),
+        rule(&definition.view_query),
+        definition.system.into(),
+        definition.version.into(),
+    ])
+}

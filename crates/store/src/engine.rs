@@ -1,0 +1,170 @@
+//! The store: one door to either engine.
+//!
+//! A caller hands in a job, one body for both engines. Write jobs run one after another on the writer thread of `SQLite`
+//! (committed in groups) or each in a transaction of `PostgreSQL`; read jobs where their [`Plan`] says. An answer to a write
+//! means that it is on disk and that the subscribers of this node know of it.
+
+use crate::change::{Change, Feed, Subscriber};
+use crate::database_url::{DatabaseUrl, Target};
+use crate::error::{Error, Result};
+use crate::postgres::Postgres;
+use crate::reader::{Plan, Reader};
+use crate::sql::{Dialect, Sql};
+use crate::sqlite::Sqlite;
+use crate::transaction::Tx;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Writes that may wait, unless configured otherwise.
+pub const WRITE_QUEUE: usize = 10_000;
+/// Writes committed together at most.
+pub const WRITE_GROUP: usize = 256;
+/// Scans that may wait.
+pub const READ_QUEUE: usize = 1_000;
+/// How long a read may take, waiting included, unless configured otherwise.
+pub const TIME_BUDGET: Duration = Duration::from_secs(10);
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Where the database is.
+    pub url: DatabaseUrl,
+    /// How long a read may take, waiting included.
+    pub time_budget: Duration,
+    /// Writes that may wait before [`Error::Overloaded`] is answered.
+    pub write_queue: usize,
+    /// Scans that may wait before [`Error::Overloaded`] is answered.
+    pub read_queue: usize,
+    /// Threads for scans on `SQLite`; on `PostgreSQL` twice as many connections for reads, and as many again for writes. 0: as many as cores, at least 2.
+    pub readers: usize,
+}
+
+impl StoreConfig {
+    /// The defaults, for one database.
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self {
+            url,
+            time_budget: TIME_BUDGET,
+            write_queue: WRITE_QUEUE,
+            read_queue: READ_QUEUE,
+            readers: 0,
+        }
+    }
+
+    pub(crate) fn reader_count(&self) -> usize {
+        match self.readers {
+            0 => std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .max(2),
+            chosen => chosen,
+        }
+    }
+}
+
+/// An open database. Clones share it; it closes with [`Store::close`], or when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    feed: Arc<Feed>,
+}
+
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?})", self.dialect())
+    }
+}
+
+impl Store {
+    /// Opens the database; a `SQLite` file and its folder are created where they do not exist, for this user alone.
+    ///
+    /// No migration is applied: see [`crate::migrations`]. Wants a running tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::ReadOnly`], [`Error::Corrupt`] or [`Error::Tls`].
+    pub async fn open(config: StoreConfig) -> Result<Self> {
+        let feed = Arc::new(Feed::default());
+        let engine = match config.url.target() {
+            Target::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, &config, &feed).await?),
+            Target::Postgres(url) => Engine::Postgres(Postgres::open(url, &config, &feed).await?),
+        };
+        Ok(Self(Arc::new(Inner { engine, feed })))
+    }
+
+    /// Which engine this is.
+    pub fn dialect(&self) -> Dialect {
+        match self.0.engine {
+            Engine::Sqlite(_) => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// An empty statement for this engine.
+    pub fn sql(&self) -> Sql {
+        Sql::new(self.dialect())
+    }
+
+    /// Runs a job in a transaction of its own: `Ok` is committed when this answers, `Err` is rolled back.
+    ///
+    /// Once handed in, a job runs whether or not its answer is waited for; one that nobody waits for any more may be
+    /// passed over before it starts.
+    pub async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.write(job).await,
+            Engine::Postgres(engine) => engine.write(job).await,
+        }
+    }
+
+    /// Runs a job that only reads.
+    pub async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.read(plan, job).await,
+            Engine::Postgres(engine) => engine.read(plan, job).await,
+        }
+    }
+
+    /// Has `subscriber` told of every change from now on: after its commit and, for writes of this store, before their
+    /// answer. After a gap it is told [`Change::everything`].
+    pub fn on_change(&self, subscriber: &Subscriber) {
+        self.0.feed.subscribe(subscriber);
+    }
+
+    /// Tells the subscribers of this node alone, without a write.
+    pub fn announce_here(&self, change: &Change) {
+        self.0.feed.publish(std::slice::from_ref(change));
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.ping().await,
+            Engine::Postgres(engine) => engine.ping().await,
+        }
+    }
+
+    /// Finishes the writes that are queued, then closes; whatever comes later is answered [`Error::Unavailable`].
+    pub async fn close(&self) {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(engine) => engine.close().await,
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The `PostgreSQL` engine: a pool of connections, and one more that listens for the changes of other nodes.
+
+mod bind;
+mod fault;
+mod listener;
+mod session;
+mod tls;
+
+pub(crate) use session::Session;
+
+use crate::change::{Change, Feed, wire};
+use crate::database_url::PostgresUrl;
+use crate::engine::StoreConfig;
+use crate::error::{Error, Fault, Result};
+use crate::reader::{Plan, Reader};
+use crate::sql::{Dialect, Sql};
+use crate::transaction::{Effects, Tx};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction,
+};
+use fault::{meaning, pool_meaning};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use listener::{CHANNEL, Listener};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use tls::Tls;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+/// How long to wait for a connection of the pool, or for a new one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may be silent at a readiness check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// What each connection is told first: nothing runs, waits for a lock or idles in a transaction for ever.
+const SETUP_WRITE: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '60s'; SET standard_conforming_strings = on";
+/// And those for reads besides: they change nothing.
+const SETUP_READ: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '60s'; SET standard_conforming_strings = on;
+    SET default_transaction_read_only = on";
+/// The most that [`Gate`] counts.
+const MAX_PLACES: u32 = 1 << 24;
+
+/// The connections to one server.
+pub(crate) struct Postgres {
+    link: Arc<Link>,
+    listener: Listener,
+    time_budget: Duration,
+    writing: Gate,
+    reading: Gate,
+    /// Scans that may run at once: fewer than connections, so that quick reads always find one.
+    scans: Semaphore,
+    closing: AtomicBool,
+}
+
+/// What a job needs, on whichever task it runs. Reads have connections of their own, which refuse to write.
+struct Link {
+    reads: Pool,
+    writes: Pool,
+    feed: Arc<Feed>,
+    /// Who this node is in the change feed.
+    node: String,
+}
+
+/// How much work may run and wait.
+struct Gate {
+    places: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Gate {
+    fn new(running: usize, waiting: usize) -> Self {
+        let all = u32::try_from(running.saturating_add(waiting))
+            .unwrap_or(u32::MAX)
+            .min(MAX_PLACES);
+        Self {
+            places: Arc::new(Semaphore::new(all as usize)),
+            all,
+        }
+    }
+
+    /// Takes a place, or answers [`Error::Overloaded`].
+    fn enter(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| Error::Overloaded)
+    }
+
+    /// Waits until everybody has left.
+    async fn empty(&self) {
+        drop(self.places.acquire_many(self.all).await);
+    }
+}
+
+impl Postgres {
+    pub(crate) async fn open(
+        url: &PostgresUrl,
+        config: &StoreConfig,
+        feed: &Arc<Feed>,
+    ) -> Result<Self> {
+        let (settings, tls) = (settings(url), Tls::new(url)?);
+        let size = config.reader_count() * 2;
+        let (reads, writes) = (
+            pool(&settings, &tls, size, SETUP_READ)?,
+            pool(&settings, &tls, size, SETUP_WRITE)?,
+        );
+        // One connection at once: what is wrong with the address or the password is to be said at the start.
+        drop(writes.get().await.map_err(pool_meaning)?);
+        let node = uuid::Uuid::now_v7().to_string();
+        let link = Arc::new(Link {
+            reads,
+            writes,
+            feed: Arc::clone(feed),
+            node: node.clone(),
+        });
+        let listener = Listener::start(settings, tls, node, heard(&link)).await?;
+        Ok(Self {
+            link,
+            listener,
+            time_budget: config.time_budget,
+            writing: Gate::new(size, config.write_queue),
+            reading: Gate::new(size, config.read_queue),
+            scans: Semaphore::new((size * 3 / 4).max(1)),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.open_still()?;
+        let (link, place) = (Arc::clone(&self.link), self.writing.enter()?);
+        // A task of its own: a caller that goes away cannot tear a commit from its announcement.
+        let task = tokio::spawn(async move {
+            let _place = place;
+            link.write(job).await
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(
+                panicked = error.is_panic(),
+                "a database job did not end and was rolled back"
+            );
+            Err(Error::internal("a job panicked").into())
+        })
+    }
+
+    pub(crate) async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.open_still()?;
+        let _place = self.reading.enter()?;
+        let done = match plan {
+            Plan::Bounded => Ok(AssertUnwindSafe(self.link.read(job)).catch_unwind().await),
+            Plan::Scan => self.scan(self.time_budget, job).await,
+            Plan::Within(budget) => self.scan(budget, job).await,
+        };
+        match done {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Error::internal("a job panicked").into()),
+            Err(_) => Err(Error::Timeout.into()),
+        }
+    }
+
+    /// Runs a scan, or answers that its time is up. The server counts each statement apart, we the whole job with its
+    /// waiting, and a little longer, so that the server speaks first.
+    async fn scan<T, E, F>(
+        &self,
+        budget: Duration,
+        job: F,
+    ) -> Result<thread::Result<Result<T, E>>, Elapsed>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let run = async {
+            let _turn = self.scans.acquire().await.map_err(|_| Error::closed())?;
+            self.link.scan(budget, job).await
+        };
+        timeout(
+            budget + Duration::from_millis(250),
+            AssertUnwindSafe(run).catch_unwind(),
+        )
+        .await
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.open_still()?;
+        let asked = async {
+            let client = self.link.writes.get().await.map_err(pool_meaning)?;
+            client.simple_query("SELECT 1").await.map_err(meaning)
+        };
+        match timeout(PING_TIMEOUT, asked).await {
+            Ok(answered) => answered.map(|_| ()),
+            Err(_) => Err(Error::Unavailable(Fault::new(
+                "ping",
+                "the server does not answer",
+            ))),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.writing.empty().await;
+        self.listener.stop();
+        self.link.writes.close();
+        self.link.reads.close();
+    }
+
+    fn open_still(&self) -> Result<()> {
+        if self.closing.load(Ordering::Relaxed) {
+            Err(Error::closed())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Link {
+    async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let mut client = self.writes.get().await.map_err(pool_meaning)?;
+        let transaction = client.transaction().await.map_err(meaning)?;
+        let mut tx = Tx::postgres(Session::in_transaction(&transaction));
+        let done = job(&mut tx).await;
+        let finished = tx.finish();
+        match (done, finished) {
+            (Ok(done), Ok(effects)) => {
+                self.commit(transaction, effects).await?;
+                Ok(done)
+            }
+            (Ok(_), Err(error)) => {
+                roll_back(transaction).await;
+                Err(error.into())
+            }
+            (Err(error), _) => {
+                roll_back(transaction).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>, effects: Effects) -> Result<()> {
+        if !effects.changes.is_empty() {
+            let mut session = Session::in_transaction(&transaction);
+            for message in wire::encode(&self.node, &effects.changes) {
+                let notify = Sql::with(
+                    Dialect::Postgres,
+                    "SELECT pg_notify(?, ?)",
+                    [CHANNEL, message.as_str()],
+                );
+                session.execute(&notify).await?;
+            }
+        }
+        if let Err(error) = transaction.commit().await.map_err(meaning) {
+            // Whether it was committed is not known when the connection broke just then: memory is to look again.
+            self.feed.publish(&[Change::everything()]);
+            return Err(error);
+        }
+        if effects.altered {
+            self.forget_statements();
+        }
+        self.feed.publish(&effects.changes);
+        Ok(())
+    }
+
+    async fn read<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
+        E: From<Error>,
+    {
+        let client = self.reads.get().await.map_err(pool_meaning)?;
+        job(&mut Reader::postgres(Session::plain(&client))).await
+    }
+
+    /// As `read`, on one snapshot and with a limit for each statement.
+    async fn scan<T, E, F>(&self, budget: Duration, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut client = self.reads.get().await.map_err(pool_meaning)?;
+        let snapshot = client.build_transaction().read_only(true);
+        let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
+        let transaction = snapshot.start().await.map_err(meaning)?;
+        let limit = format!(
+            "SET LOCAL statement_timeout = {}",
+            budget.as_millis().max(1)
+        );
+        transaction.batch_execute(&limit).await.map_err(meaning)?;
+        let done = job(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
+        roll_back(transaction).await;
+        done
+    }
+
+    /// Gives up all prepared statements: tables have changed.
+    fn forget_statements(&self) {
+        for pool in [&self.reads, &self.writes] {
+            pool.manager().statement_caches.clear();
+        }
+    }
+}
+
+async fn roll_back(transaction: Transaction<'_>) {
+    if let Err(error) = transaction.rollback().await.map_err(meaning) {
+        tracing::warn!(%error, "a transaction could not be rolled back, its connection is given up");
+    }
+}
+
+/// What becomes of changes that other nodes announce. Tables may have changed, so prepared statements are given up.
+fn heard(link: &Arc<Link>) -> listener::Heard {
+    use crate::change::ChangeKind::{Collections, Everything};
+    let link = Arc::clone(link);
+    Arc::new(move |changes| {
+        if changes
+            .iter()
+            .any(|change| matches!(change.kind, Collections | Everything))
+        {
+            link.forget_statements();
+        }
+        link.feed.publish(changes);
+    })
+}
+
+fn settings(url: &PostgresUrl) -> tokio_postgres::Config {
+    let mut settings = tokio_postgres::Config::new();
+    settings
+        .host(&url.host)
+        .port(url.port)
+        .user(&url.user)
+        .dbname(&url.database)
+        .application_name(url.application_name.as_deref().unwrap_or("fastcms"))
+        .ssl_mode(tls::mode(url.tls))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .keepalives_idle(Duration::from_secs(30))
+        .tcp_user_timeout(Duration::from_mins(1));
+    if let Some(password) = &url.password {
+        settings.password(password.expose());
+    }
+    settings
+}
+
+fn pool(
+    settings: &tokio_postgres::Config,
+    tls: &Tls,
+    size: usize,
+    setup: &'static str,
+) -> Result<Pool> {
+    let config = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = match tls {
+        Tls::Off => Manager::from_config(settings.clone(), tokio_postgres::NoTls, config),
+        Tls::On(connector) => Manager::from_config(settings.clone(), connector.clone(), config),
+    };
+    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move {
+            client
+                .batch_execute(setup)
+                .await
+                .map_err(HookError::Backend)
+        })
+    });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .post_create(set_up)
+        .build()
+        .map_err(|error| Error::internal(error.to_string()))
+}

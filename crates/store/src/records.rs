@@ -1,0 +1,172 @@
+//! Records in SQL: one statement a verb, the condition of its rule inside it, and rows written to JSON as they are stepped. Whether a
+//! caller may do any of it comes in as a [`Predicate`]; nothing here decides.
+
+mod delete;
+mod events;
+mod json;
+mod list;
+mod write;
+
+pub use delete::{Deleted, MAX_AFFECTED, delete, relations_of};
+pub use events::{Event, announce};
+pub use list::{ListQuery, Listed, Order, list};
+pub use write::{Increment, Written, decide, exist, holds, insert, update};
+
+use std::sync::Arc;
+
+use fastcms_expr::{FieldList, Predicate, Transform};
+
+use crate::predicate::{Sight, Trust};
+use crate::schema::{Collection, Schema, Storage};
+use crate::{Error, Reader, Sql};
+
+/// Which fields of a record are shown, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    columns: Vec<ShownField>,
+    is_default: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ShownField {
+    at: usize,
+    transform: Option<Transform>,
+}
+
+impl Shape {
+    /// All visible fields, as they are.
+    pub fn all(collection: &Collection) -> Self {
+        let columns = collection.visible().iter().map(|at| ShownField { at: *at, transform: None }).collect();
+        Self { columns, is_default: true }
+    }
+
+    /// The visible fields that a field list shows.
+    pub fn of(collection: &Collection, list: &FieldList) -> Self {
+        let shown = collection.visible().iter().filter_map(|at| {
+            let transform = list.shows(&collection.fields()[*at].name)?;
+            Some(ShownField { at: *at, transform: transform.cloned() })
+        });
+        Self { columns: shown.collect(), is_default: false }
+    }
+
+    /// How many columns its SELECT list has.
+    fn width(&self) -> usize {
+        3 + self.columns.len()
+    }
+}
+
+/// A collection as one caller looks at it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub schema: Arc<Schema>,
+    pub collection: Arc<Collection>,
+    pub sight: Arc<Sight>,
+    pub shape: Shape,
+}
+
+impl View {
+    /// The SELECT list: id, created, updated, and the shown fields. Another's e-mail address comes as null unless its owner shows it.
+    fn push_columns(&self, sql: &mut Sql) {
+        let collection = &*self.collection;
+        if self.shape.is_default && (!collection.is_auth() || self.sight.sees_all) {
+            sql.append(collection.open_columns());
+            return;
+        }
+        sql.push("\"id\", \"created\", \"updated\"");
+        for shown in &self.shape.columns {
+            sql.push(", ");
+            if collection.is_account_email(shown.at) && !self.sight.sees_all {
+                sql.push("CASE WHEN \"email_visibility\"");
+                if let Some((_, id)) = self.sight.own.as_ref().filter(|(home, _)| home == collection.id()) {
+                    sql.push(" OR \"id\" = ").bind(id);
+                }
+                sql.push(" THEN \"email\" END");
+            } else {
+                sql.ident(collection.column(shown.at));
+            }
+        }
+    }
+
+    fn push_condition(&self, sql: &mut Sql, predicate: &Predicate, trust: Trust<'_>) -> Result<(), Error> {
+        crate::predicate::push(sql, &self.schema, &self.collection, predicate, trust)
+    }
+}
+
+/// One record that meets `rule`, as JSON.
+pub async fn get(reader: &mut Reader<'_>, view: &View, id: &str, rule: &Predicate) -> Result<Option<Vec<u8>>, Error> {
+    let mut sql = reader.sql();
+    sql.push("SELECT ");
+    view.push_columns(&mut sql);
+    sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE t0.id = ").bind(id);
+    push_and(&mut sql, view, rule)?;
+    let mut record = None;
+    reader
+        .for_each(&sql, |row| {
+            record.get_or_insert_with(|| json::record(view, row));
+            Ok(())
+        })
+        .await?;
+    Ok(record)
+}
+
+/// ` AND (…)`, unless the condition is always true.
+fn push_and(sql: &mut Sql, view: &View, predicate: &Predicate) -> Result<(), Error> {
+    if *predicate != Predicate::True {
+        sql.push(" AND (");
+        view.push_condition(sql, predicate, Trust::Rule)?;
+        sql.push(")");
+    }
+    Ok(())
+}
+
+/// The rows of a collection, counted; with a kept counter on `SQLite`.
+async fn count_all(reader: &mut Reader<'_>, collection: &Collection) -> Result<i64, Error> {
+    let mut sql = reader.sql();
+    match reader.dialect() {
+        crate::Dialect::Sqlite => sql.push("SELECT n FROM record_counts WHERE collection_id = ").bind(collection.id()),
+        crate::Dialect::Postgres => sql.push("SELECT count(*) FROM ").table(collection.table()),
+    };
+    reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+}
+
+/// Whether a statement failed because the table is no longer what the caller's snapshot says: read the snapshot again and retry.
+pub fn is_stale(error: &Error) -> bool {
+    let Error::Internal(fault) = error else { return false };
+    match fault.code.as_str() {
+        // undefined_column, undefined_table, and the changed result of a prepared statement (feature_not_supported).
+        "42703" | "42P01" => true,
+        "0A000" => fault.message.contains("cached plan"),
+        "1" => ["no such column", "no such table", "has no column named"].iter().any(|said| fault.message.contains(said)),
+        _ => false,
+    }
+}
+
+/// The unique field that `error` is about, if it is about one; the folded e-mail address counts as `email`.
+pub fn conflicting_field<'c>(collection: &'c Collection, dialect: crate::Dialect, error: &Error) -> Option<&'c str> {
+    if let Some(at) = crate::collections::conflicting(collection, dialect, error) {
+        return Some(&collection.fields()[at].name);
+    }
+    let is_email = match error {
+        Error::Unique { columns, constraint, .. } => {
+            columns.iter().any(|column| column == "email_folded")
+                || constraint.as_deref().is_some_and(|name| name.ends_with("email_folded_key"))
+        }
+        _ => false,
+    };
+    (is_email && collection.is_auth()).then_some("email")
+}
+
+/// Whether `error` says that a record with this id exists already.
+pub fn is_taken_id(collection: &Collection, dialect: crate::Dialect, error: &Error) -> bool {
+    match error {
+        Error::Unique { columns, constraint, .. } => {
+            columns.iter().any(|column| column == "id")
+                || constraint.as_deref() == Some(format!("{}_pkey", dialect.table_name(collection.table())).as_str())
+        }
+        _ => false,
+    }
+}
+
+fn is_json(collection: &Collection, at: usize) -> bool {
+    collection.storage(at) == Storage::Json
+}

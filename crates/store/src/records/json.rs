@@ -1,0 +1,97 @@
+//! A row as the JSON of a record, written in one go: no map, no value in between.
+
+use super::{Shape, ShownField, View, is_json};
+use crate::schema::{Collection, Storage};
+use crate::{Cell, Columns};
+
+/// The largest whole number that a double holds exactly, 2^53.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// A whole record: `{"id", "data", "created", "updated", "expand"}`.
+pub(super) fn record(view: &View, row: &dyn Columns) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    write_record(&mut out, &view.collection, &view.shape, row);
+    out
+}
+
+/// Writes a record whose columns start at the row's first.
+pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &Shape, row: &dyn Columns) {
+    out.extend_from_slice(b"{\"id\":");
+    write_text(out, row.text(0));
+    out.extend_from_slice(b",\"data\":{");
+    for (i, shown) in shape.columns.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(collection.json_key(shown.at).as_bytes());
+        write_field(out, collection, shown, row, 3 + i);
+    }
+    out.extend_from_slice(b"},\"created\":");
+    write_text(out, row.text(1));
+    out.extend_from_slice(b",\"updated\":");
+    write_text(out, row.text(2));
+    out.extend_from_slice(b",\"expand\":{}}");
+}
+
+fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, row: &dyn Columns, column: usize) {
+    match row.cell(column) {
+        Cell::Text(text) if is_json(collection, shown.at) => out.extend_from_slice(text.as_bytes()),
+        Cell::Text(text) => match &shown.transform {
+            None => write_text(out, Some(text)),
+            Some(transform) => write_text(out, Some(&transform.apply(text))),
+        },
+        Cell::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
+        Cell::Int(number) if collection.storage(shown.at) == Storage::Bool => {
+            out.extend_from_slice(if number == 0 { b"false" } else { b"true" });
+        }
+        Cell::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+        Cell::Real(number) => write_number(out, number),
+        Cell::Null | Cell::Bytes(_) => out.extend_from_slice(b"null"),
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: Option<&str>) {
+    let written = match text {
+        Some(text) => serde_json::to_writer(&mut *out, text),
+        None => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+    };
+    debug_assert!(written.is_ok(), "writing a text to memory cannot fail");
+}
+
+/// Whole numbers without a fraction, others as short as they can be read back.
+fn write_number(out: &mut Vec<u8>, number: f64) {
+    if number.fract() == 0.0 && number.abs() <= MAX_WHOLE {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+        let whole = number as i64;
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    } else if number.is_finite() {
+        let written = serde_json::to_writer(&mut *out, &number);
+        debug_assert!(written.is_ok(), "writing a number to memory cannot fail");
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{write_number, write_text};
+
+    #[test]
+    fn numbers_read_back_as_what_they_are() {
+        for (number, wanted) in [(3.0, "3"), (-0.5, "-0.5"), (1e300, "1e+300"), (9_007_199_254_740_992.0, "9007199254740992"), (f64::NAN, "null")] {
+            let mut out = Vec::new();
+            write_number(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn texts_are_escaped() {
+        let mut out = Vec::new();
+        write_text(&mut out, Some("a\"b\\\n\u{1}é"));
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\\"b\\\\\\n\\u0001é\"");
+    }
+}

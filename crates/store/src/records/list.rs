@@ -1,0 +1,138 @@
+//! A page of records.
+
+use fastcms_expr::{Predicate, SortKey, lower};
+
+use super::{View, count_all, json};
+use crate::predicate::{Trust, push_lowered, push_sort};
+use crate::schema::FieldType;
+use crate::{Error, Plan, Reader, Sql};
+
+/// In what order.
+#[derive(Debug, Clone, Default)]
+pub struct Order(pub Vec<SortKey>);
+
+/// Which records are wanted.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// The list rule, bound.
+    pub rule: Predicate,
+    /// The caller's filter, bound.
+    pub filter: Predicate,
+    /// A text that any visible text field contains, whatever the case.
+    pub search: Option<String>,
+    pub order: Order,
+    pub offset: u64,
+    pub limit: u64,
+    pub with_total: bool,
+}
+
+/// Rows past which a page is no longer a handful of index steps.
+const BOUNDED_WINDOW: u64 = 1_000;
+
+impl ListQuery {
+    /// Where this may run: only a page of the default order, near its start and unconditional, is bounded.
+    pub fn plan(&self, dialect: crate::Dialect) -> Plan {
+        let counts_for_free = !self.with_total || dialect == crate::Dialect::Sqlite;
+        let is_bounded = self.is_unconditional()
+            && self.order.0.is_empty()
+            && counts_for_free
+            && self.offset.saturating_add(self.limit) <= BOUNDED_WINDOW;
+        if is_bounded { Plan::Bounded } else { Plan::Scan }
+    }
+
+    fn is_unconditional(&self) -> bool {
+        self.rule == Predicate::True && self.filter == Predicate::True && self.search.is_none()
+    }
+}
+
+/// A page.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// A JSON array of records.
+    pub items: Vec<u8>,
+    /// How many there are on all pages, if that was asked.
+    pub total: Option<u64>,
+}
+
+/// Reads a page.
+pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Result<Listed, Error> {
+    let mut condition = reader.sql();
+    push_where(&mut condition, view, query)?;
+    let mut sql = reader.sql();
+    sql.push("SELECT ");
+    view.push_columns(&mut sql);
+    sql.push(" FROM ").table(view.collection.table()).push(" AS t0").append(&condition);
+    sql.push(" ORDER BY ");
+    push_sort(&mut sql, &view.schema, &view.collection, &query.order.0, Trust::Query(&view.sight))?;
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    sql.push(" LIMIT ").bind(number(query.limit)).push(" OFFSET ").bind(number(query.offset));
+
+    let mut items = Vec::with_capacity(2048);
+    items.push(b'[');
+    reader
+        .for_each(&sql, |row| {
+            if items.len() > 1 {
+                items.push(b',');
+            }
+            json::write_record(&mut items, &view.collection, &view.shape, row);
+            Ok(())
+        })
+        .await?;
+    items.push(b']');
+    let total = if query.with_total { Some(total(reader, view, query, &condition).await?) } else { None };
+    Ok(Listed { items, total })
+}
+
+async fn total(reader: &mut Reader<'_>, view: &View, query: &ListQuery, condition: &Sql) -> Result<u64, Error> {
+    let count = if query.is_unconditional() {
+        count_all(reader, &view.collection).await?
+    } else {
+        let mut sql = reader.sql();
+        sql.push("SELECT count(*) FROM ").table(view.collection.table()).push(" AS t0").append(condition);
+        reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))?
+    };
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+fn push_where(sql: &mut Sql, view: &View, query: &ListQuery) -> Result<(), Error> {
+    if query.is_unconditional() {
+        return Ok(());
+    }
+    sql.push(" WHERE (");
+    view.push_condition(sql, &query.rule, Trust::Rule)?;
+    sql.push(")");
+    if query.filter != Predicate::True {
+        sql.push(" AND (");
+        view.push_condition(sql, &query.filter, Trust::Query(&view.sight))?;
+        sql.push(")");
+    }
+    if let Some(search) = &query.search {
+        push_search(sql, view, search);
+    }
+    Ok(())
+}
+
+fn push_search(sql: &mut Sql, view: &View, search: &str) {
+    let needle = lower(search);
+    sql.push(" AND (FALSE");
+    for at in view.collection.visible() {
+        let field = &view.collection.fields()[*at];
+        let is_searched = matches!(field.kind, FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url);
+        if !is_searched {
+            continue;
+        }
+        sql.pick(" OR instr(", " OR strpos(");
+        push_lowered(sql, |sql| {
+            sql.push("t0.").ident(view.collection.column(*at));
+        });
+        sql.push(", ").bind_typed(needle.as_str()).push(") > 0");
+        if view.collection.is_account_email(*at) && !view.sight.sees_all {
+            sql.push(" AND (t0.email_visibility");
+            if let Some((_, id)) = view.sight.own.as_ref().filter(|(home, _)| home == view.collection.id()) {
+                sql.push(" OR t0.id = ").bind(id);
+            }
+            sql.push(")");
+        }
+    }
+    sql.push(")");
+}

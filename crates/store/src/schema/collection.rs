@@ -1,0 +1,237 @@
+//! One collection: what was written down of it, and what follows from that.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::{Field, FieldType, Pattern, RuleTexts, Rules, Storage};
+use crate::{Dialect, Error, Name, Sql};
+
+/// Columns of every collection's table that no field may be named after.
+pub const SYSTEM_COLUMNS: [&str; 3] = ["id", "created", "updated"];
+
+/// What a collection is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CollectionKind {
+    Base,
+    /// Its records can sign in.
+    Auth,
+    /// Rows of a query.
+    View,
+}
+
+impl CollectionKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Auth => "auth",
+            Self::View => "view",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Base, Self::Auth, Self::View].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A collection as it is written down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    pub id: String,
+    pub name: String,
+    pub kind: CollectionKind,
+    /// The fields its owner defined; the system fields of an auth collection are not among them.
+    pub fields: Vec<Field>,
+    pub options: Map<String, Json>,
+    pub rules: RuleTexts,
+    pub view_query: Option<String>,
+    pub system: bool,
+    /// Goes up by one with each change.
+    pub version: i64,
+    pub created: String,
+    pub updated: String,
+}
+
+impl Definition {
+    /// All fields of its records: the own ones, then the system fields of an auth collection. An own field of such a name gives the
+    /// system field its label and hint.
+    pub fn all_fields(&self) -> Vec<Field> {
+        if self.kind != CollectionKind::Auth {
+            return self.fields.clone();
+        }
+        let system = auth_fields().map(|field| match self.fields.iter().find(|own| own.name == field.name) {
+            Some(own) => Field { label: own.label.clone(), hint: own.hint.clone(), ..field },
+            None => field,
+        });
+        let own = self.fields.iter().filter(|own| !system.iter().any(|field| field.name == own.name)).cloned();
+        let mut fields: Vec<_> = own.collect();
+        fields.extend(system);
+        fields
+    }
+
+    /// The name of its table: made from the id, so that a rename touches no table and no name is ever inherited.
+    pub fn table(&self) -> Result<Name, Error> {
+        let digits: String = self.id.chars().filter(char::is_ascii_alphanumeric).collect();
+        Name::new(format!("t{digits}")).map_err(|error| Error::internal(format!("the id of a collection names no table: {error}")))
+    }
+}
+
+/// The system fields of an auth collection.
+pub fn auth_fields() -> [Field; 5] {
+    let system = |name: &str, kind| Field { system: true, ..Field::new(name, kind) };
+    let mut email = system("email", FieldType::Email);
+    email.validation.required = true;
+    email.validation.unique = true;
+    let mut password = system("password", FieldType::Text);
+    password.validation.required = true;
+    password.hidden = true;
+    [
+        email,
+        password,
+        system("verified", FieldType::Bool),
+        system("email_visibility", FieldType::Bool),
+        system("role", FieldType::Text),
+    ]
+}
+
+/// A collection with what is needed to serve it.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    definition: Arc<Definition>,
+    fields: Arc<[Field]>,
+    columns: Arc<[Name]>,
+    table: Name,
+    positions: Arc<HashMap<String, usize>>,
+    patterns: Arc<[Option<Pattern>]>,
+    /// `"name":`, as a record's JSON has it.
+    keys: Arc<[String]>,
+    visible: Arc<[usize]>,
+    open_columns: Arc<Sql>,
+    rules: Rules,
+}
+
+impl Collection {
+    pub(super) fn new(definition: Definition, dialect: Dialect) -> Result<Self, Error> {
+        let fields: Arc<[Field]> = definition.all_fields().into();
+        let columns = fields
+            .iter()
+            .map(|field| Name::new(field.name.as_str()))
+            .collect::<Result<Arc<[Name]>, _>>()
+            .map_err(|error| Error::internal(format!("a stored field has a bad name: {error}")))?;
+        let patterns = fields
+            .iter()
+            .map(|field| field.validation.pattern.as_deref().map(Pattern::new).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::internal(format!("a stored pattern is bad: {error}")))?;
+        let visible: Arc<[usize]> = (0..fields.len()).filter(|at| !fields[*at].hidden).collect();
+        let mut open_columns = Sql::new(dialect);
+        open_columns.push("\"id\", \"created\", \"updated\"");
+        for at in visible.iter() {
+            open_columns.push(", ").ident(&columns[*at]);
+        }
+        Ok(Self {
+            table: definition.table()?,
+            positions: Arc::new(fields.iter().enumerate().map(|(at, field)| (field.name.clone(), at)).collect()),
+            keys: fields.iter().map(|field| format!("{}:", Json::from(field.name.as_str()))).collect(),
+            definition: Arc::new(definition),
+            fields,
+            columns,
+            patterns,
+            visible,
+            open_columns: Arc::new(open_columns),
+            rules: Rules::closed(),
+        })
+    }
+
+    pub(super) fn with_rules(&self, rules: Rules) -> Self {
+        Self { rules, ..self.clone() }
+    }
+
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    pub fn id(&self) -> &str {
+        &self.definition.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    pub fn kind(&self) -> CollectionKind {
+        self.definition.kind
+    }
+
+    pub fn is_auth(&self) -> bool {
+        self.definition.kind == CollectionKind::Auth
+    }
+
+    pub fn version(&self) -> i64 {
+        self.definition.version
+    }
+
+    /// The name of its table, as [`Sql::table`] wants it.
+    pub fn table(&self) -> &Name {
+        &self.table
+    }
+
+    /// All fields, the system ones of an auth collection last.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Where a field stands in [`Collection::fields`], exactly as spelled.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.positions.get(name).copied()
+    }
+
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.position(name).map(|at| &self.fields[at])
+    }
+
+    /// The column of a field.
+    pub fn column(&self, at: usize) -> &Name {
+        &self.columns[at]
+    }
+
+    pub fn storage(&self, at: usize) -> Storage {
+        self.fields[at].storage()
+    }
+
+    pub fn pattern(&self, at: usize) -> Option<&Pattern> {
+        self.patterns[at].as_ref()
+    }
+
+    /// Positions of the fields that leave the server.
+    pub fn visible(&self) -> &[usize] {
+        &self.visible
+    }
+
+    /// Whether a field is the password of an auth collection.
+    pub fn is_password(&self, at: usize) -> bool {
+        self.is_auth() && self.fields[at].system && self.fields[at].name == "password"
+    }
+
+    /// Whether a field is the e-mail address of an auth collection, shown to some only.
+    pub fn is_account_email(&self, at: usize) -> bool {
+        self.is_auth() && self.fields[at].system && self.fields[at].name == "email"
+    }
+
+    /// The key of a field with its colon, escaped.
+    pub(crate) fn json_key(&self, at: usize) -> &str {
+        &self.keys[at]
+    }
+
+    /// `"id", "created", "updated"` and the visible fields, without regard to who sees e-mail addresses.
+    pub(crate) fn open_columns(&self) -> &Sql {
+        &self.open_columns
+    }
+}

@@ -1,0 +1,76 @@
+//! A collection as the expression language sees it.
+
+use fastcms_expr::{Field as Offered, Kind, Schema as Names};
+
+use super::{Collection, Field, FieldType, Schema};
+
+/// Which names of a collection an expression may use. Passwords are never among them, hidden fields only in rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'s> {
+    schema: &'s Schema,
+    collection: &'s Collection,
+    hidden_too: bool,
+}
+
+impl<'s> Offer<'s> {
+    /// What a rule may name.
+    pub fn to_rules(schema: &'s Schema, collection: &'s Collection) -> Self {
+        Self { schema, collection, hidden_too: true }
+    }
+
+    /// What a filter or sort may name, whoever sends it.
+    pub fn to_queries(schema: &'s Schema, collection: &'s Collection) -> Self {
+        Self { schema, collection, hidden_too: false }
+    }
+
+    fn offers(&self, at: usize) -> bool {
+        !self.collection.is_password(at) && (self.hidden_too || !self.collection.fields()[at].hidden)
+    }
+
+    fn beside(&self, collection: &'s Collection) -> Box<dyn Names + 's> {
+        Box::new(Self { collection, ..*self })
+    }
+}
+
+fn kind(field: &Field) -> Kind {
+    match field.kind {
+        FieldType::Number => Kind::Number,
+        FieldType::Bool => Kind::Bool,
+        FieldType::Date => Kind::Date,
+        FieldType::Datetime | FieldType::Autodate => Kind::Instant,
+        FieldType::Json => Kind::Json,
+        FieldType::Geopoint => Kind::Geo,
+        _ => Kind::Text,
+    }
+}
+
+impl Names for Offer<'_> {
+    fn field(&self, name: &str) -> Option<Offered> {
+        match name {
+            "id" => return Some(Offered { kind: Kind::Text, list: false }),
+            "created" | "updated" => return Some(Offered { kind: Kind::Instant, list: false }),
+            _ => {}
+        }
+        let at = self.collection.position(name).filter(|at| self.offers(*at))?;
+        let field = &self.collection.fields()[at];
+        Some(Offered { kind: kind(field), list: field.is_many() })
+    }
+
+    fn field_names(&self) -> Vec<String> {
+        let own = self.collection.fields().iter().enumerate().filter(|(at, _)| self.offers(*at)).map(|(_, field)| field.name.clone());
+        ["id", "created", "updated"].into_iter().map(str::to_owned).chain(own).collect()
+    }
+
+    fn related(&self, field: &str) -> Option<Box<dyn Names + '_>> {
+        let at = self.collection.position(field).filter(|at| self.offers(*at))?;
+        self.schema.target(&self.collection.fields()[at]).map(|target| self.beside(target))
+    }
+
+    fn collection(&self, name: &str) -> Option<Box<dyn Names + '_>> {
+        self.schema.by_name(name).map(|collection| self.beside(collection))
+    }
+
+    fn collection_names(&self) -> Vec<String> {
+        self.schema.collections().iter().map(|collection| collection.name().to_owned()).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! The `SQLite` engine: one writer thread with group commit, readers inline and on threads of their own.
+
+mod connection;
+mod fault;
+mod functions;
+mod job;
+mod readers;
+mod session;
+mod writer;
+
+pub(crate) use session::Session;
+
+use crate::change::Feed;
+use crate::engine::StoreConfig;
+use crate::error::{Error, Result};
+use crate::reader::{Plan, Reader};
+use crate::sql::{Dialect, Sql};
+use crate::transaction::Tx;
+use futures_util::future::BoxFuture;
+use readers::Readers;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use writer::Writer;
+
+/// An open file.
+pub(crate) struct Sqlite {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    time_budget: Duration,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(path: &Path, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
+        let (path, feed, queue) = (path.to_owned(), Arc::clone(feed), config.write_queue);
+        let (read_queue, threads, time_budget) =
+            (config.read_queue, config.reader_count(), config.time_budget);
+        let opened = tokio::task::spawn_blocking(move || {
+            connection::create_file(&path)?;
+            let writer = Arc::new(Writer::start(&path, feed, queue)?);
+            let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
+            Ok(Self {
+                writer,
+                readers,
+                time_budget,
+            })
+        });
+        opened
+            .await
+            .map_err(|_| Error::internal("opening the database panicked"))?
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, answer) = job::write(job);
+        self.writer.submit(job)?;
+        answer.await.unwrap_or_else(|_| Err(Error::closed().into()))
+    }
+
+    pub(crate) async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let budget = match plan {
+            Plan::Bounded => return self.readers.inline(Instant::now() + self.time_budget, job),
+            Plan::Scan => self.time_budget,
+            Plan::Within(budget) => budget,
+        };
+        let (job, answer) = job::read(job, Instant::now() + budget);
+        self.readers.submit(job)?;
+        answer.await.unwrap_or_else(|_| Err(Error::closed().into()))
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.writer.alive()?;
+        self.read(Plan::Bounded, |reader| {
+            Box::pin(async move {
+                let sql = Sql::with(
+                    Dialect::Sqlite,
+                    "SELECT count(*) FROM sqlite_schema WHERE name = ?",
+                    [""],
+                );
+                reader.fetch_one(&sql).await.map(|_| ())
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn close(&self) {
+        let (readers, writer) = (Arc::clone(&self.readers), Arc::clone(&self.writer));
+        let joined = tokio::task::spawn_blocking(move || {
+            // Readers first: the last connection to close is then the writer's, which folds the log into the file.
+            let threads = readers.stop().into_iter().chain(writer.stop());
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the database panicked");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("closing the database panicked");
+        }
+    }
+}

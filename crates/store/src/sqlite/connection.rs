@@ -1,0 +1,155 @@
+//! Opening connections, and stopping what they do when its time is up.
+
+use super::fault::meaning;
+use super::session::control;
+use crate::error::{Error, Fault, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Statements kept prepared on each connection.
+const STATEMENT_CACHE: usize = 128;
+/// How long to wait for another process that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many steps of `SQLite`'s machine pass between two looks at the clock: well below a millisecond.
+const STEPS_PER_LOOK: i32 = 10_000;
+
+/// `FULL`: an acknowledged write survives the loss of power. Foreign keys are checked, and the log is folded into the file
+/// every 1 000 pages and cut back to 16 MiB when it has grown.
+const WRITER_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+    PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
+/// Small caches: the system's page cache is behind them, and an idle process is to stay small.
+const READER_SETUP: &str =
+    "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024;";
+
+/// Makes the file and its folder for this user alone, where they do not exist.
+pub(super) fn create_file(path: &Path) -> Result<()> {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(folder)
+            .map_err(|error| cannot("create the folder", folder, &error))?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(cannot("create the file", path, &error))
+        }
+        _ if fs::metadata(path).is_ok_and(|found| found.is_dir()) => {
+            let found = io::Error::from(ErrorKind::IsADirectory);
+            Err(cannot("open the file", path, &found))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
+    let fault = Fault::new(
+        "file",
+        format!("cannot {what} `{}`: {error}", path.display()),
+    );
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => Error::ReadOnly(fault),
+        _ => Error::Unavailable(fault),
+    }
+}
+
+/// Opens the connection that writes.
+pub(super) fn writer(path: &Path) -> Result<Connection> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.execute_batch(WRITER_SETUP).map_err(meaning)?;
+    let mode: String = conn
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(meaning)?;
+    if mode != "wal" {
+        let message = format!(
+            "the file's folder does not allow a write-ahead log (journal mode is `{mode}`)"
+        );
+        return Err(Error::ReadOnly(Fault::new("journal_mode", message)));
+    }
+    Ok(conn)
+}
+
+fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
+    // Neither URI file names nor symbolic tricks with double quotes: a name is a name, a misspelt column an error.
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(meaning)?;
+    for (option, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ] {
+        conn.set_db_config(option, on).map_err(meaning)?;
+    }
+    super::functions::add(&conn)?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(meaning)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(conn)
+}
+
+/// A connection that reads, with a deadline for what it is doing.
+pub(super) struct ReadConnection {
+    conn: Connection,
+    opened: Instant,
+    /// Milliseconds after `opened`; 0 when nothing runs.
+    deadline: Arc<AtomicU64>,
+}
+
+impl ReadConnection {
+    /// Opens one; whatever runs on it stops at its deadline, or when `closing` is set.
+    pub(super) fn open(path: &Path, closing: &Arc<AtomicBool>) -> Result<Self> {
+        let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.execute_batch(READER_SETUP).map_err(meaning)?;
+        let (opened, deadline) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let (watched, closing) = (Arc::clone(&deadline), Arc::clone(closing));
+        let is_up = move || {
+            let deadline = watched.load(Ordering::Relaxed);
+            deadline != 0
+                && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
+        };
+        conn.progress_handler(STEPS_PER_LOOK, Some(is_up))
+            .map_err(meaning)?;
+        Ok(Self {
+            conn,
+            opened,
+            deadline,
+        })
+    }
+
+    /// Lends the connection to `read` until `deadline`.
+    pub(super) fn until<R>(
+        &mut self,
+        deadline: Instant,
+        read: impl FnOnce(&mut Connection) -> R,
+    ) -> R {
+        let left = deadline.saturating_duration_since(self.opened);
+        self.deadline.store(millis(left).max(1), Ordering::Relaxed);
+        let done = read(&mut self.conn);
+        self.deadline.store(0, Ordering::Relaxed);
+        done
+    }
+
+    /// Ends the snapshot of a job, if one is open; false if the connection cannot be used any more.
+    pub(super) fn end(&mut self) -> bool {
+        self.conn.is_autocommit() || control(&self.conn, "ROLLBACK").is_ok()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

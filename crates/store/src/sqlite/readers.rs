@@ -1,0 +1,214 @@
+//! Reads: inline over a connection of the calling thread, or on reader threads where a slow one stalls nobody.
+
+use super::connection::ReadConnection;
+use super::job::{self, ReadJob};
+use super::session::{Session, control};
+use crate::error::{Error, Fault, Result};
+use crate::reader::Reader;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use futures_util::future::BoxFuture;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// A connection of one thread to one store. Locked only by its thread, until the store closes and takes it away.
+type Slot = Mutex<Option<ReadConnection>>;
+
+thread_local! {
+    /// The connections of this thread, by the store they belong to.
+    static SLOTS: RefCell<Vec<(Weak<Shared>, Arc<Slot>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What the readers of one store share.
+struct Shared {
+    path: PathBuf,
+    closing: Arc<AtomicBool>,
+    slots: Mutex<Vec<Weak<Slot>>>,
+}
+
+/// All readers of one store.
+pub(super) struct Readers {
+    shared: Arc<Shared>,
+    queue: Sender<Message>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+enum Message {
+    Job(Box<dyn ReadJob>),
+    Stop,
+}
+
+impl Readers {
+    pub(super) fn start(path: &Path, threads: usize, queue: usize) -> Result<Self> {
+        let closing = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            closing,
+            slots: Mutex::default(),
+        });
+        let (sender, receiver) = bounded(queue);
+        let threads = (0..threads)
+            .map(|number| {
+                let (path, closing, jobs) = (
+                    path.to_owned(),
+                    Arc::clone(&shared.closing),
+                    receiver.clone(),
+                );
+                let thread = thread::Builder::new().name(format!("store-read-{number}"));
+                thread
+                    .spawn(move || serve(&path, &closing, &jobs))
+                    .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            shared,
+            queue: sender,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Runs a job at once, on this thread.
+    pub(super) fn inline<T, E, F>(&self, deadline: Instant, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
+        E: From<Error>,
+    {
+        self.lend(|conn| {
+            conn.until(deadline, |conn| {
+                job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::new(conn)))))
+            })
+        })
+        .unwrap_or_else(|error| Err(error.into()))
+    }
+
+    /// Hands a job to the reader threads.
+    pub(super) fn submit(&self, job: Box<dyn ReadJob>) -> Result<()> {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return Err(Error::closed());
+        }
+        self.queue
+            .try_send(Message::Job(job))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Error::Overloaded,
+                TrySendError::Disconnected(_) => Error::closed(),
+            })
+    }
+
+    /// Ends the threads and closes the connections of all others; what runs is interrupted.
+    pub(super) fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A full queue drains by itself: each waiting job is refused without being run.
+        for _ in &threads {
+            let _ = self.queue.send(Message::Stop);
+        }
+        self.shared.take_connections();
+        threads
+    }
+
+    /// Lends this thread's connection to `read`, opening it at first use.
+    fn lend<R>(&self, read: impl FnOnce(&mut ReadConnection) -> R) -> Result<R> {
+        let slot = self.slot();
+        let mut guard = match slot.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // A read inside a read: it gets a connection for itself.
+            Err(TryLockError::WouldBlock) => return Ok(read(&mut self.shared.connect()?)),
+        };
+        let conn = match &mut *guard {
+            Some(conn) if !self.shared.closing.load(Ordering::Relaxed) => conn,
+            Some(_) => return Err(Error::closed()),
+            empty => empty.insert(self.shared.connect()?),
+        };
+        Ok(read(conn))
+    }
+
+    fn slot(&self) -> Arc<Slot> {
+        SLOTS.with_borrow_mut(|slots| {
+            let here = Arc::as_ptr(&self.shared);
+            if let Some((_, slot)) = slots
+                .iter()
+                .find(|(store, _)| std::ptr::eq(store.as_ptr(), here))
+            {
+                return Arc::clone(slot);
+            }
+            slots.retain(|(store, _)| store.strong_count() > 0);
+            let slot = Arc::new(Slot::default());
+            slots.push((Arc::downgrade(&self.shared), Arc::clone(&slot)));
+            let mut known = self
+                .shared
+                .slots
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            known.retain(|slot| slot.strong_count() > 0);
+            known.push(Arc::downgrade(&slot));
+            slot
+        })
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.shared.take_connections();
+    }
+}
+
+impl Shared {
+    fn connect(&self) -> Result<ReadConnection> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(Error::closed());
+        }
+        ReadConnection::open(&self.path, &self.closing)
+    }
+
+    fn take_connections(&self) {
+        let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
+        for slot in slots.iter().filter_map(Weak::upgrade) {
+            drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
+
+/// A reader thread. Its connection is opened at its first job, and again after it failed to open.
+fn serve(path: &Path, closing: &Arc<AtomicBool>, jobs: &Receiver<Message>) {
+    let mut opened = None;
+    while let Ok(Message::Job(job)) = jobs.recv() {
+        if !job.is_wanted() {
+            continue;
+        }
+        if closing.load(Ordering::Relaxed) {
+            job.fail(Error::closed());
+            continue;
+        }
+        let deadline = job.deadline();
+        if deadline <= Instant::now() {
+            job.fail(Error::Timeout);
+            continue;
+        }
+        let conn = match opened
+            .take()
+            .map_or_else(|| ReadConnection::open(path, closing), Ok)
+        {
+            Ok(conn) => opened.insert(conn),
+            Err(error) => {
+                job.fail(error);
+                continue;
+            }
+        };
+        conn.until(deadline, |conn| {
+            // One snapshot for all statements of the job: a page and its total belong together.
+            match control(conn, "BEGIN DEFERRED") {
+                Ok(()) => job.run(conn),
+                Err(error) => job.fail(error),
+            }
+        });
+        if !conn.end() {
+            opened = None;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Statements on a connection. Nothing here waits: what needs the disk is done when a call returns.
+
+use super::fault::meaning;
+use crate::error::{Error, Result};
+use crate::sql::Sql;
+use crate::value::{Cell, Columns, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ToSql};
+
+/// A connection lent to one job.
+pub(crate) struct Session<'c> {
+    // By `&mut` although statements need `&` only: a session is handed to futures that must be `Send`.
+    conn: &'c mut Connection,
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn new(conn: &'c mut Connection) -> Self {
+        Self { conn }
+    }
+
+    /// Runs a statement and answers how many rows it changed.
+    pub(crate) fn execute(&mut self, sql: &Sql) -> Result<u64> {
+        let mut statement = self.prepare(sql)?;
+        if statement.column_count() == 0 {
+            return statement
+                .raw_execute()
+                .map(|rows| rows as u64)
+                .map_err(meaning);
+        }
+        // A statement with RETURNING is done only when it was stepped to its end.
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(meaning)?.is_some() {}
+        drop(rows);
+        drop(statement);
+        Ok(self.conn.changes())
+    }
+
+    /// Runs a statement to its end and shows each of its rows.
+    pub(crate) fn for_each(
+        &mut self,
+        sql: &Sql,
+        mut each: impl FnMut(&dyn Columns) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(meaning)? {
+            each(row)?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without binds.
+    pub(crate) fn script(&mut self, text: &str) -> Result<()> {
+        tracing::trace!(target: "fastcms_store::sql", text);
+        self.conn.execute_batch(text).map_err(meaning)
+    }
+
+    /// Runs a statement that steers the transaction.
+    pub(crate) fn control(&mut self, text: &'static str) -> Result<()> {
+        control(self.conn, text)
+    }
+
+    fn prepare(&mut self, sql: &Sql) -> Result<CachedStatement<'_>> {
+        tracing::trace!(target: "fastcms_store::sql", text = sql.text());
+        let mut statement = self.conn.prepare_cached(sql.text()).map_err(meaning)?;
+        let (wanted, given) = (statement.parameter_count(), sql.binds().len());
+        if wanted != given {
+            return Err(Error::internal(format!(
+                "a statement with {wanted} placeholders has {given} binds"
+            )));
+        }
+        for (at, value) in sql.binds().iter().enumerate() {
+            statement
+                .raw_bind_parameter(at + 1, Bind(value))
+                .map_err(meaning)?;
+        }
+        Ok(statement)
+    }
+}
+
+/// Runs a statement that steers the transaction: `BEGIN`, `SAVEPOINT`, `COMMIT`, ….
+pub(super) fn control(conn: &Connection, text: &'static str) -> Result<()> {
+    conn.prepare_cached(text)
+        .and_then(|mut statement| statement.raw_execute())
+        .map(|_| ())
+        .map_err(meaning)
+}
+
+struct Bind<'v>(&'v Value);
+
+impl ToSql for Bind<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Bool(v) => ValueRef::Integer((*v).into()),
+            Value::Int(v) => ValueRef::Integer(*v),
+            Value::Real(v) => ValueRef::Real(*v),
+            Value::Text(v) => ValueRef::Text(v.as_bytes()),
+            Value::Bytes(v) => ValueRef::Blob(v),
+        }))
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn width(&self) -> usize {
+        self.as_ref().column_count()
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.as_ref().column_name(column).unwrap_or_default()
+    }
+
+    fn cell(&self, column: usize) -> Cell<'_> {
+        match self.get_ref(column) {
+            Err(_) | Ok(ValueRef::Null) => Cell::Null,
+            Ok(ValueRef::Integer(v)) => Cell::Int(v),
+            Ok(ValueRef::Real(v)) => Cell::Real(v),
+            Ok(ValueRef::Text(v)) => std::str::from_utf8(v).map_or(Cell::Bytes(v), Cell::Text),
+            Ok(ValueRef::Blob(v)) => Cell::Bytes(v),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The one thread that writes.
+//!
+//! Jobs that wait are run in one transaction, each inside a savepoint, and committed together: one flush of the disk for
+//! up to [`WRITE_GROUP`] answers. A job that fails or panics undoes itself alone. Answers are given after the commit.
+
+use super::connection;
+use super::job::WriteJob;
+use super::session::control;
+use crate::change::Feed;
+use crate::engine::WRITE_GROUP;
+use crate::error::{Error, Fault, Result};
+use crate::transaction::Effects;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::Connection;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+type Jobs = VecDeque<Box<dyn WriteJob>>;
+
+/// The way to the writer thread.
+pub(super) struct Writer {
+    queue: Sender<Message>,
+    closing: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Job(Box<dyn WriteJob>),
+    Stop,
+}
+
+impl Writer {
+    pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize) -> Result<Self> {
+        let conn = connection::writer(path)?;
+        let (sender, receiver) = bounded(queue);
+        let work = Work {
+            conn,
+            path: path.to_owned(),
+            feed,
+        };
+        let thread = thread::Builder::new()
+            .name("store-write".to_owned())
+            .spawn(move || work.serve(&receiver))
+            .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))?;
+        Ok(Self {
+            queue: sender,
+            closing: AtomicBool::new(false),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Queues a job, or answers [`Error::Overloaded`] at once.
+    pub(super) fn submit(&self, job: Box<dyn WriteJob>) -> Result<()> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(Error::closed());
+        }
+        self.queue
+            .try_send(Message::Job(job))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Error::Overloaded,
+                TrySendError::Disconnected(_) => Error::closed(),
+            })
+    }
+
+    /// Whether the thread can take work.
+    pub(super) fn alive(&self) -> Result<()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        match thread.as_ref() {
+            Some(thread) if !thread.is_finished() => Ok(()),
+            _ => Err(Error::closed()),
+        }
+    }
+
+    /// Has the thread finish what is queued and end.
+    pub(super) fn stop(&self) -> Option<JoinHandle<()>> {
+        self.closing.store(true, Ordering::Relaxed);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if thread.is_some() {
+            let _ = self.queue.send(Message::Stop);
+        }
+        thread
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    conn: Connection,
+    path: PathBuf,
+    feed: Arc<Feed>,
+}
+
+impl Work {
+    fn serve(mut self, queue: &Receiver<Message>) {
+        let mut stopping = false;
+        while !stopping {
+            let Ok(first) = queue.recv() else { break };
+            let mut jobs = Jobs::new();
+            stopping = take(first, &mut jobs);
+            while jobs.len() < WRITE_GROUP
+                && let Ok(next) = queue.try_recv()
+            {
+                stopping |= take(next, &mut jobs);
+            }
+            self.run(jobs);
+        }
+        // What was queued beside the request to stop.
+        let mut rest: Jobs = queue.try_iter().filter_map(Message::job).collect();
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(WRITE_GROUP));
+            self.run(std::mem::replace(&mut rest, later));
+        }
+        self.close();
+    }
+
+    /// Runs jobs in as few transactions as it takes: one, unless the engine throws a transaction away.
+    fn run(&mut self, mut jobs: Jobs) {
+        while !jobs.is_empty() {
+            self.transaction(&mut jobs);
+        }
+    }
+
+    fn transaction(&mut self, jobs: &mut Jobs) {
+        if let Err(error) = control(&self.conn, "BEGIN IMMEDIATE") {
+            log(&error, jobs.len());
+            refuse(jobs.drain(..), &error);
+            return self.recover();
+        }
+        let alone = jobs.len() == 1;
+        let mut done = Vec::with_capacity(jobs.len());
+        let mut effects = None;
+        while let Some(mut job) = jobs.pop_front() {
+            match self.step(job.as_mut(), alone) {
+                Ok(Some(more)) => effects.get_or_insert_with(Effects::default).merge(more),
+                Ok(None) => {}
+                Err(error) => {
+                    // The transaction is gone, and with it what the jobs before did. The jobs behind get a new one.
+                    log(&error, done.len());
+                    job.answer();
+                    refuse(done, &error);
+                    return self.recover();
+                }
+            }
+            done.push(job);
+        }
+        let ended = match &effects {
+            Some(effects) => self.commit(effects),
+            None => control(&self.conn, "ROLLBACK"),
+        };
+        if let Err(error) = ended {
+            log(&error, done.len());
+            refuse(done, &error);
+            return self.recover();
+        }
+        self.feed.publish(&effects.unwrap_or_default().changes);
+        for job in done {
+            job.answer();
+        }
+    }
+
+    /// Runs one job inside its savepoint. An error means that the whole transaction is lost.
+    fn step(&mut self, job: &mut dyn WriteJob, alone: bool) -> Result<Option<Effects>> {
+        if !job.is_wanted() {
+            return Ok(None);
+        }
+        if !alone && let Err(error) = control(&self.conn, "SAVEPOINT job") {
+            job.fail(error.clone());
+            return Err(error);
+        }
+        let effects = job.run(&mut self.conn);
+        if self.conn.is_autocommit() {
+            let fault = Fault::new(
+                "rolled_back",
+                "the database rolled a whole group of writes back",
+            );
+            let error = Error::Unavailable(fault);
+            if effects.is_some() {
+                job.fail(error.clone());
+            }
+            return Err(error);
+        }
+        if alone {
+            return Ok(effects);
+        }
+        let undone = if effects.is_some() {
+            Ok(())
+        } else {
+            control(&self.conn, "ROLLBACK TO SAVEPOINT job")
+        };
+        if let Err(error) = undone.and_then(|()| control(&self.conn, "RELEASE SAVEPOINT job")) {
+            job.fail(error.clone());
+            return Err(error);
+        }
+        Ok(effects)
+    }
+
+    fn commit(&mut self, effects: &Effects) -> Result<()> {
+        write_counts(&self.conn, &effects.counts)?;
+        control(&self.conn, "COMMIT")
+    }
+
+    /// Brings the connection back to where a transaction can begin; a new one if the old cannot.
+    fn recover(&mut self) {
+        if !self.conn.is_autocommit() && control(&self.conn, "ROLLBACK").is_err() {
+            match connection::writer(&self.path) {
+                Ok(conn) => self.conn = conn,
+                Err(error) => {
+                    tracing::error!(%error, "the database cannot be opened again, writes fail until it can");
+                }
+            }
+        }
+    }
+
+    fn close(self) {
+        if let Err(error) = self
+            .conn
+            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+        {
+            tracing::warn!(%error, "the write-ahead log could not be folded into the database file");
+        }
+        if let Err((_, error)) = self.conn.close() {
+            tracing::warn!(%error, "the database file could not be closed");
+        }
+    }
+}
+
+/// Puts a message's job into the group; true for the request to stop.
+fn take(message: Message, jobs: &mut Jobs) -> bool {
+    let job = message.job();
+    let stop = job.is_none();
+    jobs.extend(job);
+    stop
+}
+
+impl Message {
+    fn job(self) -> Option<Box<dyn WriteJob>> {
+        match self {
+            Self::Job(job) => Some(job),
+            Self::Stop => None,
+        }
+    }
+}
+
+/// Writes each collection's number of rows once for the whole group.
+fn write_counts(conn: &Connection, counts: &BTreeMap<String, i64>) -> Result<()> {
+    const UPSERT: &str = "INSERT INTO record_counts (collection_id, n) VALUES (?1, ?2)
+        ON CONFLICT (collection_id) DO UPDATE SET n = n + ?2";
+    for (collection, delta) in counts.iter().filter(|(_, delta)| **delta != 0) {
+        conn.prepare_cached(UPSERT)
+            .and_then(|mut statement| statement.execute((collection, delta)))
+            .map_err(super::fault::meaning)?;
+    }
+    Ok(())
+}
+
+fn refuse(jobs: impl IntoIterator<Item = Box<dyn WriteJob>>, error: &Error) {
+    for mut job in jobs {
+        job.fail(error.clone());
+        job.answer();
+    }
+}
+
+fn log(error: &Error, lost: usize) {
+    match error {
+        Error::Unavailable(fault) => {
+            tracing::error!(
+                code = fault.code,
+                reason = fault.message,
+                lost,
+                "writes failed: check the disk"
+            );
+        }
+        Error::ReadOnly(fault) => {
+            tracing::error!(
+                code = fault.code,
+                reason = fault.message,
+                lost,
+                "writes failed: the database is read-only"
+            );
+        }
+        _ => tracing::error!(%error, lost, "a group of writes failed"),
+    }
+}

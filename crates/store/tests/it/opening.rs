@@ -1,0 +1,84 @@
+//! Opening a database that cannot be opened: said at the start, in words that help and give nothing away.
+
+use crate::database::{on_postgres, on_sqlite};
+use fastcms_store::{DatabaseUrl, Error, Store, StoreConfig};
+
+async fn refusal(url: DatabaseUrl) -> Error {
+    Store::open(StoreConfig::new(url)).await.unwrap_err()
+}
+
+#[test]
+fn a_file_that_is_no_database_is_not_touched() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let path = database.folder.path().join("notes.txt");
+            std::fs::write(
+                &path,
+                "not a database, but long enough to have a header ".repeat(10),
+            )
+            .unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let error = refusal(DatabaseUrl::sqlite(&path)).await;
+            assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        })
+    });
+}
+
+#[test]
+fn a_path_that_cannot_be_is_named() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let file = database.folder.path().join("file");
+            std::fs::write(&file, "").unwrap();
+            for path in [file.join("app.db"), database.folder.path().to_owned()] {
+                let error = refusal(DatabaseUrl::sqlite(&path)).await;
+                assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+                assert!(
+                    error
+                        .to_string()
+                        .contains(database.folder.path().to_str().unwrap()),
+                    "{error}"
+                );
+            }
+        })
+    });
+}
+
+#[test]
+fn a_refused_login_does_not_repeat_the_password() {
+    on_postgres(|_| {
+        Box::pin(async {
+            let mut url = url::Url::parse(&std::env::var("TEST_DATABASE_URL").unwrap()).unwrap();
+            url.set_username("nobody_of_this_name").unwrap();
+            url.set_password(Some("MARKER")).unwrap();
+            let error = refusal(DatabaseUrl::parse(url.as_str()).unwrap()).await;
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+            assert!(
+                !format!("{error} {error:?}").contains("MARKER"),
+                "{error:?}"
+            );
+        })
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unavailable() {
+    on_sqlite(|_| {
+        Box::pin(async {
+            // A port that was free a moment ago.
+            let port = std::net::TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
+            let url = format!("postgresql://nobody:MARKER@127.0.0.1:{port}/none?sslmode=disable");
+            let error = refusal(DatabaseUrl::parse(&url).unwrap()).await;
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+            assert!(
+                !format!("{error} {error:?}").contains("MARKER"),
+                "{error:?}"
+            );
+        })
+    });
+}

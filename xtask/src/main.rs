@@ -1,0 +1,85 @@
+//! `cargo xtask …`: the chores of this repository, in plain Rust and with no dependencies.
+//!
+//! Each subcommand is a module with one `run`; this file only picks one. It knows nothing of the product: whatever
+//! it does, it does by calling `cargo` and other programs.
+
+mod postgres;
+mod suite;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test [--quick] [-p CRATE]... [FILTER]
+      Formatting, lints and every test, against a PostgreSQL server of its own.
+      --quick    tests only, no formatting check and no lints
+      -p CRATE   tests (and lints) of this crate alone; may be repeated
+      FILTER     only tests whose name contains this text
+      TEST_DATABASE_URL, when set, names the PostgreSQL server to use instead
+
+  help
+      This text
+";
+
+/// Exit code for a command line that makes no sense, as `sysexits` and most tools have it.
+const WRONG_USAGE: u8 = 2;
+
+/// Why a command could not do its work.
+enum Failure {
+    /// The command line is wrong: the reason, shown above the usage.
+    Usage(String),
+    /// A check failed and has already said so.
+    Checks,
+    /// The command could not do its work at all.
+    Broken(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_deref() {
+        Some("test") => suite::run(&rest),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(Failure::Usage(format!("unknown command `{other}`"))),
+        None => Err(Failure::Usage("no command given".to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Checks) => ExitCode::FAILURE,
+        Err(Failure::Broken(reason)) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(reason)) => {
+            eprint!("error: {reason}\n\n{USAGE}");
+            ExitCode::from(WRONG_USAGE)
+        }
+    }
+}
+
+/// The root of the workspace, wherever the command was started.
+fn workspace_root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().map_or(here.clone(), Path::to_path_buf)
+}
+
+/// One line for each thing done, so that a log reads as a list of steps.
+fn announce(step: &str) {
+    // Tidying up announces too, and must go on when nobody reads any more.
+    let _ = writeln!(io::stdout(), "==> {step}");
+}

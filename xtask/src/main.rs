@@ -3,6 +3,7 @@
 //! Each subcommand is a module with one `run`; this file only picks one. It knows nothing of the product: whatever
 //! it does, it does by calling `cargo` and other programs.
 
+mod docs;
 mod postgres;
 mod suite;
 
@@ -20,6 +21,9 @@ Commands:
       -p CRATE   tests (and lints) of this crate alone; may be repeated
       FILTER     only tests whose name contains this text
       TEST_DATABASE_URL, when set, names the PostgreSQL server to use instead
+
+  docs
+      Write the pages that come from the code: settings reference, `.env.example`
 
   help
       This text
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("test") => suite::run(&rest),
+        Some("docs") => docs::run(&rest),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

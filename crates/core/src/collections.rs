@@ -6,7 +6,7 @@ mod definition;
 mod field;
 mod written;
 
-pub use change::{create, delete, update};
+pub use change::{Truncated, create, delete, truncate, update};
 pub use definition::{MAX_COLLECTIONS, MAX_FIELDS, MAX_SELECT_VALUES, RESERVED_NAMES};
 pub use written::to_json;
 

@@ -4,13 +4,14 @@
 mod batch;
 mod create;
 mod delete;
+mod expand;
 mod get;
 mod list;
 mod own;
 mod password;
 mod update;
 
-pub use batch::{BatchFailure, BatchOutcome, MAX_ITEMS, create_many};
+pub use batch::{BatchOutcome, ItemFailure, MAX_ITEMS, UpsertOutcome, create_many, delete_many, update_many, upsert};
 pub use create::{Created, create};
 pub use delete::delete;
 pub use get::get;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
@@ -20,16 +21,17 @@ pub fn normalise_instant(text: &str) -> Option<String> {
     if !has_plain_year(text) || text.contains('[') {
         return None;
     }
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        let civil = TimeZone::UTC.to_datetime(instant);
-        return (civil.year() >= 0).then(|| civil_text(civil));
-    }
-    // A zone that did not make a timestamp is a fault, not something to leave out.
-    let time = text.get(10..).unwrap_or_default();
-    if time.contains(['Z', 'z', '+', '-']) {
-        return None;
-    }
-    text.parse::<DateTime>().ok().map(civil_text)
+    // In parts, since a timestamp ends before 9999-12-31T00:00Z, which is a favourite for "never".
+    let pieces = Pieces::parse(text).ok()?;
+    let written = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    let offset = match pieces.to_numeric_offset() {
+        Some(offset) => offset.seconds(),
+        // A zone that did not make an offset is a fault, not something to leave out.
+        None if text.get(10..).unwrap_or_default().contains(['Z', 'z', '+', '-']) => return None,
+        None => 0,
+    };
+    let civil = written.checked_sub(Span::new().try_seconds(offset).ok()?).ok()?;
+    (0..=9999).contains(&civil.year()).then(|| civil_text(civil))
 }
 
 /// Reads `YYYY-MM-DD` and gives it back when the day exists.

@@ -12,10 +12,12 @@ use crate::{
 
 mod account;
 mod auth;
+mod collections;
 mod collection_accounts;
 pub mod docs;
 pub mod health;
 pub mod operation;
+mod records;
 pub mod root;
 mod setup;
 mod users;
@@ -31,6 +33,8 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(setup::routes());
     operations.extend(auth::routes());
     operations.extend(users::routes());
+    operations.extend(collections::routes());
+    operations.extend(records::routes());
     operations.extend(collection_accounts::routes());
     operations
 }

@@ -24,7 +24,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -36,6 +36,7 @@ use bytes::Bytes;
 use fastcms_core::{Caller, Error};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+use tokio::time::Instant;
 
 pub use exchange::Exchange;
 pub use request_id::RequestId;
@@ -49,7 +50,7 @@ use self::{
     table::{Found, Table},
 };
 use crate::{
-    api::operation::{BodyLimit, Operation, Patience},
+    api::operation::{BodyLimit, Operation, Patience, Running},
     error::Refusal,
 };
 
@@ -58,6 +59,10 @@ const MAX_URL: usize = 16 * 1024;
 /// Largest header section, bytes, and most fields in it (contract 16).
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_HEADER_FIELDS: usize = 100;
+
+/// Time of an answer, and of a body that stalls; that of backups, imports and reindexing (contract 16).
+const USUAL: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_mins(10);
 
 /// What the edge asks of the product.
 pub trait Backend: Clone + Send + Sync + 'static {
@@ -78,7 +83,10 @@ pub struct Connection {
 impl Connection {
     /// A connection from `peer`.
     pub fn new(peer: SocketAddr) -> Self {
-        Self { peer, unread: AtomicBool::new(false) }
+        Self {
+            peer,
+            unread: AtomicBool::new(false),
+        }
     }
 }
 
@@ -96,15 +104,24 @@ struct Inner<S> {
 
 impl<S> Clone for Edge<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
     }
 }
 
 impl<S: Backend> Edge<S> {
     /// Serves `operations`. Panics when two of them claim the same method and path: that is a fault of the program.
     pub fn new(state: S, operations: Vec<Operation<S>>, settings: EdgeSettings) -> Self {
-        let outgoing = outgoing::Headers::new(settings.production);
-        Self { inner: Arc::new(Inner { state, table: Table::new(operations), settings, outgoing }) }
+        let outgoing = outgoing::Headers::new(settings.production, settings.cors.allows_any());
+        Self {
+            inner: Arc::new(Inner {
+                state,
+                table: Table::new(operations),
+                settings,
+                outgoing,
+            }),
+        }
     }
 
     /// The settings in force.
@@ -129,7 +146,9 @@ impl<S: Backend> Edge<S> {
         let response = match AssertUnwindSafe(admitted).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => refusal.into_response(),
-            Err(panic) => Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response(),
+            Err(panic) => {
+                Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response()
+            }
         };
         inner.outgoing.finish(response, &request_id, &seen, started)
     }
@@ -140,8 +159,15 @@ impl<S: Backend> Edge<S> {
         let seen = Seen::new(&parts, connection, &self.inner.settings.cors);
         let refusal = Refusal::BadRequest("The length of the body is given twice");
         connection.unread.store(true, Ordering::Relaxed);
-        let mut response = self.inner.outgoing.finish(refusal.into_response(), &RequestId::fresh(), &seen, Instant::now());
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let mut response = self.inner.outgoing.finish(
+            refusal.into_response(),
+            &RequestId::fresh(),
+            &seen,
+            Instant::now(),
+        );
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 
@@ -153,14 +179,26 @@ impl<S: Backend> Edge<S> {
             _ => return None,
         };
         let request_id = RequestId::fresh();
-        Some(self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Instant::now()))
+        Some(self.inner.outgoing.finish(
+            refusal.into_response(),
+            &request_id,
+            &Seen::nothing(),
+            Instant::now(),
+        ))
     }
 
     /// The overload answer for a connection that is not taken at all.
     pub fn overloaded(&self) -> Response {
         let request_id = RequestId::fresh();
-        let refusal = Refusal::Core(Error::Overloaded { retry_after_seconds: 1 });
-        self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Instant::now())
+        let refusal = Refusal::Core(Error::Overloaded {
+            retry_after_seconds: 1,
+        });
+        self.inner.outgoing.finish(
+            refusal.into_response(),
+            &request_id,
+            &Seen::nothing(),
+            Instant::now(),
+        )
     }
 }
 
@@ -178,6 +216,10 @@ impl<S: Backend> Inner<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
+        // Until it has been read, a body is unread, whoever answers.
+        connection
+            .unread
+            .store(!body.is_end_stream(), Ordering::Relaxed);
         let found = self.table.find(&parts.method, parts.uri.path());
 
         // 2. Client address, scheme and host: the socket's, or what a trusted proxy says.
@@ -200,7 +242,7 @@ impl<S: Backend> Inner<S> {
         check_head(&parts)?;
         let (body, progress) = self.watch(&parts, body, &found)?;
 
-        // 7. Identity, verified once. What is wrong with a credential is only noted.
+        // 7. Identity, verified once. What is wrong with a credential is only noted. Session cookies belong here, after the header.
         let (caller, noted) = self.identify(&parts, &found).await;
 
         // 8. The rate limit belongs here: by `caller`, and by `sender.client` for guests and for noted requests.
@@ -212,19 +254,31 @@ impl<S: Backend> Inner<S> {
 
         // 10. The route.
         let (operation, params) = self.route(&found, &parts, &caller)?;
-        let Some(operation) = operation else { return Ok(table::elsewhere(&found, &parts)) };
+        let Some(operation) = operation else {
+            return Ok(table::elsewhere(&found, &parts));
+        };
         let patience = operation.patience;
-        parts.extensions.insert(Exchange { request_id, client: sender.client, secure: sender.secure, caller, params });
+        parts.extensions.insert(Exchange {
+            request_id,
+            client: sender.client,
+            secure: sender.secure,
+            caller,
+            params,
+        });
         let running = (operation.run)(Request::from_parts(parts, body), self.state.clone());
         let answer = within(patience, running, progress.as_deref()).await;
-        if progress.is_some_and(|progress| !progress.finished()) {
-            connection.unread.store(true, Ordering::Relaxed);
-        }
+        let unread = progress.is_some_and(|progress| !progress.finished());
+        connection.unread.store(unread, Ordering::Relaxed);
         answer
     }
 
     /// The body under watch, its announced size checked. `None`: there is no body to wait for.
-    fn watch<B>(&self, parts: &Parts, body: B, found: &Found<'_, S>) -> Result<(Body, Option<Arc<Progress>>), Refusal>
+    fn watch<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        found: &Found<'_, S>,
+    ) -> Result<(Body, Option<Arc<Progress>>), Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -238,17 +292,25 @@ impl<S: Backend> Inner<S> {
         };
         body::check_announced(&parts.headers, limit)?;
         let progress = Arc::new(Progress::new());
-        Ok((Body::new(Watched::new(body, limit, Arc::clone(&progress))), Some(progress)))
+        Ok((
+            Body::new(Watched::new(body, limit, Arc::clone(&progress))),
+            Some(progress),
+        ))
     }
 
     async fn identify(&self, parts: &Parts, found: &Found<'_, S>) -> (Caller, Option<Refusal>) {
-        let file_token = found.operation().is_some_and(|operation| operation.file_token);
+        let file_token = found
+            .operation()
+            .is_some_and(|operation| operation.file_token);
         match credentials::presented(parts, file_token) {
             Ok(Presented::Nothing) => (Caller::Guest, None),
-            Ok(Presented::Bearer(token)) => match self.state.authenticate(token).await {
-                Ok(caller) => (caller, None),
-                Err(error) => (Caller::Guest, Some(error.into())),
-            },
+            Ok(Presented::Bearer(token)) => {
+                let asked = tokio::time::timeout(USUAL, self.state.authenticate(token));
+                match asked.await.unwrap_or(Err(Error::Timeout)) {
+                    Ok(caller) => (caller, None),
+                    Err(error) => (Caller::Guest, Some(error.into())),
+                }
+            }
             Err(refusal) => (Caller::Guest, Some(refusal)),
         }
     }
@@ -261,10 +323,16 @@ impl<S: Backend> Inner<S> {
         caller: &Caller,
     ) -> Result<(Option<&'t Operation<S>>, exchange::Segments), Refusal> {
         match found {
-            Found::Operation { operation, segments } => {
+            Found::Operation {
+                operation,
+                segments,
+            } => {
                 self.check_query(operation, segments, parts)?;
-                let stale = caller.account().is_some_and(|account| account.must_change_password);
-                if stale && operation.path.starts_with("/api/") && !operation.before_password_change {
+                let stale = caller
+                    .account()
+                    .is_some_and(|account| account.must_change_password);
+                if stale && operation.path.starts_with("/api/") && !operation.before_password_change
+                {
                     return Err(Error::PasswordChangeRequired.into());
                 }
                 Ok((Some(operation), *segments))
@@ -272,7 +340,9 @@ impl<S: Backend> Inner<S> {
             Found::OtherMethod { allow } if parts.method != Method::OPTIONS => {
                 Err(Refusal::MethodNotAllowed((*allow).clone()))
             }
-            Found::OtherMethod { .. } | Found::OtherSlash => Ok((None, exchange::Segments::default())),
+            Found::OtherMethod { .. } | Found::OtherSlash => {
+                Ok((None, exchange::Segments::default()))
+            }
             Found::Nothing => Err(Error::NotFound.into()),
         }
     }
@@ -284,12 +354,24 @@ impl<S: Backend> Inner<S> {
         segments: &exchange::Segments,
         parts: &Parts,
     ) -> Result<(), Refusal> {
-        let Some(query) = parts.uri.query().filter(|query| !query.is_empty() && !operation.any_query) else { return Ok(()) };
+        let Some(query) = parts
+            .uri
+            .query()
+            .filter(|query| !query.is_empty() && !operation.any_query)
+        else {
+            return Ok(());
+        };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let name = credentials::query_name(pair);
-            let known = operation.docs.query.iter().any(|(known, ..)| *known == name)
+            let known = operation
+                .docs
+                .query
+                .iter()
+                .any(|(known, ..)| *known == name)
                 || (operation.file_token && name == "token")
-                || operation.known_name.is_some_and(|known| known(&self.state, &segments.of(parts.uri.path()), &name));
+                || operation
+                    .known_name
+                    .is_some_and(|known| known(&self.state, &segments.of(parts.uri.path()), &name));
             if !known {
                 return Err(Refusal::UnknownParameter(name.into_owned()));
             }
@@ -305,7 +387,11 @@ fn check_head(parts: &Parts) -> Result<(), Refusal> {
         return Err(Refusal::UriTooLong);
     }
     // Name, `: `, value, line end: as it stood on the wire.
-    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let bytes: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     if parts.headers.len() > MAX_HEADER_FIELDS || bytes > MAX_HEADER_BYTES {
         return Err(Refusal::HeadersTooLarge);
     }
@@ -315,33 +401,35 @@ fn check_head(parts: &Parts) -> Result<(), Refusal> {
 /// Runs a handler within its time: counted from the last byte of the body, or from the last sign of life of a body under way.
 async fn within(
     patience: Patience,
-    mut running: Pin<Box<dyn Future<Output = Response> + Send>>,
+    mut running: Running,
     progress: Option<&Progress>,
 ) -> Result<Response, Refusal> {
     let limit = match patience {
-        Patience::Usual => Duration::from_secs(30),
-        Patience::Long => Duration::from_mins(10),
+        Patience::Usual => USUAL,
+        Patience::Long => LONG,
         Patience::Endless => return Ok(running.await),
     };
-    let started = Instant::now();
-    let mut since = started;
+    let mut since = Instant::now();
     loop {
-        // A stalled body is cut after the usual time, however patient the route is.
         let reading = progress.is_some_and(|progress| !progress.finished());
-        let limit = if reading { limit.min(Duration::from_secs(30)) } else { limit };
-        if let Ok(response) = tokio::time::timeout_at((since + limit).into(), &mut running).await {
+        // A stalled body is cut after the usual time, however patient the route is.
+        let limit = if reading { USUAL } else { limit };
+        if let Ok(response) = tokio::time::timeout_at(since + limit, &mut running).await {
             return Ok(response);
         }
-        match progress.map(|progress| progress.last(started)) {
+        // Time is up, unless the body moved or ended meanwhile: then it counts from there.
+        match progress.map(Progress::last) {
             Some(last) if last > since => since = last,
-            _ if reading && progress.is_some_and(Progress::finished) => {}
             _ => return Err(Error::Timeout.into()),
         }
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("a handler panicked: {}", text.unwrap_or("no message"))
 }
 
@@ -353,14 +441,20 @@ pub struct EdgeService<S> {
 
 impl<S> Clone for EdgeService<S> {
     fn clone(&self) -> Self {
-        Self { edge: self.edge.clone(), connection: Arc::clone(&self.connection) }
+        Self {
+            edge: self.edge.clone(),
+            connection: Arc::clone(&self.connection),
+        }
     }
 }
 
 impl<S: Backend> Edge<S> {
     /// A service that answers as if every request came over one connection from `peer`.
     pub fn service(&self, peer: SocketAddr) -> EdgeService<S> {
-        EdgeService { edge: self.clone(), connection: Arc::new(Connection::new(peer)) }
+        EdgeService {
+            edge: self.clone(),
+            connection: Arc::new(Connection::new(peer)),
+        }
     }
 }
 

@@ -9,10 +9,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use fastcms_core::{
-    Error, FieldErrors,
-    error::QueryPart,
-};
+use fastcms_core::{Error, FieldErrors, error::QueryPart};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -103,17 +100,33 @@ impl Refusal {
         let (status, code, message) = match self {
             Self::Core(error) => return core_row(error),
             Self::BadRequest(sentence) => (400, "bad_request", *sentence),
-            Self::UnknownParameter(_) => (400, "unknown_parameter", "The query string names a parameter that this route does not know"),
-            Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This method is not allowed here"),
+            Self::UnknownParameter(_) => (
+                400,
+                "unknown_parameter",
+                "The query string names a parameter that this route does not know",
+            ),
+            Self::MethodNotAllowed(_) => {
+                (405, "method_not_allowed", "This method is not allowed here")
+            }
             Self::PayloadTooLarge { .. } => (413, "payload_too_large", "The body is too large"),
             Self::UriTooLong => (414, "uri_too_long", "The URL is too long"),
             Self::HeadersTooLarge => (431, "headers_too_large", "The header section is too large"),
             Self::UnsupportedMediaType(sentence) => (415, "unsupported_media_type", *sentence),
-            Self::PreflightRefused { .. } => (400, "bad_request", "The preflight asks for something that is not allowed"),
+            Self::PreflightRefused { .. } => (
+                400,
+                "bad_request",
+                "The preflight asks for something that is not allowed",
+            ),
             Self::MisdirectedHost => (421, "misdirected_host", "This host is not served here"),
             Self::HttpsRequired => (403, "https_required", "This API is served over HTTPS only"),
-            Self::CredentialInUrl(_) => (400, "credential_in_url", "A credential must not stand in a URL; send it as a header"),
-            Self::MultipleCredentials => (400, "multiple_credentials", "Send exactly one credential"),
+            Self::CredentialInUrl(_) => (
+                400,
+                "credential_in_url",
+                "A credential must not stand in a URL; send it as a header",
+            ),
+            Self::MultipleCredentials => {
+                (400, "multiple_credentials", "Send exactly one credential")
+            }
         };
         row(status, code, Cow::Borrowed(message))
     }
@@ -121,7 +134,9 @@ impl Refusal {
     fn details(&self) -> Map<String, Value> {
         match self {
             Self::Core(error) => core_details(error),
-            Self::UnknownParameter(name) | Self::CredentialInUrl(name) => one("name", name.as_str()),
+            Self::UnknownParameter(name) | Self::CredentialInUrl(name) => {
+                one("name", name.as_str())
+            }
             Self::PreflightRefused { part, value } => one(part, value.as_str()),
             Self::PayloadTooLarge { limit } => one("limit_bytes", *limit),
             _ => Map::new(),
@@ -131,12 +146,20 @@ impl Refusal {
     /// The whole answer: status, body of contract 3 and the headers that belong to the refusal.
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let row = self.row();
-        let wire = Wire { error: row.code, message: &row.message, details: self.details(), request_id };
+        let wire = Wire {
+            error: row.code,
+            message: &row.message,
+            details: self.details(),
+            request_id,
+        };
         let body = serde_json::to_vec(&wire).expect("text keys and JSON values always serialise");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = row.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         match self {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(header::ALLOW, allow.clone());
@@ -145,11 +168,16 @@ impl Refusal {
                 // The rest of the body is not waited for, so the connection cannot be used again.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::Core(Error::Overloaded { retry_after_seconds }) => {
+            Self::Core(Error::Overloaded {
+                retry_after_seconds,
+            }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
             Self::Core(Error::InvalidToken | Error::InvalidRefreshToken) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer error=\"invalid_token\""),
+                );
             }
             _ if row.status == StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -165,7 +193,9 @@ impl Refusal {
             Self::Core(Error::Internal(source)) => {
                 tracing::error!(request_id, error = %chain(source.as_ref()), "internal error");
             }
-            Self::Core(Error::Unavailable(what)) => tracing::error!(request_id, what, "unavailable"),
+            Self::Core(Error::Unavailable(what)) => {
+                tracing::error!(request_id, what, "unavailable");
+            }
             Self::Core(Error::ReadOnly(why)) => tracing::warn!(request_id, why, "write refused"),
             Self::Core(Error::Overloaded { .. }) => tracing::warn!(request_id, "overloaded"),
             Self::Core(Error::Timeout) => tracing::warn!(request_id, "timed out"),
@@ -187,7 +217,11 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn row(status: u16, code: &'static str, message: Cow<'static, str>) -> Row {
-    Row { status: StatusCode::from_u16(status).expect("the table holds valid statuses"), code, message }
+    Row {
+        status: StatusCode::from_u16(status).expect("the table holds valid statuses"),
+        code,
+        message,
+    }
 }
 
 fn one(name: &str, value: impl Into<Value>) -> Map<String, Value> {
@@ -195,63 +229,176 @@ fn one(name: &str, value: impl Into<Value>) -> Map<String, Value> {
 }
 
 fn core_row(error: &Error) -> Row {
-    let (status, code, message) = match error {
-        Error::NotFound => (404, "not_found", "Nothing was found here"),
-        Error::AuthenticationRequired => (401, "authentication_required", "Sign in first"),
-        Error::InvalidToken => (401, "invalid_token", "The token is invalid, expired or revoked"),
-        Error::InvalidCredentials => (401, "invalid_credentials", "The credentials are wrong"),
-        Error::InvalidRefreshToken => (401, "invalid_refresh_token", "The refresh token is invalid, expired or used"),
-        Error::Forbidden => (403, "forbidden", "You are not allowed to do this"),
-        Error::RegistrationClosed => (403, "registration_closed", "Registration is closed"),
-        Error::PasswordAuthDisabled => (403, "password_auth_disabled", "Signing in by password is turned off"),
-        Error::PasswordChangeRequired => (403, "password_change_required", "Change your password first"),
-        Error::InsufficientUserAuthentication => {
-            (403, "insufficient_user_authentication", "Sign in again to do this; the last sign-in is too old")
-        }
-        Error::SetupTokenInvalid => (403, "setup_token_invalid", "The setup token is missing, wrong, used or expired"),
-        Error::SetupAlreadyDone => (400, "setup_already_done", "Setup is already done"),
-        Error::SelfAction => (400, "self_action", "This is not possible on your own account"),
-        Error::LastAdmin => (409, "last_admin", "The last admin cannot be deleted, disabled or demoted"),
-        Error::Validation(_) => (422, "validation_failed", "Some of what was sent is not valid"),
-        Error::PasswordPolicy(_) => (422, "password_policy", "The password does not meet the rules"),
-        Error::InvalidQuery { part, .. } => invalid_query(*part),
-        Error::BatchTooLarge { limit } => {
-            return row(400, "batch_too_large", Cow::Owned(format!("At most {limit} items are allowed")));
-        }
-        Error::WrongCollectionType => (400, "wrong_collection_type", "This does not work on a collection of this type"),
-        Error::AlreadyExists(what) => return row(409, "already_exists", Cow::Owned(format!("{what} exists already"))),
-        Error::EmailTaken => (409, "email_taken", "This e-mail address is taken"),
-        Error::UniqueConflict(_) => (409, "unique_conflict", "A value that must be unique exists already"),
-        Error::RelationRestricted(why) => return row(409, "relation_restricted", Cow::Owned(why.clone())),
-        Error::Overloaded { .. } => (503, "overloaded", "The server is busy; try again later"),
-        Error::Timeout => (503, "timeout", "The request took too long"),
-        Error::ReadOnly(_) => (503, "read_only", "Writes are refused at the moment"),
-        Error::Unavailable(_) => (503, "unavailable", "This is unavailable at the moment"),
-        Error::Internal(_) => (500, "internal_error", "Something went wrong on our side"),
-    };
-    row(status, code, Cow::Borrowed(message))
+    let (status, code) = core_code(error);
+    row(status, code, core_sentence(error))
 }
 
-const fn invalid_query(part: QueryPart) -> (u16, &'static str, &'static str) {
-    match part {
-        QueryPart::Filter => (400, "invalid_filter", "The filter is not valid"),
-        QueryPart::Sort => (400, "invalid_sort", "The sort order is not valid"),
-        QueryPart::Fields => (400, "invalid_fields", "The list of fields is not valid"),
-        QueryPart::Expand => (400, "invalid_expand", "The list of relations to expand is not valid"),
+const fn core_code(error: &Error) -> (u16, &'static str) {
+    match error {
+        Error::NotFound => (404, "not_found"),
+        Error::AuthenticationRequired => (401, "authentication_required"),
+        Error::InvalidToken => (401, "invalid_token"),
+        Error::InvalidCredentials => (401, "invalid_credentials"),
+        Error::InvalidRefreshToken => (401, "invalid_refresh_token"),
+        Error::Forbidden => (403, "forbidden"),
+        Error::RegistrationClosed => (403, "registration_closed"),
+        Error::PasswordAuthDisabled => (403, "password_auth_disabled"),
+        Error::PasswordChangeRequired => (403, "password_change_required"),
+        Error::InsufficientUserAuthentication => (403, "insufficient_user_authentication"),
+        Error::SetupTokenInvalid => (403, "setup_token_invalid"),
+        Error::SetupAlreadyDone => (400, "setup_already_done"),
+        Error::SelfAction => (400, "self_action"),
+        Error::LastAdmin => (409, "last_admin"),
+        Error::Validation(_) => (422, "validation_failed"),
+        Error::PasswordPolicy(_) => (422, "password_policy"),
+        Error::InvalidQuery { part, .. } => match part {
+            QueryPart::Filter => (400, "invalid_filter"),
+            QueryPart::Sort => (400, "invalid_sort"),
+            QueryPart::Fields => (400, "invalid_fields"),
+            QueryPart::Expand => (400, "invalid_expand"),
+        },
+        Error::BatchTooLarge { .. } => (400, "batch_too_large"),
+        Error::WrongCollectionType => (400, "wrong_collection_type"),
+        Error::AlreadyExists(_) => (409, "already_exists"),
+        Error::EmailTaken => (409, "email_taken"),
+        Error::UniqueConflict(_) => (409, "unique_conflict"),
+        Error::RelationRestricted(_) => (409, "relation_restricted"),
+        Error::Overloaded { .. } => (503, "overloaded"),
+        Error::Timeout => (503, "timeout"),
+        Error::ReadOnly(_) => (503, "read_only"),
+        Error::Unavailable(_) => (503, "unavailable"),
+        Error::Internal(_) => (500, "internal_error"),
     }
+}
+
+fn core_sentence(error: &Error) -> Cow<'static, str> {
+    Cow::Borrowed(match error {
+        Error::NotFound => "Nothing was found here",
+        Error::AuthenticationRequired => "Sign in first",
+        Error::InvalidToken => "The token is invalid, expired or revoked",
+        Error::InvalidCredentials => "The credentials are wrong",
+        Error::InvalidRefreshToken => "The refresh token is invalid, expired or used",
+        Error::Forbidden => "You are not allowed to do this",
+        Error::RegistrationClosed => "Registration is closed",
+        Error::PasswordAuthDisabled => "Signing in by password is turned off",
+        Error::PasswordChangeRequired => "Change your password first",
+        Error::InsufficientUserAuthentication => {
+            "The last sign-in is too old for this; sign in again"
+        }
+        Error::SetupTokenInvalid => "The setup token is missing, wrong, used or expired",
+        Error::SetupAlreadyDone => "Setup is already done",
+        Error::SelfAction => "This is not possible on your own account",
+        Error::LastAdmin => "The last admin cannot be deleted, disabled or demoted",
+        Error::Validation(_) => "Some of what was sent is not valid",
+        Error::PasswordPolicy(_) => "The password does not meet the rules",
+        Error::InvalidQuery { part, .. } => match part {
+            QueryPart::Filter => "The filter is not valid",
+            QueryPart::Sort => "The sort order is not valid",
+            QueryPart::Fields => "The list of fields is not valid",
+            QueryPart::Expand => "The list of relations to expand is not valid",
+        },
+        Error::BatchTooLarge { limit } => {
+            return format!("At most {limit} items are allowed").into();
+        }
+        Error::WrongCollectionType => "This does not work on a collection of this type",
+        Error::AlreadyExists(what) => return format!("{what} exists already").into(),
+        Error::EmailTaken => "This e-mail address is taken",
+        Error::UniqueConflict(_) => "A value that must be unique exists already",
+        Error::RelationRestricted(why) => return why.clone().into(),
+        Error::Overloaded { .. } => "The server is busy; try again later",
+        Error::Timeout => "The request took too long",
+        Error::ReadOnly(_) => "Writes are refused at the moment",
+        Error::Unavailable(_) => "This is unavailable at the moment",
+        Error::Internal(_) => "Something went wrong on our side",
+    })
 }
 
 fn core_details(error: &Error) -> Map<String, Value> {
     match error {
         Error::Validation(fields) | Error::PasswordPolicy(fields) => field_details(fields),
-        Error::InvalidQuery { position, reason, .. } => {
-            Map::from_iter([("position".to_owned(), Value::from(*position)), ("reason".to_owned(), Value::from(reason.as_str()))])
-        }
+        Error::InvalidQuery {
+            position, reason, ..
+        } => Map::from_iter([
+            ("position".to_owned(), Value::from(*position)),
+            ("reason".to_owned(), Value::from(reason.as_str())),
+        ]),
         Error::UniqueConflict(field) => one(field, "Must be unique"),
         _ => Map::new(),
     }
 }
 
 fn field_details(fields: &FieldErrors) -> Map<String, Value> {
-    fields.iter().map(|(field, message)| (field.to_owned(), Value::from(message))).collect()
+    fields
+        .iter()
+        .map(|(field, message)| (field.to_owned(), Value::from(message)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn rendered(error: Error) -> (u16, Value, http::HeaderMap) {
+        let (parts, body) = Refusal::from(error).render("id").into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (
+            parts.status.as_u16(),
+            serde_json::from_slice(&body).unwrap(),
+            parts.headers,
+        )
+    }
+
+    #[tokio::test]
+    async fn details_say_where_and_what() {
+        let query = Error::InvalidQuery {
+            part: QueryPart::Filter,
+            position: 7,
+            reason: "no such field".to_owned(),
+        };
+        let (status, body, _) = rendered(query).await;
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_filter")));
+        assert_eq!(
+            body["details"],
+            json!({"position": 7, "reason": "no such field"})
+        );
+        let (status, body, _) = rendered(Error::UniqueConflict("slug".to_owned())).await;
+        assert_eq!(
+            (status, &body["details"]),
+            (409, &json!({"slug": "Must be unique"}))
+        );
+        let (_, body, _) = rendered(Error::field("schema.0.name", "Unknown field")).await;
+        assert_eq!(body["details"], json!({"schema.0.name": "Unknown field"}));
+        assert_eq!(
+            body.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["error", "message", "details", "request_id"]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_overload_says_when_to_come_back() {
+        let (status, body, headers) = rendered(Error::Overloaded {
+            retry_after_seconds: 3,
+        })
+        .await;
+        assert_eq!((status, &body["error"]), (503, &json!("overloaded")));
+        assert_eq!(headers[header::RETRY_AFTER], "3");
+    }
+
+    #[tokio::test]
+    async fn reasons_of_ours_stay_with_us() {
+        for error in [
+            Error::internal("marker"),
+            Error::Unavailable("marker".to_owned()),
+            Error::ReadOnly("marker".to_owned()),
+        ] {
+            let (status, body, _) = rendered(error).await;
+            assert!(
+                status >= 500 && !body.to_string().contains("marker"),
+                "{body}"
+            );
+        }
+    }
 }

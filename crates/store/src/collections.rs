@@ -118,7 +118,37 @@ pub async fn delete(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Erro
     let mut sql = tx.sql();
     sql.push("DROP TABLE ").table(collection.table());
     tx.ddl(&sql).await?;
+    let mut sql = tx.sql();
+    tx.execute(sql.push("DELETE FROM record_counts WHERE collection_id = ").bind(collection.id())).await?;
+    if collection.is_auth() {
+        for head in ["DELETE FROM sessions WHERE realm = ", "DELETE FROM password_history WHERE realm = "] {
+            let mut sql = tx.sql();
+            tx.execute(sql.push(head).bind(collection.id())).await?;
+        }
+    }
     changed(tx, collection.id()).await
+}
+
+/// Takes all records of a collection away; says how many there were.
+pub async fn truncate(tx: &mut Tx<'_>, collection: &Collection) -> Result<u64, Error> {
+    let mut sql = tx.sql();
+    let deleted = tx.execute(sql.push("DELETE FROM ").table(collection.table())).await?;
+    tx.count(collection.id(), -i64::try_from(deleted).unwrap_or(i64::MAX));
+    if collection.is_auth() {
+        let mut sql = tx.sql();
+        tx.execute(sql.push("DELETE FROM sessions WHERE realm = ").bind(collection.id())).await?;
+        tx.announce(Change::everything());
+    }
+    tx.announce(Change::new(ChangeKind::Outbox, ""));
+    Ok(deleted)
+}
+
+/// Whether a relation field of a collection points at anything.
+pub async fn is_pointed_at(reader: &mut Reader<'_>, collection: &Collection, at: usize) -> Result<bool, Error> {
+    let mut sql = reader.sql();
+    sql.push("SELECT 1 FROM ").table(collection.table()).push(" WHERE ").ident(collection.column(at)).push(" IS NOT NULL AND ");
+    sql.ident(collection.column(at)).push(" <> '[]' LIMIT 1");
+    reader.fetch_one(&sql).await.map(|row| row.is_some())
 }
 
 async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {

@@ -17,6 +17,7 @@ mod postgres;
 pub mod predicate;
 mod reader;
 pub mod records;
+pub mod request_log;
 pub mod schema;
 mod sql;
 mod sqlite;

@@ -140,7 +140,7 @@ impl Compiler<'_> {
         }
         let every = test.quantifier == Quantifier::Every;
         // A list without items stands for one null: it matters where null can be matched, and under "every".
-        let right_may_be_null = matches!(&test.right, Term::Constant(Constant::Null) | Term::Column(_));
+        let right_may_be_null = matches!(&test.right, Term::Constant(Constant::Null) | Term::Column(_) | Term::Distance { .. });
         let with_null = every || (test.comparison == Comparison::Equal && right_may_be_null);
         sql.push(if every { "NOT EXISTS (SELECT 1 FROM (" } else { "EXISTS (SELECT 1 FROM (" });
         self.items(sql, place, &test.left, with_null)?;

@@ -3,12 +3,14 @@
 
 mod delete;
 mod events;
+mod expand;
 mod json;
 mod list;
 mod write;
 
 pub use delete::{Deleted, MAX_AFFECTED, delete, relations_of};
 pub use events::{Event, announce};
+pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, Way};
 pub use list::{ListQuery, Listed, Order, list};
 pub use write::{Increment, Written, decide, exist, holds, insert, update};
 
@@ -92,21 +94,29 @@ impl View {
     }
 }
 
-/// One record that meets `rule`, as JSON.
-pub async fn get(reader: &mut Reader<'_>, view: &View, id: &str, rule: &Predicate) -> Result<Option<Vec<u8>>, Error> {
+/// One record that meets `rule`, as JSON, with what `expansions` put beside it.
+pub async fn get(
+    reader: &mut Reader<'_>,
+    view: &View,
+    id: &str,
+    rule: &Predicate,
+    expansions: &[Expansion],
+) -> Result<Option<Vec<u8>>, Error> {
     let mut sql = reader.sql();
     sql.push("SELECT ");
     view.push_columns(&mut sql);
+    let beside = expand::push_beside(&mut sql, view, expansions);
     sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE t0.id = ").bind(id);
     push_and(&mut sql, view, rule)?;
     let mut record = None;
     reader
         .for_each(&sql, |row| {
-            record.get_or_insert_with(|| json::record(view, row));
+            record.get_or_insert_with(|| expand::Opened::read(view, row, beside));
             Ok(())
         })
         .await?;
-    Ok(record)
+    let Some(record) = record else { return Ok(None) };
+    Ok(expand::finish(reader, view, vec![record], expansions).await?.pop())
 }
 
 /// ` AND (…)`, unless the condition is always true.

@@ -191,7 +191,7 @@ pub(crate) fn session_of_refresh(app: &App, refresh_token: &str) -> Option<(Real
 
 /// Makes the ring of `current`, `previous` and `next`: writes down when each key was first seen, which gives previous keys their
 /// cut-off, and says in the log how many live sessions were signed by a key that is in the ring no more.
-pub async fn ring_of(store: &Store, current: &SecretKey, previous: Vec<SecretKey>, next: Vec<SecretKey>, now: i64) -> Result<KeyRing> {
+pub(crate) async fn ring_of(store: &Store, current: &SecretKey, previous: Vec<SecretKey>, next: Vec<SecretKey>, now: i64) -> Result<KeyRing> {
     let plain = previous.iter().cloned().map(|key| PreviousKey { key, seen_previous_at: None });
     let ring = KeyRing::new(current, plain, next.iter().cloned());
     let keys: Vec<(String, bool)> = ring.keys().map(|key| (key.kid().to_string(), key.role() == Role::Previous)).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fastcms_store::collections as rows;
 use fastcms_store::schema::{Collection, CollectionKind, Definition, FieldType, RuleTexts, Schema, Storage};
-use fastcms_store::{BoxFuture, Dialect, Tx};
+use fastcms_store::{BoxFuture, Dialect, Plan, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::adopt;
@@ -172,6 +172,34 @@ async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<Schema>
     check_others(&before, &schema, &id).map_err(Error::RelationRestricted)?;
     rows::delete(tx, old).await?;
     Ok(schema)
+}
+
+/// What a truncation did.
+#[derive(Debug)]
+pub struct Truncated {
+    /// The collection's name.
+    pub collection: String,
+    pub deleted: u64,
+}
+
+/// Deletes all records of a collection, unless records of another point at them.
+pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncated> {
+    access::require_admin(caller)?;
+    let schema = app.schema.load_full();
+    let collection = Arc::clone(schema.by_name(name).ok_or(Error::NotFound)?);
+    if collection.kind() == CollectionKind::View || collection.definition().system {
+        return Err(Error::WrongCollectionType);
+    }
+    for reference in schema.references(collection.id()).filter(|reference| reference.collection.id() != collection.id()) {
+        let (other, at) = (Arc::clone(reference.collection), reference.field);
+        let is_used = app.store.read(Plan::Scan, move |reader| Box::pin(async move { rows::is_pointed_at(reader, &other, at).await })).await;
+        if is_used.map_err(Error::from)? {
+            return Err(Error::RelationRestricted(format!("Records of `{}` point at its records", reference.collection.name())));
+        }
+    }
+    let emptied = Arc::clone(&collection);
+    let deleted: Result<u64> = app.store.write(move |tx| Box::pin(async move { Ok(rows::truncate(tx, &emptied).await?) })).await;
+    Ok(Truncated { collection: collection.name().to_owned(), deleted: deleted? })
 }
 
 fn adopted(app: &App, schema: Schema, id: &str) -> Result<Arc<Collection>> {

@@ -28,9 +28,21 @@ pub async fn create(
     collection: &str,
     data: &Map<String, Json>,
 ) -> Result<Created> {
+    create_with_id(caller, app, request, collection, data, None).await
+}
+
+/// The same, under an id that the caller brought. It is a UUID.
+pub(super) async fn create_with_id(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    data: &Map<String, Json>,
+    id: Option<&str>,
+) -> Result<Created> {
     for _ in 0..MAX_ATTEMPTS {
         let door = Door::open(caller, app, request, collection)?.with_data(data);
-        let attempt = attempt(&door, data).await;
+        let attempt = attempt(&door, data, id).await;
         if let Some(created) = settled(app, attempt).await? {
             return Ok(created);
         }
@@ -38,7 +50,7 @@ pub async fn create(
     Err(never_settled())
 }
 
-async fn attempt(door: &Door<'_>, data: &Map<String, Json>) -> Result<Created, Failure> {
+async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) -> Result<Created, Failure> {
     let rule = door.rule(RuleKind::Create)?;
     if rule == Predicate::False {
         return Err(access::refusal(door.caller).into());
@@ -48,7 +60,8 @@ async fn attempt(door: &Door<'_>, data: &Map<String, Json>) -> Result<Created, F
     password::check(door, &draft)?;
     password::hash(door, &mut draft).await?;
 
-    let insert = Insert { id: door.app.new_id(), now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft };
+    let id = id.map_or_else(|| door.app.new_id(), str::to_owned);
+    let insert = Insert { id, now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft };
     door.app.store.write(move |tx| insert.run(tx)).await
 }
 

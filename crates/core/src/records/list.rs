@@ -4,7 +4,7 @@ use fastcms_expr::{NoRequest, Place, Predicate, RuleKind, SortKey};
 use fastcms_store::records::{self as rows, ListQuery, Listed, Order, Shape};
 use fastcms_store::schema::Offer;
 
-use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
+use super::{Door, Failure, MAX_ATTEMPTS, expand, never_settled, settled};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
@@ -80,7 +80,7 @@ async fn attempt(door: &Door<'_>, parameters: &ListParameters, page: u64, per_pa
     let filter = filter(door, parameters.filter.as_deref())?;
     let sort = sort(door, parameters.sort.as_deref())?;
     let shape = shape(door, parameters.fields.as_deref())?;
-    check_expand(parameters.expand.as_deref())?;
+    let expansions = expand::read(door, parameters.expand.as_deref())?;
     let search = parameters.search.clone().filter(|search| !search.is_empty());
     if search.as_deref().is_some_and(|search| search.contains('\0')) {
         return Err(Error::field("search", "Must not contain the NUL character").into());
@@ -103,6 +103,7 @@ async fn attempt(door: &Door<'_>, parameters: &ListParameters, page: u64, per_pa
         offset: (page - 1) * per_page,
         limit: per_page,
         with_total: !parameters.skip_total,
+        expansions,
     };
     let plan = query.plan(door.app.store.dialect());
     door.app.store.read(plan, move |reader| Box::pin(async move { Ok(rows::list(reader, &view, &query).await?) })).await
@@ -133,16 +134,6 @@ fn invalid(part: QueryPart, error: fastcms_expr::Error) -> Error {
     invalid_at(part, error.position, error.reason)
 }
 
-fn invalid_at(part: QueryPart, position: usize, reason: String) -> Error {
+pub(super) fn invalid_at(part: QueryPart, position: usize, reason: String) -> Error {
     Error::InvalidQuery { part, position, reason }
-}
-
-/// Relations are not expanded yet: whoever asks for it is told so.
-pub(super) fn check_expand(expand: Option<&str>) -> Result<()> {
-    match expand {
-        Some(text) if !text.trim().is_empty() => {
-            Err(invalid_at(QueryPart::Expand, 0, "relations cannot be expanded yet".to_owned()))
-        }
-        _ => Ok(()),
-    }
 }

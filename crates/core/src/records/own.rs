@@ -21,7 +21,7 @@ pub async fn own(caller: &Caller, app: &App) -> Result<Vec<u8>> {
         let read = app
             .store
             .read(Plan::Bounded, move |reader| {
-                Box::pin(async move { Ok::<_, Failure>(rows::get(reader, &view, &id, &Predicate::True).await?) })
+                Box::pin(async move { Ok::<_, Failure>(rows::get(reader, &view, &id, &Predicate::True, &[]).await?) })
             })
             .await;
         if let Some(record) = settled(app, read).await? {

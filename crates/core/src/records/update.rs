@@ -113,8 +113,8 @@ impl Access {
             .store
             .read(Plan::Scan, move |reader| {
                 Box::pin(async move {
-                    let allowed = rows::get(reader, &view, &id, &rule).await?.is_some();
-                    Ok((allowed, allowed || rows::get(reader, &view, &id, &seen).await?.is_some()))
+                    let allowed = rows::get(reader, &view, &id, &rule, &[]).await?.is_some();
+                    Ok((allowed, allowed || rows::get(reader, &view, &id, &seen, &[]).await?.is_some()))
                 })
             })
             .await;

@@ -98,7 +98,10 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         H: Handler<T, S, Future = Running> + Sync,
         T: Signature,
     {
-        let mut docs = Docs { audience: T::audience(), ..Docs::default() };
+        let mut docs = Docs {
+            audience: T::audience(),
+            ..Docs::default()
+        };
         T::describe(&mut docs);
         Self {
             method,
@@ -122,25 +125,41 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 
     /// A success with a JSON body of this schema.
     pub fn answers(mut self, status: u16, text: &'static str, schema: Value) -> Self {
-        self.docs.answers.push(Documented { status, text, body: Some(("application/json", schema)) });
+        self.docs.answers.push(Documented {
+            status,
+            text,
+            body: Some(("application/json", schema)),
+        });
         self
     }
 
     /// An answer with a body that is not JSON.
     pub fn answers_as(mut self, status: u16, text: &'static str, media_type: &'static str) -> Self {
-        self.docs.answers.push(Documented { status, text, body: Some((media_type, json!({"type": "string"}))) });
+        self.docs.answers.push(Documented {
+            status,
+            text,
+            body: Some((media_type, json!({"type": "string"}))),
+        });
         self
     }
 
     /// An answer without body.
     pub fn answers_empty(mut self, status: u16, text: &'static str) -> Self {
-        self.docs.answers.push(Documented { status, text, body: None });
+        self.docs.answers.push(Documented {
+            status,
+            text,
+            body: None,
+        });
         self
     }
 
     /// An error answer (body of contract 3) and the codes it may carry.
     pub fn refuses(mut self, status: u16, codes: &'static str) -> Self {
-        self.docs.answers.push(Documented { status, text: codes, body: Some(("application/json", crate::openapi::error_reference())) });
+        self.docs.answers.push(Documented {
+            status,
+            text: codes,
+            body: Some(("application/json", crate::openapi::error_reference())),
+        });
         self
     }
 

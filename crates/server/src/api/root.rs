@@ -18,7 +18,11 @@ pub fn routes() -> Vec<Operation> {
             "docs": {"type": ["string", "null"]},
         },
     });
-    vec![get("/", root).summary("What answers here").answers(200, "The name; version and docs where they are shown", schema)]
+    vec![get("/", root).summary("What answers here").answers(
+        200,
+        "The name; version and docs where they are shown",
+        schema,
+    )]
 }
 
 /// Says its version and where its documentation is only where that documentation is served (contract 5.1).

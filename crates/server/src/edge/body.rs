@@ -7,13 +7,14 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{BoxError, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 use crate::error::Refusal;
 
@@ -32,7 +33,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { made: Instant::now(), last: AtomicU64::new(0), finished: AtomicBool::new(false) }
+        Self {
+            made: Instant::now(),
+            last: AtomicU64::new(0),
+            finished: AtomicBool::new(false),
+        }
     }
 
     fn note(&self) {
@@ -40,9 +45,9 @@ impl Progress {
         self.last.store(millis, Ordering::Relaxed);
     }
 
-    /// The last sign of life, not before `floor`.
-    pub(crate) fn last(&self, floor: Instant) -> Instant {
-        (self.made + Duration::from_millis(self.last.load(Ordering::Relaxed))).max(floor)
+    /// The last sign of life; before there is any, the start.
+    pub(crate) fn last(&self) -> Instant {
+        self.made + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
     /// The last byte is here.
@@ -68,8 +73,14 @@ impl BodyFault {
 
 /// Refuses what announces itself as too large, before a byte of it is read.
 pub(super) fn check_announced(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) { Err(Refusal::PayloadTooLarge { limit }) } else { Ok(()) }
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        Err(Refusal::PayloadTooLarge { limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// A body under watch.
@@ -87,7 +98,13 @@ impl Watched {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { inner: Body::new(inner), limit, read: 0, since_sign: 0, progress }
+        Self {
+            inner: Body::new(inner),
+            limit,
+            read: 0,
+            since_sign: 0,
+            progress,
+        }
     }
 }
 
@@ -95,7 +112,10 @@ impl http_body::Body for Watched {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
@@ -104,7 +124,9 @@ impl http_body::Body for Watched {
                 this.read += length;
                 this.since_sign += length;
                 if this.read > this.limit {
-                    return Poll::Ready(Some(Err(BodyFault::TooLarge { limit: this.limit }.into())));
+                    return Poll::Ready(Some(
+                        Err(BodyFault::TooLarge { limit: this.limit }.into()),
+                    ));
                 }
                 let ended = this.inner.is_end_stream();
                 if ended || this.since_sign >= SIGN_OF_LIFE {

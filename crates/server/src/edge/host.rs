@@ -19,7 +19,11 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn of(connection: &Connection, parts: &Parts, settings: &EdgeSettings) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        connection: &Connection,
+        parts: &Parts,
+        settings: &EdgeSettings,
+    ) -> Result<Self, Refusal> {
         // Two hosts, or none where one is required, are how requests are made to mean two things (RFC 9112 section 3.2).
         let hosts = parts.headers.get_all(header::HOST).iter().count();
         let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
@@ -27,9 +31,17 @@ impl Sender {
             return Err(Refusal::BadRequest("Exactly one Host header is required"));
         }
         let client = settings.address.resolve(connection.peer.ip(), |name| {
-            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+            parts
+                .headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
         });
-        Ok(Self { client: client.address, secure: client.scheme == Some(Scheme::Https), forwarded_host: client.host })
+        Ok(Self {
+            client: client.address,
+            secure: client.scheme == Some(Scheme::Https),
+            forwarded_host: client.host,
+        })
     }
 
     /// The host asked for, without its port.
@@ -47,15 +59,26 @@ impl Sender {
 
 /// `cms.example.com` of `cms.example.com:8000`; `None` for what is neither.
 fn without_port(sent: &str) -> Option<&str> {
-    let end = if sent.starts_with('[') { sent.find(']')? + 1 } else { sent.find(':').unwrap_or(sent.len()) };
+    let end = if sent.starts_with('[') {
+        sent.find(']')? + 1
+    } else {
+        sent.find(':').unwrap_or(sent.len())
+    };
     let (host, port) = sent.split_at(end);
-    let port_is_number = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let port_is_number = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     (port_is_number && !host.is_empty()).then_some(host)
 }
 
 fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn is_health(path: &str) -> bool {
@@ -63,7 +86,11 @@ fn is_health(path: &str) -> bool {
 }
 
 /// Host check (421), then HTTPS check: 403 for the API, `Some` redirect for pages.
-pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> Result<Option<Response>, Refusal> {
+pub(super) fn check(
+    sender: &Sender,
+    parts: &Parts,
+    settings: &EdgeSettings,
+) -> Result<Option<Response>, Refusal> {
     let path = parts.uri.path();
     if is_health(path) {
         return Ok(None);
@@ -71,7 +98,8 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
     let host = sender.host(parts);
     if let Some(served) = &settings.hosts {
         let known = host.is_some_and(|host| {
-            served.iter().any(|one| one.eq_ignore_ascii_case(host)) || (settings.loopback && is_loopback_name(host))
+            served.iter().any(|one| one.eq_ignore_ascii_case(host))
+                || (settings.loopback && is_loopback_name(host))
         });
         if !known {
             return Err(Refusal::MisdirectedHost);
@@ -81,7 +109,9 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
         return Ok(None);
     }
     match host {
-        Some(host) if !(path == "/api" || path.starts_with("/api/")) => to_https(host, parts).map(Some),
+        Some(host) if !(path == "/api" || path.starts_with("/api/")) => {
+            to_https(host, parts).map(Some)
+        }
         _ => Err(Refusal::HttpsRequired),
     }
 }
@@ -89,7 +119,8 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
 /// The same address over HTTPS. The host has passed the host check.
 fn to_https(host: &str, parts: &Parts) -> Result<Response, Refusal> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let location = HeaderValue::try_from(format!("https://{host}{path}")).map_err(|_| Refusal::HttpsRequired)?;
+    let location = HeaderValue::try_from(format!("https://{host}{path}"))
+        .map_err(|_| Refusal::HttpsRequired)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, location);

@@ -1,6 +1,6 @@
 //! The one pass over every answer: the error body, security headers, CORS, `HEAD`, the access log.
 
-use std::{net::IpAddr, time::Instant};
+use std::net::IpAddr;
 
 use axum::{body::Body, response::Response};
 use fastcms_guard::{
@@ -9,6 +9,7 @@ use fastcms_guard::{
 };
 use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::{
     Connection, RequestId,
@@ -33,10 +34,13 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(parts: &Parts, connection: &Connection, cors: &CorsPolicy) -> Self {
-        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO).then(|| (parts.method.clone(), parts.uri.clone()));
+        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO)
+            .then(|| (parts.method.clone(), parts.uri.clone()));
         // What a preflight may know, its own answer says.
         let plain = !preflight::is_preflight(&parts.method, &parts.headers);
-        let shared = plain.then(|| preflight::shared(&parts.headers, cors)).flatten();
+        let shared = plain
+            .then(|| preflight::shared(&parts.headers, cors))
+            .flatten();
         Self {
             head: parts.method == Method::HEAD,
             api: parts.uri.path().starts_with("/api/"),
@@ -48,7 +52,13 @@ impl Seen {
 
     /// For an answer to a request that was not read.
     pub(super) fn nothing() -> Self {
-        Self { head: false, api: false, shared: None, client: None, logged: None }
+        Self {
+            head: false,
+            api: false,
+            shared: None,
+            client: None,
+            logged: None,
+        }
     }
 }
 
@@ -58,15 +68,32 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    pub(super) fn new(production: bool) -> Self {
-        let parsed = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+    /// `open`: every origin may read, so every page may also embed.
+    pub(super) fn new(production: bool, open: bool) -> Self {
+        let embedding = if open { "cross-origin" } else { "same-origin" };
+        let all = fixed(production)
+            .iter()
+            .copied()
+            .chain([("cross-origin-resource-policy", embedding)]);
+        let parsed = |(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
-        Self { fixed: fixed(production).iter().map(parsed).collect() }
+        Self {
+            fixed: all.map(parsed).collect(),
+        }
     }
 
     /// Completes an answer.
-    pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, started: Instant) -> Response {
+    pub(super) fn finish(
+        &self,
+        response: Response,
+        request_id: &RequestId,
+        seen: &Seen,
+        started: Instant,
+    ) -> Response {
         let mut response = write_refusal(response, request_id);
         let headers = response.headers_mut();
         headers.reserve(self.fixed.len() + 8);
@@ -75,10 +102,15 @@ impl Headers {
         for (name, value) in &self.fixed {
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(const { HeaderValue::from_static(API_POLICY) });
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(const { HeaderValue::from_static(API_POLICY) });
         if seen.api && !headers.contains_key(header::CACHE_CONTROL) {
             for (name, value) in NO_STORE {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
             }
         }
         headers.append(header::VARY, const { HeaderValue::from_static("Origin") });
@@ -95,17 +127,24 @@ impl Headers {
 
 /// Writes the body of a refusal, now that the request id is known, and what the answer had besides.
 fn write_refusal(mut response: Response, request_id: &RequestId) -> Response {
-    let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else { return response };
+    let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else {
+        return response;
+    };
     refusal.log(request_id.as_str());
     let mut written = refusal.render(request_id.as_str());
-    written.headers_mut().extend(std::mem::take(response.headers_mut()));
+    written
+        .headers_mut()
+        .extend(std::mem::take(response.headers_mut()));
     written
 }
 
 /// `HEAD` says all that `GET` would, the length included (RFC 9110 section 9.3.2).
 fn take_body_off(response: &mut Response) {
     if let Some(length) = response.body().size_hint().exact() {
-        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+        response
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
     }
     *response.body_mut() = Body::empty();
 }
@@ -113,9 +152,15 @@ fn take_body_off(response: &mut Response) {
 impl Seen {
     /// One line a request. The query is left out: filters and tokens stand there.
     fn log(&self, response: &Response, request_id: &RequestId, started: Instant) {
-        let Some((method, uri)) = &self.logged else { return };
+        let Some((method, uri)) = &self.logged else {
+            return;
+        };
         let (path, status) = (uri.path(), response.status().as_u16());
-        let query = if uri.query().is_some() { "?[redacted]" } else { "" };
+        let query = if uri.query().is_some() {
+            "?[redacted]"
+        } else {
+            ""
+        };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let client = self.client.map(tracing::field::display);
         tracing::info!(

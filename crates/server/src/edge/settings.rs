@@ -55,7 +55,10 @@ impl EdgeSettings {
             cors: CorsPolicy::new(origins, config.cors.allow_credentials)?,
             address: AddressPolicy { proxies, header },
             max_body: config.limits.max_body_size,
-            max_file: config.limits.max_file_size.saturating_add(MULTIPART_ALLOWANCE),
+            max_file: config
+                .limits
+                .max_file_size
+                .saturating_add(MULTIPART_ALLOWANCE),
         })
     }
 }

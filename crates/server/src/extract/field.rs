@@ -43,7 +43,11 @@ pub trait Field: Sized {
 
 /// Notes that `value` is not what the field takes; `null` counts as not sent.
 fn wrong<T>(value: &Value, at: &Place<'_>, faults: &mut FieldErrors, message: &str) -> Option<T> {
-    let message = if value.is_null() { "This field is required" } else { message };
+    let message = if value.is_null() {
+        "This field is required"
+    } else {
+        message
+    };
     faults.add(at.to_string(), message);
     None
 }
@@ -87,7 +91,9 @@ impl Field for bool {
 
 impl Field for i64 {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        value.as_i64().or_else(|| wrong(&value, at, faults, "Must be a number"))
+        value
+            .as_i64()
+            .or_else(|| wrong(&value, at, faults, "Must be a number"))
     }
 
     fn schema() -> Value {
@@ -97,7 +103,9 @@ impl Field for i64 {
 
 impl Field for f64 {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        value.as_f64().or_else(|| wrong(&value, at, faults, "Must be a number"))
+        value
+            .as_f64()
+            .or_else(|| wrong(&value, at, faults, "Must be a number"))
     }
 
     fn schema() -> Value {
@@ -129,7 +137,9 @@ impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
 impl<const MIN: u32, const MAX: u32> Field for Within<MIN, MAX> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
         let number = i64::read(value, at, faults)?;
-        Self::of(number).map_err(|message| faults.add(at.to_string(), message)).ok()
+        Self::of(number)
+            .map_err(|message| faults.add(at.to_string(), message))
+            .ok()
     }
 
     fn schema() -> Value {
@@ -163,7 +173,9 @@ impl Field for Map<String, Value> {
 
 impl<T: Field> Field for Vec<T> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        let Value::Array(items) = value else { return wrong(&value, at, faults, "Must be an array") };
+        let Value::Array(items) = value else {
+            return wrong(&value, at, faults, "Must be an array");
+        };
         let count = items.len();
         // Read to the end even after a fault: the client learns all of them at once.
         let mut read = Vec::with_capacity(count);
@@ -181,7 +193,11 @@ impl<T: Field> Field for Vec<T> {
 /// May be left out or `null`.
 impl<T: Field> Field for Option<T> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        if value.is_null() { Some(None) } else { T::read(value, at, faults).map(Some) }
+        if value.is_null() {
+            Some(None)
+        } else {
+            T::read(value, at, faults).map(Some)
+        }
     }
 
     fn absent() -> Option<Self> {
@@ -206,7 +222,11 @@ pub enum Patch<T> {
 
 impl<T: Field> Field for Patch<T> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        if value.is_null() { Some(Self::Clear) } else { T::read(value, at, faults).map(Self::Set) }
+        if value.is_null() {
+            Some(Self::Clear)
+        } else {
+            T::read(value, at, faults).map(Self::Set)
+        }
     }
 
     fn absent() -> Option<Self> {
@@ -221,7 +241,9 @@ impl<T: Field> Field for Patch<T> {
 /// The schema, `null` allowed as well.
 fn nullable(mut schema: Value) -> Value {
     match schema.get("type") {
-        Some(Value::String(kind)) if schema.get("enum").is_none() => schema["type"] = json!([kind, "null"]),
+        Some(Value::String(kind)) if schema.get("enum").is_none() => {
+            schema["type"] = json!([kind, "null"]);
+        }
         None if schema == json!({}) => {}
         _ => schema = json!({"anyOf": [schema, {"type": "null"}]}),
     }

@@ -68,13 +68,15 @@ impl Line {
     /// A request begins.
     pub(super) fn begin(&self) {
         self.busy.store(true, Ordering::Relaxed);
+        self.connection.unread.store(false, Ordering::Relaxed);
     }
 
     /// Its answer has been handed over.
     pub(super) fn end(&self) {
         let millis = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.freed.store(millis, Ordering::Relaxed);
-        self.busy.store(self.upgraded.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.busy
+            .store(self.upgraded.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// From here on the connection counts as busy for ever.
@@ -136,14 +138,27 @@ fn timed_out(what: &'static str) -> io::Error {
 impl Socket {
     pub(super) fn new(stream: TcpStream, line: Arc<Line>, refuse: Refuse) -> Self {
         let waiting = Waiting::Head(Instant::now());
-        Self { stream, line, waiting, alarm: None, write_alarm: None, linger: None, refuse, replaced: None }
+        Self {
+            stream,
+            line,
+            waiting,
+            alarm: None,
+            write_alarm: None,
+            linger: None,
+            refuse,
+            replaced: None,
+        }
     }
 
     /// Whether `bytes` are an answer that the parser gave without asking us; ours is then to be written instead.
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.replaced.is_none() && !self.line.asked.load(Ordering::Relaxed) {
-            let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
-            self.replaced = status.and_then(|status| (self.refuse)(status)).map(|ours| (ours, bytes.len()));
+            let status = bytes
+                .strip_prefix(b"HTTP/1.1 ")
+                .and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
+            self.replaced = status
+                .and_then(|status| (self.refuse)(status))
+                .map(|ours| (ours, bytes.len()));
             if self.replaced.is_some() {
                 self.line.connection.unread.store(true, Ordering::Relaxed);
             }
@@ -176,7 +191,9 @@ impl Socket {
             // The request may end without this being called again: look then whether the connection idles.
             Waiting::Nothing => (Instant::now() + IDLE, ""),
         };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if alarm.deadline() > deadline || alarm.is_elapsed() {
             alarm.as_mut().reset(deadline);
         }
@@ -190,24 +207,35 @@ impl Socket {
     }
 
     /// The outcome of a write; one that stays pending for too long fails.
-    fn poll_unwritable<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn poll_unwritable<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.write_alarm = None;
             return outcome;
         }
-        let alarm = self.write_alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNWRITABLE)));
+        let alarm = self
+            .write_alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(UNWRITABLE)));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(timed_out("the client does not read")))
     }
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let busy = this.line.busy.load(Ordering::Relaxed);
         if busy {
             this.waiting = Waiting::Nothing;
-        } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing {
+        } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing
+        {
             this.waiting = Waiting::Idle(this.line.idle_since());
         }
         let before = buffer.filled().len();
@@ -227,7 +255,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.replaces(bytes) {
             return self.poll_replacement(cx);
         }
@@ -262,12 +294,16 @@ impl AsyncWrite for Socket {
         if !this.line.connection.unread.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
-        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
+        let (until, left) = this
+            .linger
+            .get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
         let mut scratch = [0; 16 * 1024];
         while *left > 0 && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
+                Ok(()) if !buffer.filled().is_empty() => {
+                    *left = left.saturating_sub(buffer.filled().len());
+                }
                 Ok(()) | Err(_) => break,
             }
         }

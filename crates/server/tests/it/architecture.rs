@@ -28,9 +28,14 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found.into_iter().map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// Sources without their tests.
+/// Sources without their tests: neither `mod tests` within a file nor modules that exist for tests alone.
 fn code(folder: &str) -> Vec<(String, String)> {
-    let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/") || path.contains("/testing");
+    let for_tests = Regex::new(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod (\w+);").unwrap();
+    let mut modules: Vec<String> = vec!["tests".to_owned()];
+    for (_, text) in sources(folder) {
+        modules.extend(for_tests.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    let is_test = |path: &str| modules.iter().any(|name| path.ends_with(&format!("/{name}.rs")) || path.contains(&format!("/{name}/")));
     let code = |text: String| text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
     sources(folder).into_iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| (path, code(text))).collect()
 }

@@ -8,3 +8,5 @@ mod process;
 mod product;
 
 mod accounts;
+mod records;
+mod collections;

@@ -193,15 +193,11 @@ fn push_distance(sql: &mut Sql, point: &Sql, lat: f64, lng: f64, unit: Unit) {
         sql.push(", '$.lng'), ").bind(lat).push(", ").bind(lng).push(") * ").bind(unit.per_kilometre()).push(")");
         return;
     }
-    let stored = |sql: &mut Sql, key: &'static str| {
-        sql.push("((").append(point).push(")::jsonb ->> ").push(key).push(")::double precision");
-    };
-    sql.push("(").bind_typed(2.0 * EARTH_RADIUS_KM * unit.per_kilometre());
-    sql.push(" * asin(sqrt(least(1.0, power(sin(radians(").bind_typed(lat).push(" - ");
-    stored(sql, "'lat'");
-    sql.push(") / 2), 2) + cos(radians(");
-    stored(sql, "'lat'");
-    sql.push(")) * cos(radians(").bind_typed(lat).push(")) * power(sin(radians(").bind_typed(lng).push(" - ");
-    stored(sql, "'lng'");
-    sql.push(") / 2), 2)))))");
+    // A row for a point, none without one: `least` takes a null for no argument, and the distance would be half the Earth's girth.
+    sql.push("(SELECT ").bind_typed(2.0 * EARTH_RADIUS_KM * unit.per_kilometre());
+    sql.push(" * asin(sqrt(least(1.0, power(sin(radians(").bind_typed(lat).push(" - stored.lat) / 2), 2) + ");
+    sql.push("cos(radians(stored.lat)) * cos(radians(").bind_typed(lat).push(")) * ");
+    sql.push("power(sin(radians(").bind_typed(lng).push(" - stored.lng) / 2), 2)))) FROM (SELECT ");
+    sql.push("(json.point ->> 'lat')::double precision AS lat, (json.point ->> 'lng')::double precision AS lng FROM (SELECT (");
+    sql.append(point).push(")::jsonb AS point) AS json) AS stored WHERE stored.lat IS NOT NULL)");
 }

@@ -2,7 +2,7 @@
 
 use fastcms_expr::{Predicate, SortKey, lower};
 
-use super::{View, count_all, json};
+use super::{Expansion, View, count_all, expand, json};
 use crate::predicate::{Trust, push_lowered, push_sort};
 use crate::schema::FieldType;
 use crate::{Error, Plan, Reader, Sql};
@@ -24,6 +24,8 @@ pub struct ListQuery {
     pub offset: u64,
     pub limit: u64,
     pub with_total: bool,
+    /// What to put beside each record.
+    pub expansions: Vec<Expansion>,
 }
 
 /// Rows past which a page is no longer a handful of index steps.
@@ -35,6 +37,7 @@ impl ListQuery {
         let counts_for_free = !self.with_total || dialect == crate::Dialect::Sqlite;
         let is_bounded = self.is_unconditional()
             && self.order.0.is_empty()
+            && self.expansions.is_empty()
             && counts_for_free
             && self.offset.saturating_add(self.limit) <= BOUNDED_WINDOW;
         if is_bounded { Plan::Bounded } else { Plan::Scan }
@@ -61,16 +64,39 @@ pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Re
     let mut sql = reader.sql();
     sql.push("SELECT ");
     view.push_columns(&mut sql);
+    let beside = expand::push_beside(&mut sql, view, &query.expansions);
     sql.push(" FROM ").table(view.collection.table()).push(" AS t0").append(&condition);
     sql.push(" ORDER BY ");
     push_sort(&mut sql, &view.schema, &view.collection, &query.order.0, Trust::Query(&view.sight))?;
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     sql.push(" LIMIT ").bind(number(query.limit)).push(" OFFSET ").bind(number(query.offset));
 
+    let items = if query.expansions.is_empty() {
+        plain(reader, view, &sql).await?
+    } else {
+        let mut records = Vec::new();
+        reader
+            .for_each(&sql, |row| {
+                records.push(expand::Opened::read(view, row, beside));
+                Ok(())
+            })
+            .await?;
+        let records = expand::finish(reader, view, records, &query.expansions).await?;
+        let mut items = records.join(&b',');
+        items.insert(0, b'[');
+        items.push(b']');
+        items
+    };
+    let total = if query.with_total { Some(total(reader, view, query, &condition).await?) } else { None };
+    Ok(Listed { items, total })
+}
+
+/// Rows straight to JSON.
+async fn plain(reader: &mut Reader<'_>, view: &View, sql: &Sql) -> Result<Vec<u8>, Error> {
     let mut items = Vec::with_capacity(2048);
     items.push(b'[');
     reader
-        .for_each(&sql, |row| {
+        .for_each(sql, |row| {
             if items.len() > 1 {
                 items.push(b',');
             }
@@ -79,8 +105,7 @@ pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Re
         })
         .await?;
     items.push(b']');
-    let total = if query.with_total { Some(total(reader, view, query, &condition).await?) } else { None };
-    Ok(Listed { items, total })
+    Ok(items)
 }
 
 async fn total(reader: &mut Reader<'_>, view: &View, query: &ListQuery, condition: &Sql) -> Result<u64, Error> {

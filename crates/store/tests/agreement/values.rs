@@ -15,7 +15,7 @@ const TEXTS: &[&str] = &[
 
 /// A text: one of the known, or two of them together.
 pub fn text(chance: &mut Chance) -> String {
-    let mut text = (*chance.pick(TEXTS)).to_owned();
+    let mut text = (chance.pick(TEXTS)).to_owned();
     if chance.one_in(4) {
         text.push_str(chance.pick(TEXTS));
     }
@@ -24,12 +24,12 @@ pub fn text(chance: &mut Chance) -> String {
 
 /// A choice of a select field, or the name of a file.
 pub fn item(chance: &mut Chance) -> String {
-    (*chance.pick(&["a", "b", "A", "ß", "Σας", "50%", "\"", "\\", "😀", "é", "it's", "[", "null"])).to_owned()
+    (chance.pick(&["a", "b", "A", "ß", "Σας", "50%", "\"", "\\", "😀", "é", "it's", "[", "null"])).to_owned()
 }
 
 /// The places to which relations point; one of them is nobody's id.
 pub fn id(chance: &mut Chance) -> String {
-    (*chance.pick(&["r0", "r1", "r2", "r3", "R1", "gone"])).to_owned()
+    (chance.pick(&["r0", "r1", "r2", "r3", "R1", "gone"])).to_owned()
 }
 
 const NUMBERS: &[f64] = &[
@@ -38,7 +38,7 @@ const NUMBERS: &[f64] = &[
 ];
 
 pub fn number(chance: &mut Chance) -> f64 {
-    *chance.pick(NUMBERS)
+    chance.pick(NUMBERS)
 }
 
 const INSTANTS: &[&str] = &[
@@ -49,7 +49,7 @@ const INSTANTS: &[&str] = &[
 
 /// An instant in its storage form.
 pub fn instant(chance: &mut Chance) -> String {
-    (*chance.pick(INSTANTS)).to_owned()
+    (chance.pick(INSTANTS)).to_owned()
 }
 
 /// An instant as somebody might write it: with another offset, without a zone, as a day, finer than it is kept.
@@ -59,14 +59,14 @@ pub fn written_instant(chance: &mut Chance) -> String {
         "2026-03-15T12:34:56.789", "2026-03-15 12:34:56.789", "2026-03-15", "2026-03-15T00:00:00Z", "2026-03-16T01:59:59.999+02:00", "2024-02-29",
         "0000-01-01", "9999-12-31T23:59:59.999Z",
     ];
-    if chance.one_in(2) { instant(chance) } else { (*chance.pick(WRITTEN)).to_owned() }
+    if chance.one_in(2) { instant(chance) } else { (chance.pick(WRITTEN)).to_owned() }
 }
 
 pub fn date(chance: &mut Chance) -> String {
     const DATES: &[&str] = &[
         "2026-03-15", "2026-03-14", "2026-03-16", "2026-03-01", "2026-03-31", "2026-01-01", "2024-02-29", "0000-01-01", "9999-12-31", "1969-12-31",
     ];
-    (*chance.pick(DATES)).to_owned()
+    (chance.pick(DATES)).to_owned()
 }
 
 /// A moment relative to [`NOW`].
@@ -75,7 +75,7 @@ pub fn moment(chance: &mut Chance) -> String {
         "@now", "@today", "@yesterday", "@tomorrow", "@todayStart", "@todayEnd", "@monthStart", "@monthEnd", "@yearStart", "@yearEnd", "@day-7",
         "@second+0", "@minute-1", "@hour+12", "@week-1", "@month+1", "@year-1000", "@year+1000", "@day+1",
     ];
-    (*chance.pick(MOMENTS)).to_owned()
+    (chance.pick(MOMENTS)).to_owned()
 }
 
 /// A point in degrees.
@@ -83,12 +83,12 @@ pub fn point(chance: &mut Chance) -> (f64, f64) {
     const POINTS: &[(f64, f64)] =
         &[(0.0, 0.0), (90.0, 0.0), (-90.0, 180.0), (0.0, 180.0), (0.0, -180.0), (52.52, 13.405), (-33.87, 151.21), (1e-9, -1e-9)];
     if chance.one_in(2) {
-        *chance.pick(POINTS)
+        chance.pick(POINTS)
     } else {
         (chance.fraction() * 180.0 - 90.0, chance.fraction() * 360.0 - 180.0)
     }
 }
 
 pub fn json(chance: &mut Chance) -> String {
-    (*chance.pick(&["1", "\"null\"", "false", "[]", "{}", "{\"a\":[null]}", "\"\""])).to_owned()
+    (chance.pick(&["1", "\"null\"", "false", "[]", "{}", "{\"a\":[null]}", "\"\""])).to_owned()
 }

@@ -60,9 +60,9 @@ pub struct World {
 
 /// Names that are a word to one of the engines, an alias or function of the statements, long, or alike but for their case elsewhere.
 const NAMES: &[&str] = &[
-    "order", "select", "value", "v", "t0", "t1", "key", "Title", "from", "lat", "json_each", "a", "B", "group", "_x", "n9", "user", "json",
+    "order", "select", "value", "v", "t0", "t1", "key", "Title", "from", "lat", "json_each", "a", "B", "group", "n9", "user", "json",
     "a_name_that_is_as_long_as_names_may_ever_be_and_longer_than_what_the_engine_keeps", "limit", "table", "type", "count", "Null_", "rowid",
-    "oid", "ctid", "xmin", "data", "record", "now", "public", "is", "text", "number", "array", "lateral", "offset", "end", "case", "when",
+    "oid", "data", "record", "now", "public", "is", "text", "number", "array", "lateral", "offset", "end", "case", "when",
 ];
 
 const COLLECTIONS: [&str; 3] = ["home", "People", "order"];
@@ -167,7 +167,7 @@ fn field(chance: &mut Chance, kind: FieldType, name: &str, is_many: bool) -> Fie
         field.select = Some(SelectOptions { values: Vec::new(), max_select: if is_many { 5 } else { 1 } });
     }
     if kind == FieldType::Relation {
-        let target = *chance.pick(&COLLECTIONS);
+        let target = chance.pick(&COLLECTIONS);
         let by_name = chance.one_in(2);
         field.relation = Some(RelationOptions {
             collection: by_name.then(|| target.to_owned()),

@@ -88,6 +88,7 @@ async fn list(store: &Store, view: &View, filter: Predicate, sort: &str) -> Vec<
         offset: 0,
         limit: 100,
         with_total: true,
+        expansions: Vec::new(),
     };
     let reading = view.clone();
     let listed = store
@@ -169,7 +170,7 @@ fn a_record_comes_back_as_it_was_stored_without_what_is_hidden() {
             let reading = things.clone();
             let record = store
                 .read(fastcms_store::Plan::Bounded, move |reader| {
-                    Box::pin(async move { records::get(reader, &reading, "t1", &Predicate::True).await })
+                    Box::pin(async move { records::get(reader, &reading, "t1", &Predicate::True, &[]).await })
                 })
                 .await
                 .unwrap()

@@ -1,0 +1,314 @@
+//! `/api/v1/collections/{name}/records`: records, for whoever the collection's rules admit.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use fastcms_core::access::{Context, RequestFacts, RequestParts};
+use fastcms_core::{App, Error, records};
+use fastcms_core::records::{ItemFailure, ListParameters};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+use super::{Operation, delete, get, patch, post};
+use crate::error::{Answer, Refusal};
+use crate::extract::{Anyone, Argument, Json, JsonBytes, NoContent, Params, Path, Query, SignedIn, Within};
+
+/// The routes of this noun.
+pub fn routes() -> Vec<Operation> {
+    let record = record_schema();
+    let page = json!({"type": "object", "required": ["items", "total", "page", "per_page", "total_pages"], "properties": {
+        "items": {"type": "array", "items": record},
+        "total": {"type": ["integer", "null"]}, "page": {"type": "integer"}, "per_page": {"type": "integer"},
+        "total_pages": {"type": ["integer", "null"]},
+    }});
+    let done = json!({"type": "object"});
+    let routes = vec![
+        get("/api/v1/collections/{name}/records", list)
+            .summary("List the records that the list rule shows")
+            .answers(200, "A page", page)
+            .refuses(400, "invalid_filter, invalid_sort, invalid_fields, invalid_expand"),
+        post("/api/v1/collections/{name}/records", create)
+            .summary("Make a record")
+            .answers(201, "The record", record.clone())
+            .refuses(409, "unique_conflict, email_taken")
+            .refuses(422, "validation_failed, password_policy"),
+        get("/api/v1/collections/{name}/records/{id}", show)
+            .summary("One record that the view rule admits")
+            .answers(200, "The record", record.clone())
+            .refuses(404, "not_found"),
+        patch("/api/v1/collections/{name}/records/{id}", change)
+            .summary("Change a record; `field+` and `field-` add to numbers")
+            .answers(200, "The record", record)
+            .refuses(404, "not_found")
+            .refuses(409, "unique_conflict, email_taken")
+            .refuses(422, "validation_failed, password_policy"),
+        delete("/api/v1/collections/{name}/records/{id}", remove)
+            .summary("Delete a record")
+            .answers_empty(204, "Deleted")
+            .refuses(404, "not_found")
+            .refuses(409, "relation_restricted"),
+        post("/api/v1/collections/{name}/records/batch", create_many)
+            .summary("Make up to 100 records, each on its own")
+            .answers(201, "What became of each", done.clone())
+            .refuses(400, "batch_too_large"),
+        post("/api/v1/collections/{name}/records/upsert", upsert)
+            .summary("Make or change up to 100 records, each on its own")
+            .answers(200, "What became of each", done.clone())
+            .refuses(400, "batch_too_large"),
+        post("/api/v1/collections/{name}/records/bulk-update", update_many)
+            .summary("Change up to 100 records alike, each on its own")
+            .answers(200, "What became of each", done.clone())
+            .refuses(400, "batch_too_large"),
+        post("/api/v1/collections/{name}/records/bulk-delete", delete_many)
+            .summary("Delete up to 100 records, each on its own")
+            .answers(200, "What became of each", done)
+            .refuses(400, "batch_too_large"),
+    ];
+    routes.into_iter().map(|route| route.tag("records").known_name(is_read_by_a_rule)).collect()
+}
+
+/// Query names that a rule of the collection reads are known on the routes of its records.
+fn is_read_by_a_rule(app: &Arc<App>, params: &Params<'_>, name: &str) -> bool {
+    params.get(0).is_some_and(|collection| records::reads_query(app, &collection, name))
+}
+
+fn record_schema() -> Value {
+    json!({"type": "object", "required": ["id", "data", "created", "updated", "expand"], "properties": {
+        "id": {"type": "string"}, "data": {"type": "object"},
+        "created": {"type": "string", "format": "date-time"}, "updated": {"type": "string", "format": "date-time"},
+        "expand": {"type": "object"},
+    }})
+}
+
+/// The request as rules see it. Nothing of it is taken apart before a rule asks.
+struct Wire {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Argument for Wire {}
+
+impl<S: Sync> FromRequestParts<S> for Wire {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Who reads a body after this needs the headers too; without a body they can be taken.
+        let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
+        let headers = if has_body { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
+        Ok(Self { method: parts.method.clone(), uri: parts.uri.clone(), headers })
+    }
+}
+
+impl Wire {
+    fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self }
+    }
+}
+
+impl RequestParts for Wire {
+    fn header(&self, name: &str) -> Option<String> {
+        let mut values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let first = values.next()?.to_owned();
+        Some(values.fold(first, |joined, value| format!("{joined}, {value}")))
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        pairs.filter(|(sent, _)| sent == name).last().map(|(_, value)| value.into_owned())
+    }
+}
+
+crate::query! {
+    struct ListQuery {
+        page: Within<1, 10_000_000> = Within(1),
+        per_page: Within<1, 100> = Within(30),
+        filter: Option<String>,
+        sort: Option<String>,
+        expand: Option<String>,
+        search: Option<String>,
+        fields: Option<String>,
+        skip_total as "skipTotal": bool = false,
+    }
+}
+
+async fn list(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Query(query): Query<ListQuery>,
+) -> Answer<JsonBytes> {
+    let parameters = ListParameters {
+        page: query.page.0.into(),
+        per_page: query.per_page.0.into(),
+        filter: query.filter,
+        sort: query.sort,
+        fields: query.fields,
+        search: query.search,
+        expand: query.expand,
+        skip_total: query.skip_total,
+    };
+    let page = records::list(&caller, &app, wire.facts(), &name, &parameters).await?;
+    Ok(JsonBytes(page.into_json().into()))
+}
+
+crate::form! {
+    struct Data {
+        data: Map<String, Value>,
+    }
+}
+
+async fn create(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Json(body): Json<Data>,
+) -> Answer<Response> {
+    let created = records::create(&caller, &app, wire.facts(), &name, &body.data).await?;
+    Ok((StatusCode::CREATED, JsonBytes(created.record.into())).into_response())
+}
+
+crate::query! {
+    struct ShowQuery {
+        expand: Option<String>,
+    }
+}
+
+async fn show(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path((name, id)): Path<(String, String)>,
+    wire: Wire,
+    Query(query): Query<ShowQuery>,
+) -> Answer<JsonBytes> {
+    let record = records::get(&caller, &app, wire.facts(), &name, &id, query.expand.as_deref()).await?;
+    Ok(JsonBytes(record.into()))
+}
+
+async fn change(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path((name, id)): Path<(String, String)>,
+    wire: Wire,
+    Json(body): Json<Data>,
+) -> Answer<JsonBytes> {
+    let record = records::update(&caller, &app, wire.facts(), &name, &id, &body.data).await?;
+    Ok(JsonBytes(record.into()))
+}
+
+async fn remove(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path((name, id)): Path<(String, String)>,
+    wire: Wire,
+) -> Answer<NoContent> {
+    records::delete(&caller, &app, wire.facts(), &name, &id).await?;
+    Ok(NoContent)
+}
+
+crate::form! {
+    struct Records {
+        records: Vec<Value>,
+    }
+}
+
+async fn create_many(
+    SignedIn(caller): SignedIn,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Json(body): Json<Records>,
+) -> Answer<Response> {
+    let outcome = records::create_many(&caller, &app, wire.facts(), &name, &body.records).await?;
+    let failed = outcome.failures.len();
+    let answer = json!({
+        "created": outcome.records.len(),
+        "failed": failed,
+        "records": parsed(outcome.records)?,
+        "errors": errors_by_index(outcome.failures, &body.records),
+    });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+async fn upsert(
+    SignedIn(caller): SignedIn,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Json(body): Json<Records>,
+) -> Answer<Json<Value>> {
+    let outcome = records::upsert(&caller, &app, wire.facts(), &name, &body.records).await?;
+    Ok(Json(json!({
+        "created": outcome.created,
+        "updated": outcome.updated,
+        "failed": outcome.failures.len(),
+        "records": parsed(outcome.records)?,
+        "errors": errors_by_index(outcome.failures, &body.records),
+    })))
+}
+
+crate::form! {
+    struct BulkUpdate {
+        record_ids: Vec<String>,
+        data: Map<String, Value>,
+    }
+}
+
+async fn update_many(
+    SignedIn(caller): SignedIn,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Json(body): Json<BulkUpdate>,
+) -> Answer<Json<Value>> {
+    let failures = records::update_many(&caller, &app, wire.facts(), &name, &body.record_ids, &body.data).await?;
+    Ok(Json(bulk(&body.record_ids, failures)))
+}
+
+crate::form! {
+    struct BulkDelete {
+        record_ids: Vec<String>,
+    }
+}
+
+async fn delete_many(
+    SignedIn(caller): SignedIn,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    wire: Wire,
+    Json(body): Json<BulkDelete>,
+) -> Answer<Json<Value>> {
+    let failures = records::delete_many(&caller, &app, wire.facts(), &name, &body.record_ids).await?;
+    Ok(Json(bulk(&body.record_ids, failures)))
+}
+
+/// Records that are JSON already, among JSON.
+fn parsed(records: Vec<Vec<u8>>) -> Answer<Value> {
+    let parsed: Result<Vec<Value>, _> = records.iter().map(|record| serde_json::from_slice(record)).collect();
+    parsed.map(Value::from).map_err(|error| Error::internal(error).into())
+}
+
+fn code(error: Error) -> &'static str {
+    Refusal::from(error).row().code
+}
+
+fn errors_by_index(failures: Vec<ItemFailure>, items: &[Value]) -> Value {
+    if failures.is_empty() {
+        return Value::Null;
+    }
+    let entry = |failure: ItemFailure| json!({"index": failure.index, "data": items.get(failure.index), "error": code(failure.error)});
+    failures.into_iter().map(entry).collect()
+}
+
+fn bulk(ids: &[String], failures: Vec<ItemFailure>) -> Value {
+    let failed = failures.len();
+    let entry = |failure: ItemFailure| json!({"record_id": ids.get(failure.index), "error": code(failure.error)});
+    let errors = if failed == 0 { Value::Null } else { failures.into_iter().map(entry).collect() };
+    json!({"success": ids.len() - failed, "failed": failed, "errors": errors})
+}

@@ -1,0 +1,19 @@
+//! Writes the pages that the code itself is the source of. The test suite compares them; this only asks it to write them first.
+
+use std::process::Command;
+
+use crate::{Failure, announce, workspace_root};
+
+/// Writes every generated page.
+pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::Usage(format!("`docs` takes no `{argument}`")));
+    }
+    announce("writing the generated pages");
+    let status = Command::new("cargo")
+        .args(["test", "--locked", "--package", "fastcms", "--test", "it", "--", "generated::"])
+        .env("FASTCMS_WRITE_DOCS", "1")
+        .current_dir(workspace_root())
+        .status()?;
+    if status.success() { Ok(()) } else { Err(Failure::Checks) }
+}

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::accounts::Sessions;
 use crate::config::Config;
 use crate::error::Error;
+use crate::request_log::RequestLog;
 
 mod start;
 
@@ -42,6 +43,8 @@ pub struct App {
     pub rng: Arc<dyn Rng>,
     /// Sessions known to be alive.
     pub sessions: Sessions,
+    /// Where answered requests are noted.
+    pub request_log: RequestLog,
     /// Rings when another node, or another process, changed collections.
     collections_changed: Arc<Notify>,
     /// True once an admin was seen: it never becomes false again.

@@ -42,13 +42,13 @@ pub async fn load(store: &Store) -> Result<Schema> {
 /// Reads all collections again; what requests look at is replaced unless it is newer.
 pub async fn reload(app: &App) -> Result<()> {
     let schema = load(&app.store).await?;
-    adopt(app, Arc::new(schema));
+    adopt(app, &Arc::new(schema));
     Ok(())
 }
 
 /// Makes `schema` what requests look at, unless they look at a newer one.
-fn adopt(app: &App, schema: Arc<Schema>) {
-    app.schema.rcu(|current| if current.generation() < schema.generation() { Arc::clone(&schema) } else { Arc::clone(current) });
+fn adopt(app: &App, schema: &Arc<Schema>) {
+    app.schema.rcu(|current| if current.generation() < schema.generation() { Arc::clone(schema) } else { Arc::clone(current) });
 }
 
 /// A page of collections.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod error;
 pub mod fields;
 pub mod records;
+pub mod request_log;
 pub mod time;
 
 pub use app::App;

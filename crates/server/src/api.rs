@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fastcms_core::{App, Caller, Error, accounts};
+use fastcms_core::{App, Caller, Error, accounts, request_log::Answered};
 
 use crate::{
     edge::{Backend, Edge, EdgeSettings},
@@ -16,6 +16,7 @@ mod collections;
 mod collection_accounts;
 pub mod docs;
 pub mod health;
+mod logs;
 pub mod operation;
 mod records;
 pub mod root;
@@ -36,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(collections::routes());
     operations.extend(records::routes());
     operations.extend(collection_accounts::routes());
+    operations.extend(logs::routes());
     operations
 }
 
@@ -64,5 +66,9 @@ pub fn document(app: &App) -> serde_json::Value {
 impl Backend for Arc<App> {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         accounts::authenticate(self, bearer).await
+    }
+
+    fn answered(&self, answered: &Answered<'_>) {
+        self.request_log.note(answered);
     }
 }

@@ -33,7 +33,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use fastcms_core::{Caller, Error};
+use fastcms_core::{Caller, Error, request_log::Answered};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio::time::Instant;
@@ -68,6 +68,9 @@ const LONG: Duration = Duration::from_mins(10);
 pub trait Backend: Clone + Send + Sync + 'static {
     /// Who a bearer token belongs to; [`Error::InvalidToken`] when to nobody.
     fn authenticate(&self, bearer: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
+
+    /// Told of answered requests, for the request log. Must not wait: it runs before the answer leaves.
+    fn answered(&self, _: &Answered<'_>) {}
 }
 
 /// What the edge knows of a connection, and tells whoever holds it.
@@ -150,7 +153,12 @@ impl<S: Backend> Edge<S> {
                 Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response()
             }
         };
-        inner.outgoing.finish(response, &request_id, &seen, started)
+        let took = started.elapsed();
+        let response = inner.outgoing.finish(response, &request_id, &seen, took);
+        if let Some(answered) = seen.to_note(response.status(), started, took) {
+            inner.state.answered(&answered);
+        }
+        response
     }
 
     /// Answers a request whose end cannot be told for sure: 400, and the connection is over.
@@ -163,7 +171,7 @@ impl<S: Backend> Edge<S> {
             refusal.into_response(),
             &RequestId::fresh(),
             &seen,
-            Instant::now(),
+            Duration::ZERO,
         );
         response
             .headers_mut()
@@ -183,7 +191,7 @@ impl<S: Backend> Edge<S> {
             refusal.into_response(),
             &request_id,
             &Seen::nothing(),
-            Instant::now(),
+            Duration::ZERO,
         ))
     }
 
@@ -197,7 +205,7 @@ impl<S: Backend> Edge<S> {
             refusal.into_response(),
             &request_id,
             &Seen::nothing(),
-            Instant::now(),
+            Duration::ZERO,
         )
     }
 }
@@ -244,6 +252,7 @@ impl<S: Backend> Inner<S> {
 
         // 7. Identity, verified once. What is wrong with a credential is only noted. Session cookies belong here, after the header.
         let (caller, noted) = self.identify(&parts, &found).await;
+        seen.caller = caller.clone();
 
         // 8. The rate limit belongs here: by `caller`, and by `sender.client` for guests and for noted requests.
 

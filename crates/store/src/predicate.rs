@@ -39,22 +39,7 @@ pub enum Trust<'a> {
 
 /// Writes the condition. The row stands under alias 0.
 pub fn push(sql: &mut Sql, schema: &Schema, home: &Collection, predicate: &Predicate, trust: Trust<'_>) -> Result<(), Error> {
-    let mut compiler = Compiler { schema, trust, last_alias: 0 };
-    let guards = predicate.collections();
-    if guards.is_empty() {
-        return compiler.predicate(sql, home, 0, predicate);
-    }
-    sql.push("(");
-    compiler.predicate(sql, home, 0, predicate)?;
-    for (collection, field) in guards {
-        sql.push(") AND (SELECT count(*) FROM (");
-        compiler.collection_items(sql, collection, field)?;
-        let alias = compiler.alias();
-        sql.push(" LIMIT ").bind(limit(MAX_COLLECTION_VALUES + 1)).push(") AS ").alias(alias);
-        sql.push(") <= (").bind_typed(limit(MAX_COLLECTION_VALUES));
-    }
-    sql.push(")");
-    Ok(())
+    Compiler { schema, trust, last_alias: 0 }.guarded(sql, home, 0, predicate)
 }
 
 /// Writes the keys of an ORDER BY with the id as the last, so that an order is always total. The row stands under alias 0.
@@ -97,6 +82,21 @@ impl Compiler<'_> {
     fn alias(&mut self) -> usize {
         self.last_alias += 1;
         self.last_alias
+    }
+
+    /// A whole condition: true only where no `@collection` of it has more values than it may.
+    fn guarded(&mut self, sql: &mut Sql, home: &Collection, alias: usize, predicate: &Predicate) -> Result<(), Error> {
+        sql.push("(");
+        self.predicate(sql, home, alias, predicate)?;
+        for (collection, field) in predicate.collections() {
+            sql.push(") AND (SELECT count(*) FROM (");
+            self.collection_items(sql, collection, field)?;
+            let counted = self.alias();
+            sql.push(" LIMIT ").bind(limit(MAX_COLLECTION_VALUES + 1)).push(") AS ").alias(counted);
+            sql.push(") <= (").bind_typed(limit(MAX_COLLECTION_VALUES));
+        }
+        sql.push(")");
+        Ok(())
     }
 
     fn predicate(&mut self, sql: &mut Sql, home: &Collection, alias: usize, predicate: &Predicate) -> Result<(), Error> {

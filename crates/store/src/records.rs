@@ -51,6 +51,12 @@ impl Shape {
         Self { columns: shown.collect(), is_default: false }
     }
 
+    /// The visible fields whose names `shows` picks.
+    pub fn only(collection: &Collection, shows: impl Fn(&str) -> bool) -> Self {
+        let shown = collection.visible().iter().filter(|at| shows(&collection.fields()[**at].name));
+        Self { columns: shown.map(|at| ShownField { at: *at, transform: None }).collect(), is_default: false }
+    }
+
     /// How many columns its SELECT list has.
     fn width(&self) -> usize {
         3 + self.columns.len()
@@ -139,9 +145,14 @@ async fn count_all(reader: &mut Reader<'_>, collection: &Collection) -> Result<i
     reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
 }
 
-/// Whether a statement failed because the table is no longer what the caller's snapshot says: read the snapshot again and retry.
+/// Whether a statement failed because the table is no longer what the caller's snapshot says, or because it lost against another
+/// transaction of `PostgreSQL` (deadlock, serialization): read the snapshot again and retry.
 pub fn is_stale(error: &Error) -> bool {
-    let Error::Internal(fault) = error else { return false };
+    let fault = match error {
+        Error::Busy(fault) => return matches!(fault.code.as_str(), "40P01" | "40001"),
+        Error::Internal(fault) => fault,
+        _ => return false,
+    };
     match fault.code.as_str() {
         // undefined_column, undefined_table, and the changed result of a prepared statement (feature_not_supported).
         "42703" | "42P01" => true,

@@ -2,7 +2,7 @@
 //!
 //! What may stand in a row (no value of a query, no control character) is decided before it comes here.
 
-use crate::{Dialect, Error, Reader, Result, Row, Sql, Tx, Value};
+use crate::{Dialect, Reader, Result, Row, Sql, Tx, Value};
 
 /// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a batch.
 const CHUNKS: [usize; 3] = [100, 10, 1];
@@ -82,7 +82,7 @@ fn insertion(dialect: Dialect, rows: impl Iterator<Item = LoggedRequest>) -> Sql
             Value::from(row.status),
             Value::from(row.duration),
             Value::from(row.ip_address),
-            row.user_id.map_or(Value::Null, Value::from),
+            Value::from(row.user_id),
             Value::from(row.created),
         ]);
         sql.push(")");
@@ -91,9 +91,16 @@ fn insertion(dialect: Dialect, rows: impl Iterator<Item = LoggedRequest>) -> Sql
 }
 
 /// A page of the requests that are meant, newest first.
-pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i64) -> Result<Vec<LoggedRequest>> {
+pub async fn page(
+    reader: &mut Reader<'_>,
+    wanted: Wanted,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<LoggedRequest>> {
     let mut sql = reader.sql();
-    sql.push("SELECT id, method, url, status, duration, ip_address, user_id, created FROM request_logs");
+    sql.push(
+        "SELECT id, method, url, status, duration, ip_address, user_id, created FROM request_logs",
+    );
     sql.push(" WHERE created >= ").bind(wanted.since);
     if let Some(method) = wanted.method {
         sql.push(" AND method = ").bind(method);
@@ -104,26 +111,43 @@ pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i
     if let Some(user_id) = wanted.user_id {
         sql.push(" AND user_id = ").bind(user_id);
     }
-    sql.push(" ORDER BY created DESC, id DESC LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
-    reader.fetch(&sql).await?.iter().map(LoggedRequest::of).collect()
+    sql.push(" ORDER BY created DESC, id DESC LIMIT ")
+        .bind(limit)
+        .push(" OFFSET ")
+        .bind(offset);
+    reader
+        .fetch(&sql)
+        .await?
+        .iter()
+        .map(LoggedRequest::of)
+        .collect()
 }
 
 /// What the requests since then came to.
 pub async fn totals(reader: &mut Reader<'_>, since: String) -> Result<Totals> {
     let mut sql = reader.sql();
     sql.push("SELECT count(*), CAST(coalesce(sum(duration), 0) AS BIGINT), count(*) FILTER (WHERE status >= 500), ");
-    sql.push("count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE created >= ").bind(since);
-    let Some(row) = reader.fetch_one(&sql).await? else { return Ok(Totals::default()) };
-    Ok(Totals { requests: row.int(0)?, duration: row.int(1)?, errors_5xx: row.int(2)?, errors_4xx: row.int(3)? })
+    sql.push(
+        "count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE created >= ",
+    )
+    .bind(since);
+    let Some(row) = reader.fetch_one(&sql).await? else {
+        return Ok(Totals::default());
+    };
+    Ok(Totals {
+        requests: row.int(0)?,
+        duration: row.int(1)?,
+        errors_5xx: row.int(2)?,
+        errors_4xx: row.int(3)?,
+    })
 }
 
 /// Takes away at most `limit` of the rows from before then, the oldest first, and says how many that were.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn delete_before(tx: &mut Tx<'_>, before: String, limit: i64) -> Result<u64, Error> {
+pub async fn delete_before(tx: &mut Tx<'_>, before: String, limit: i64) -> Result<u64> {
     let mut sql = tx.sql();
     sql.push("DELETE FROM request_logs WHERE (created, id) IN (SELECT created, id FROM request_logs WHERE created < ").bind(before);
-    sql.push(" ORDER BY created, id LIMIT ").bind(limit).push(")");
+    sql.push(" ORDER BY created, id LIMIT ")
+        .bind(limit)
+        .push(")");
     tx.execute(&sql).await
 }

@@ -45,7 +45,7 @@ impl RequestFacts<'static> {
     }
 }
 
-impl<'a> RequestFacts<'a> {
+impl RequestFacts<'_> {
     /// The same request seen through another door.
     pub fn within(self, context: Context) -> Self {
         Self { context, ..self }

@@ -17,6 +17,7 @@ use super::App;
 use crate::accounts::{Sessions, ring_of};
 use crate::config::Config;
 use crate::error::Error;
+use crate::request_log::RequestLog;
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
 const DEVELOPMENT_SECRET: &str = "development-secret";
@@ -88,6 +89,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         schema: ArcSwap::from_pointee(schema),
         keys: ArcSwap::from_pointee(ring),
         sessions: Sessions::default(),
+        request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),
         store,

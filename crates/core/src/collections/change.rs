@@ -152,7 +152,7 @@ pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
     let wanted = id.to_owned();
     let dialect = app.store.dialect();
     let schema = app.store.write(move |tx| Box::pin(remove(tx, wanted, dialect))).await?;
-    adopt(app, Arc::new(schema));
+    adopt(app, &Arc::new(schema));
     Ok(())
 }
 
@@ -204,7 +204,7 @@ pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncate
 
 fn adopted(app: &App, schema: Schema, id: &str) -> Result<Arc<Collection>> {
     let schema = Arc::new(schema);
-    adopt(app, Arc::clone(&schema));
+    adopt(app, &schema);
     schema.by_id(id).cloned().ok_or(Error::NotFound)
 }
 

@@ -44,8 +44,8 @@ pub(super) fn check_geopoint(field: &Field, json: &Json) -> Result<Value, String
     }
     let (lat, lng) = (coordinate(map, "lat")?, coordinate(map, "lng")?);
     let (Some(lat), Some(lng)) = (lat, lng) else { return Err("Must be an object with lat and lng".to_owned()) };
-    within("Latitude", &lat, &options.min_lat, &options.max_lat, 90)?;
-    within("Longitude", &lng, &options.min_lng, &options.max_lng, 180)?;
+    within("Latitude", &lat, options.min_lat.as_ref(), options.max_lat.as_ref(), 90)?;
+    within("Longitude", &lng, options.min_lng.as_ref(), options.max_lng.as_ref(), 180)?;
     let alt = coordinate(map, "alt")?;
     if alt.is_none() && options.require_altitude {
         return Err("Must have an altitude".to_owned());
@@ -67,8 +67,8 @@ fn coordinate(map: &Map<String, Json>, key: &str) -> Result<Option<Number>, Stri
     }
 }
 
-fn within(what: &str, number: &Number, min: &Option<Number>, max: &Option<Number>, most: i64) -> Result<(), String> {
-    let (low, high) = (min.clone().unwrap_or_else(|| (-most).into()), max.clone().unwrap_or_else(|| most.into()));
+fn within(what: &str, number: &Number, min: Option<&Number>, max: Option<&Number>, most: i64) -> Result<(), String> {
+    let (low, high) = (min.cloned().unwrap_or_else(|| (-most).into()), max.cloned().unwrap_or_else(|| most.into()));
     let inside = number.as_f64() >= low.as_f64() && number.as_f64() <= high.as_f64();
     if inside { Ok(()) } else { Err(format!("{what} must be between {low} and {high}")) }
 }

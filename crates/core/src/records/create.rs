@@ -57,7 +57,7 @@ async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) ->
     }
     let mut draft = fields::check(&door.collection, data, Mode::Create)?;
     fields::check_rights(&door.collection, data, Mode::Create, rights(door))?;
-    password::check(door, &draft)?;
+    password::check(door, &draft, None)?;
     password::hash(door, &mut draft).await?;
 
     let id = id.map_or_else(|| door.app.new_id(), str::to_owned);

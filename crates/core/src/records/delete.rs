@@ -1,8 +1,8 @@
 //! Deleting a record.
 
-use fastcms_expr::RuleKind;
+use fastcms_expr::{Predicate, RuleKind};
 use fastcms_store::records::{self as rows, Deleted, View};
-use fastcms_store::{BoxFuture, Change, ChangeKind, Tx, accounts};
+use fastcms_store::{BoxFuture, Tx};
 
 use super::update::Access;
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
@@ -43,7 +43,7 @@ impl Removal {
         Box::pin(async move {
             let Self { id, now, view, access } = self;
             let collection = &*view.collection;
-            access.decide(tx, &view, &id, &[]).await?;
+            access.decide(tx, &view, &id, &Predicate::False).await?;
             rows::decide(tx, &view, &id, &[]).await?.ok_or(Error::NotFound)?;
             match rows::delete(tx, &view.schema, collection, &id, &now).await? {
                 Deleted::Done => {}
@@ -54,10 +54,6 @@ impl Removal {
                     let limit = rows::MAX_AFFECTED;
                     return Err(Error::RelationRestricted(format!("More than {limit} records point at this record")).into());
                 }
-            }
-            if collection.is_auth() {
-                accounts::forget(tx, collection.id(), &id).await?;
-                tx.announce(Change::new(ChangeKind::Account, id));
             }
             Ok(())
         })

@@ -43,13 +43,12 @@ fn add(
         return Err(invalid(position, format!("at most {MAX_DEPTH} relations can be followed one after another")));
     }
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
-    let at = match expansions.iter().position(|expansion| expansion.name == name) {
-        Some(at) => at,
-        None => {
-            let (way, target) = resolve(door, home, name).ok_or_else(|| invalid(position, format!("unknown relation `{name}`")))?;
-            expansions.push(expansion(door, name, way, target));
-            expansions.len() - 1
-        }
+    let at = if let Some(at) = expansions.iter().position(|expansion| expansion.name == name) {
+        at
+    } else {
+        let (way, target) = resolve(door, home, name).ok_or_else(|| invalid(position, format!("unknown relation `{name}`")))?;
+        expansions.push(expansion(door, name, way, target));
+        expansions.len() - 1
     };
     let expansion = &mut expansions[at];
     match rest {

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, QueryPart, Result};
 
-/// Furthest record a page may reach: page × per_page (contract 16).
+/// Furthest record a page may reach: `page` × `per_page` (contract 16).
 pub const MAX_WINDOW: u64 = 10_000_000;
 
 /// What was asked for.
@@ -39,7 +39,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page as JSON: items, total, page, per_page, total_pages.
+    /// The page as JSON: `items`, `total`, `page`, `per_page`, `total_pages`.
     pub fn into_json(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.items.len() + 96);
         out.extend_from_slice(b"{\"items\":");

@@ -1,7 +1,8 @@
 //! Changing a record.
 
 use fastcms_expr::{Predicate, RuleKind};
-use fastcms_store::records::{self as rows, Event, View};
+use fastcms_secrets::Secret;
+use fastcms_store::records::{self as rows, Event, Shape, View};
 use fastcms_store::{BoxFuture, Change, ChangeKind, Plan, Tx, accounts};
 use serde_json::{Map, Value as Json};
 
@@ -44,18 +45,20 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
     };
     // Faults of the data are told to those who may write only, so they wait for the decision.
     let mut draft = fields::check(&door.collection, data, Mode::Update);
+    let mut old_password = None;
     if let Ok(checked) = &mut draft
         && checked.password.is_some()
     {
         // Hashing is dear: nobody has it done for a record that they may not write.
         access.precheck(door, id).await?;
-        draft = match password::check(door, checked) {
-            Ok(()) => {
+        match password::check_new(door, checked, id).await {
+            Ok(old) => {
+                old_password = old;
                 password::hash(door, checked).await?;
-                draft
             }
-            Err(error) => Err(error),
-        };
+            Err(Failure::Final(error @ Error::PasswordPolicy(_))) => draft = Err(error),
+            Err(failure) => return Err(failure),
+        }
     }
     let change = Replace {
         id: id.to_owned(),
@@ -67,6 +70,7 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         is_admin: door.caller.is_admin(),
         data: data.clone(),
         draft,
+        old_password,
     };
     door.app.store.write(move |tx| change.run(tx)).await
 }
@@ -89,18 +93,16 @@ impl Access {
         })
     }
 
-    /// Decides in the transaction of the write, with the record locked. `more` are further conditions that are answered along.
-    pub(super) async fn decide(self, tx: &mut Tx<'_>, view: &View, id: &str, more: &[&Predicate]) -> Result<Vec<bool>, Failure> {
-        if self.rule == Predicate::True && more.iter().all(|condition| condition.decided().is_some()) {
+    /// Decides in the transaction of the write, with the record locked; `manage` is answered along.
+    pub(super) async fn decide(self, tx: &mut Tx<'_>, view: &View, id: &str, manage: &Predicate) -> Result<Decision, Failure> {
+        if self.rule == Predicate::True && self.view.decided().is_some() && manage.decided().is_some() {
             // The write itself finds out whether there is such a record.
-            return Ok(more.iter().map(|condition| **condition == Predicate::True).collect());
+            return Ok(Decision { may_view: self.view == Predicate::True, manages: *manage == Predicate::True });
         }
-        let mut rules = vec![&self.rule, &self.view];
-        rules.extend(more);
-        let Some(answers) = rows::decide(tx, view, id, &rules).await? else { return Err(Error::NotFound.into()) };
-        match answers.as_slice() {
-            [true, _, rest @ ..] => Ok(rest.to_vec()),
-            [false, true, ..] => Err(self.refusal.into()),
+        let answers = rows::decide(tx, view, id, &[&self.rule, &self.view, manage]).await?;
+        match answers.as_deref() {
+            Some([true, may_view, manages]) => Ok(Decision { may_view: *may_view, manages: *manages }),
+            Some([false, true, _]) => Err(self.refusal.into()),
             _ => Err(Error::NotFound.into()),
         }
     }
@@ -126,6 +128,13 @@ impl Access {
     }
 }
 
+/// What was found out about a caller whose write is admitted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decision {
+    may_view: bool,
+    manages: bool,
+}
+
 struct Replace {
     id: String,
     now: String,
@@ -136,15 +145,15 @@ struct Replace {
     is_admin: bool,
     data: Map<String, Json>,
     draft: Result<Draft>,
+    old_password: Option<Secret<String>>,
 }
 
 impl Replace {
     fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
         Box::pin(async move {
-            let Self { id, now, now_seconds, view, access, manage, is_admin, data, draft } = self;
-            let collection = &*view.collection;
-            let answers = access.decide(tx, &view, &id, &[&manage]).await?;
-            let rights = Rights { manages: answers.first().copied().unwrap_or(false), is_admin };
+            let Self { id, now, now_seconds, mut view, access, manage, is_admin, data, draft, old_password } = self;
+            let decision = access.decide(tx, &view, &id, &manage).await?;
+            let rights = Rights { manages: decision.manages, is_admin };
             let draft = match draft {
                 Ok(draft) => draft,
                 // To somebody whose right to write was not yet held against a record, an unknown id is unknown first.
@@ -153,7 +162,12 @@ impl Replace {
                     return Err(error.into());
                 }
             };
-            fields::check_rights(collection, &data, Mode::Update, rights)?;
+            fields::check_rights(&view.collection, &data, Mode::Update, rights)?;
+            if !decision.may_view {
+                // Whoever may write what they may not see learns what they wrote and nothing else.
+                view.shape = Shape::only(&view.collection, |name| data.contains_key(name));
+            }
+            let collection = &*view.collection;
             check_related(tx, &view, &draft).await?;
             let dialect = tx.dialect();
             let written = rows::update(tx, &view, &id, &Predicate::True, &draft.sets, &draft.increments, &now).await;
@@ -165,6 +179,7 @@ impl Replace {
                 fields::check_number(&collection.fields()[*at], *number)?;
             }
             if collection.is_auth() {
+                password::remember(tx, collection.id(), &id, old_password.as_ref(), &now).await?;
                 account_changed(tx, &view, &id, &data, now_seconds).await?;
             }
             rows::announce(tx, collection, Event::Updated, &id, &now).await?;

@@ -230,7 +230,7 @@ async fn create_many(
     let answer = json!({
         "created": outcome.records.len(),
         "failed": failed,
-        "records": parsed(outcome.records)?,
+        "records": parsed(&outcome.records)?,
         "errors": errors_by_index(outcome.failures, &body.records),
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -248,7 +248,7 @@ async fn upsert(
         "created": outcome.created,
         "updated": outcome.updated,
         "failed": outcome.failures.len(),
-        "records": parsed(outcome.records)?,
+        "records": parsed(&outcome.records)?,
         "errors": errors_by_index(outcome.failures, &body.records),
     })))
 }
@@ -289,13 +289,16 @@ async fn delete_many(
 }
 
 /// Records that are JSON already, among JSON.
-fn parsed(records: Vec<Vec<u8>>) -> Answer<Value> {
+fn parsed(records: &[Vec<u8>]) -> Answer<Value> {
     let parsed: Result<Vec<Value>, _> = records.iter().map(|record| serde_json::from_slice(record)).collect();
     parsed.map(Value::from).map_err(|error| Error::internal(error).into())
 }
 
+/// The stable code of an item's refusal; a fault of ours is logged, since no answer will carry it.
 fn code(error: Error) -> &'static str {
-    Refusal::from(error).row().code
+    let refusal = Refusal::from(error);
+    refusal.log("");
+    refusal.row().code
 }
 
 fn errors_by_index(failures: Vec<ItemFailure>, items: &[Value]) -> Value {

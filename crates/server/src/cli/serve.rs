@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts};
+use fastcms_core::{App, Caller, accounts, request_log};
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome};
 use crate::{api, listener, logging};
 
-/// How often ended sessions and old events are swept.
+/// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_secs(600);
 
 pub fn serve(listen: Listen) -> Outcome {
@@ -56,6 +56,7 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
     let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
     sweeping.abort();
+    request_log::flush(&Caller::Operator, &app).await;
     app.store.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -107,6 +108,9 @@ async fn sweep(app: Arc<App>) {
         ticks.tick().await;
         if let Err(error) = accounts::sweep_sessions(&Caller::Operator, &app).await {
             tracing::warn!(%error, "ended sessions could not be swept");
+        }
+        if let Err(error) = request_log::cleanup(&Caller::Operator, &app, request_log::RETENTION_DAYS).await {
+            tracing::warn!(%error, "the request log could not be swept");
         }
     }
 }

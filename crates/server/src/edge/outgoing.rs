@@ -1,13 +1,14 @@
 //! The one pass over every answer: the error body, security headers, CORS, `HEAD`, the access log.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{body::Body, response::Response};
+use fastcms_core::{Caller, request_log::Answered};
 use fastcms_guard::{
     cors::CorsPolicy,
     headers::{API_POLICY, NO_STORE, fixed},
 };
-use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ use crate::error::Refused;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Target of the access log, so that it can be filtered apart.
 const ACCESS: &str = "fastcms::access";
+/// Where health is asked for, again and again: kept out of the request log.
+const HEALTH: [&str; 2] = ["/health", "/api/v1/health"];
 
 /// What of a request its answer depends on.
 pub(super) struct Seen {
@@ -29,13 +32,14 @@ pub(super) struct Seen {
     shared: Option<Shared>,
     /// Set once it is known.
     pub(super) client: Option<IpAddr>,
-    logged: Option<(Method, Uri)>,
+    /// A guest until the credential was verified.
+    pub(super) caller: Caller,
+    /// What was asked for: for the logs.
+    asked: Option<(Method, Uri)>,
 }
 
 impl Seen {
     pub(super) fn new(parts: &Parts, connection: &Connection, cors: &CorsPolicy) -> Self {
-        let logged = tracing::enabled!(target: ACCESS, tracing::Level::INFO)
-            .then(|| (parts.method.clone(), parts.uri.clone()));
         // What a preflight may know, its own answer says.
         let plain = !preflight::is_preflight(&parts.method, &parts.headers);
         let shared = plain
@@ -46,7 +50,8 @@ impl Seen {
             api: parts.uri.path().starts_with("/api/"),
             shared,
             client: Some(connection.peer.ip()),
-            logged,
+            caller: Caller::Guest,
+            asked: Some((parts.method.clone(), parts.uri.clone())),
         }
     }
 
@@ -57,7 +62,8 @@ impl Seen {
             api: false,
             shared: None,
             client: None,
-            logged: None,
+            caller: Caller::Guest,
+            asked: None,
         }
     }
 }
@@ -92,7 +98,7 @@ impl Headers {
         response: Response,
         request_id: &RequestId,
         seen: &Seen,
-        started: Instant,
+        took: Duration,
     ) -> Response {
         let mut response = write_refusal(response, request_id);
         let headers = response.headers_mut();
@@ -120,7 +126,7 @@ impl Headers {
         if seen.head {
             take_body_off(&mut response);
         }
-        seen.log(&response, request_id, started);
+        seen.log(response.status(), request_id, took);
         response
     }
 }
@@ -151,21 +157,51 @@ fn take_body_off(response: &mut Response) {
 
 impl Seen {
     /// One line a request. The query is left out: filters and tokens stand there.
-    fn log(&self, response: &Response, request_id: &RequestId, started: Instant) {
-        let Some((method, uri)) = &self.logged else {
+    fn log(&self, status: StatusCode, request_id: &RequestId, took: Duration) {
+        let Some((method, uri)) = &self.asked else {
             return;
         };
-        let (path, status) = (uri.path(), response.status().as_u16());
+        let (path, status) = (uri.path(), status.as_u16());
         let query = if uri.query().is_some() {
             "?[redacted]"
         } else {
             ""
         };
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let client = self.client.map(tracing::field::display);
         tracing::info!(
             target: ACCESS, request_id = request_id.as_str(), method = method.as_str(), status, duration_ms, client,
             "{method} {path}{query} {status}"
         );
+    }
+
+    /// What goes into the request log: every request to the API, and whatever was refused elsewhere. Health probes do not, nor do
+    /// pages and assets that were simply served.
+    pub(super) fn to_note(
+        &self,
+        status: StatusCode,
+        started: Instant,
+        took: Duration,
+    ) -> Option<Answered<'_>> {
+        let (method, uri) = self.asked.as_ref()?;
+        let path = uri.path();
+        let refused = status.is_client_error() || status.is_server_error();
+        let probe = |health: &&str| {
+            path.strip_prefix(*health)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if !(self.api || refused) || HEALTH.iter().any(probe) {
+            return None;
+        }
+        Some(Answered {
+            method: method.as_str(),
+            path,
+            query: uri.query(),
+            status: status.as_u16(),
+            started,
+            took,
+            client: self.client?,
+            caller: &self.caller,
+        })
     }
 }

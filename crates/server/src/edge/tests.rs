@@ -401,7 +401,7 @@ fn development_sends_no_hsts() {
         Response::new(Body::empty()),
         &RequestId::fresh(),
         &Seen::nothing(),
-        Instant::now(),
+        Duration::ZERO,
     );
     assert_eq!(response.status(), StatusCode::OK);
     assert!(

@@ -63,6 +63,78 @@ pub trait Calls {
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         call(self.product(), self.token(), method, path, body).await
     }
+
+    /// Asks for a record of these values.
+    async fn create(&self, collection: &str, data: &Value) -> Answer {
+        self.post(&records(collection), &serde_json::json!({"data": data})).await
+    }
+
+    /// Makes a record; it must be accepted. The record.
+    async fn make(&self, collection: &str, data: &Value) -> Value {
+        self.create(collection, data).await.expect(201).json()
+    }
+
+    /// Asks for these values in an existing record.
+    async fn change(&self, collection: &str, id: &Value, data: &Value) -> Answer {
+        self.patch(&record(collection, id), &serde_json::json!({"data": data})).await
+    }
+
+    /// Asks for the records of a collection under these query parameters, which are encoded here.
+    async fn list(&self, collection: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.get(&with_query(&records(collection), parameters)).await
+    }
+
+    /// The values of one field in a list that must be answered.
+    async fn column(&self, collection: &str, parameters: &[(&str, &str)], field: &str) -> Vec<Value> {
+        let page = self.list(collection, parameters).await.expect(200).json();
+        page["items"].as_array().unwrap().iter().map(|item| item["data"][field].clone()).collect()
+    }
+}
+
+impl Admin<'_> {
+    /// Makes a collection; it must be accepted. The collection.
+    pub async fn collection(&self, definition: &Value) -> Value {
+        self.post(COLLECTIONS, definition).await.expect(201).json()
+    }
+
+    /// Changes a collection; it must be accepted. The collection.
+    pub async fn reshape(&self, collection: &Value, change: &Value) -> Value {
+        self.patch(&collection_path(collection), change).await.expect(200).json()
+    }
+}
+
+pub const COLLECTIONS: &str = "/api/v1/collections";
+
+/// Where a collection that was answered lives.
+pub fn collection_path(collection: &Value) -> String {
+    format!("{COLLECTIONS}/{}", crate::product::text(&collection["id"]))
+}
+
+/// Where the records of a collection live.
+pub fn records(collection: &str) -> String {
+    format!("{COLLECTIONS}/{collection}/records")
+}
+
+/// Where a record lives, by its id.
+pub fn record(collection: &str, id: &Value) -> String {
+    format!("{}/{}", records(collection), crate::product::text(id))
+}
+
+/// A path with a query string.
+pub fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    if parameters.is_empty() {
+        return path.to_owned();
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters);
+    format!("{path}?{}", query.finish())
+}
+
+/// A collection of type base that everybody may do everything with.
+pub fn open(name: &str, schema: &Value) -> Value {
+    serde_json::json!({
+        "name": name, "schema": schema, "list_rule": "", "view_rule": "", "create_rule": "", "update_rule": "", "delete_rule": "",
+    })
 }
 
 macro_rules! callers {

@@ -8,5 +8,11 @@ mod process;
 mod product;
 
 mod accounts;
-mod records;
+mod auth_collections;
 mod collections;
+mod defects;
+mod fields;
+mod limits;
+mod records;
+mod request_log;
+mod rules;

@@ -8,10 +8,15 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Product, text};
 
+pub mod many;
+pub mod reading;
+pub mod writing;
+
 on_both_engines!(
     a_value_of_each_type_comes_back,
     every_fault_of_a_record_is_said_at_once,
     rules_decide_for_each_caller,
+    who_may_write_but_not_see_learns_nothing,
     a_rule_is_no_text_that_data_could_change,
     rows_are_filtered_by_the_rule_and_counted_after_it,
     queries_are_parsed_and_their_faults_have_a_position,
@@ -147,6 +152,13 @@ async fn rules_decide_for_each_caller(product: &Product) {
     assert_eq!(other.get(&records("notes")).await.expect(200).json()["total"], 2);
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.refused(404, "not_found");
+}
+
+async fn who_may_write_but_not_see_learns_nothing(product: &Product) {
+    let (_, _, other, path) = owned(product, json!({"update_rule": "", "view_rule": null})).await;
+    let answer = other.patch(&path, &json!({"data": {"kind": "x"}})).await.expect(200).json();
+    assert_eq!(answer["data"], json!({"kind": "x"}));
+    other.get(&path).await.refused(403, "forbidden");
 }
 
 /// D-12.
@@ -377,6 +389,17 @@ async fn accounts_of_an_auth_collection_keep_their_password_to_themselves(produc
     assert_eq!(admin.patch(&path, &json!({"data": {"role": "chief", "verified": true}})).await.expect(200).json()["data"]["role"], "chief");
     me.get("/api/v1/auth/me").await.refused(401, "invalid_token");
     assert!(made["schema"].as_array().is_some_and(|fields| fields.len() == 1));
+
+    let signed_in = guest.post("/api/v1/collections/members/auth/login", &login).await.expect(200).json();
+    let me = Bearer { product, token: text(&signed_in["token"]["access_token"]) };
+    me.get(&path).await.expect(200);
+    let fresh = "another long Passphrase 7";
+    let changed = admin.patch(&path, &json!({"data": {"password": fresh}})).await.expect(200);
+    assert!(!String::from_utf8_lossy(&changed.bytes).contains("argon2"));
+    me.get(&path).await.refused(401, "invalid_token");
+    guest.post("/api/v1/collections/members/auth/login", &login).await.refused(401, "invalid_credentials");
+    let login = json!({"email": "m@example.com", "password": fresh});
+    guest.post("/api/v1/collections/members/auth/login", &login).await.expect(200);
 }
 
 /// D-54.

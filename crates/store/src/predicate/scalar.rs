@@ -122,7 +122,7 @@ impl Compiler<'_> {
             Some(rows) => {
                 sql.push(" AND (");
                 self.trust = Trust::Rule;
-                let done = self.predicate(sql, target, alias, rows);
+                let done = self.guarded(sql, target, alias, rows);
                 self.trust = Trust::Query(sight);
                 done?;
                 sql.push(")");

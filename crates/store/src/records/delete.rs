@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Event, announce};
 use crate::schema::{Collection, OnDelete, Reference, Schema, Storage};
-use crate::{Error, Sql, Tx, Value};
+use crate::{Change, ChangeKind, Error, Sql, Tx, Value, accounts};
 
 /// Most records that one deletion takes away or changes by its relations.
 pub const MAX_AFFECTED: usize = 1_000;
@@ -27,7 +27,7 @@ pub fn relations_of<'s>(schema: &'s Schema, collection: &'s Collection) -> impl 
     })
 }
 
-/// Deletes a record that exists, following every relation that points at it. Anything but [`Deleted::Done`] wants the transaction (or
+/// Deletes a record that exists, following every relation that points at it; accounts lose their sessions with it. Anything but [`Deleted::Done`] wants the transaction (or
 /// savepoint) undone.
 pub async fn delete(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, id: &str, now: &str) -> Result<Deleted, Error> {
     let mut seen = HashSet::from([(collection.id().to_owned(), id.to_owned())]);
@@ -43,6 +43,10 @@ pub async fn delete(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, i
         }
         tx.count(home.id(), -1);
         announce(tx, home, Event::Deleted, &id, now).await?;
+        if home.is_auth() {
+            accounts::forget(tx, home.id(), &id).await?;
+            tx.announce(Change::new(ChangeKind::Account, id.as_str()));
+        }
         for (reference, action) in relations_of(schema, home) {
             let pointing = pointing(tx, reference, &id).await?;
             let pointing: Vec<_> = pointing.into_iter().filter(|(other, _)| !seen.contains(&key(reference, other))).collect();

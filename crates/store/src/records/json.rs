@@ -51,13 +51,11 @@ fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, r
 }
 
 fn write_text(out: &mut Vec<u8>, text: Option<&str>) {
-    let written = match text {
-        Some(text) => serde_json::to_writer(&mut *out, text),
-        None => {
-            out.extend_from_slice(b"null");
-            Ok(())
-        }
+    let Some(text) = text else {
+        out.extend_from_slice(b"null");
+        return;
     };
+    let written = serde_json::to_writer(&mut *out, text);
     debug_assert!(written.is_ok(), "writing a text to memory cannot fail");
 }
 

@@ -94,7 +94,7 @@ impl Rules {
         let texts = &collection.definition().rules;
         Self(RULE_KINDS.map(|kind| match texts.get(kind) {
             None => Rule::Admins,
-            Some(text) if text.trim().is_empty() => Rule::Everyone,
+            Some("") => Rule::Everyone,
             Some(text) => match check(text, schema, collection, kind) {
                 Ok(checked) => Rule::When(Box::new(checked)),
                 Err(fault) => {

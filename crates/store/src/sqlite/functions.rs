@@ -10,8 +10,8 @@ use rusqlite::types::{Value, ValueRef};
 /// Adds them to a connection: pure, and harmless in an index or a view.
 pub(super) fn add(conn: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    conn.create_scalar_function("fastcms_lower", 1, flags, |context| mapped(context, fastcms_expr::lower)).map_err(meaning)?;
-    conn.create_scalar_function("fastcms_upper", 1, flags, |context| mapped(context, fastcms_expr::upper)).map_err(meaning)?;
+    conn.create_scalar_function("fastcms_lower", 1, flags, |context| Ok(mapped(context, fastcms_expr::lower))).map_err(meaning)?;
+    conn.create_scalar_function("fastcms_upper", 1, flags, |context| Ok(mapped(context, fastcms_expr::upper))).map_err(meaning)?;
     conn.create_scalar_function("fastcms_distance", 4, flags, |context| Ok(distance(context))).map_err(meaning)
 }
 
@@ -22,9 +22,9 @@ fn distance(context: &Context<'_>) -> Option<f64> {
 }
 
 /// NULL stays NULL, and so does what is no text.
-fn mapped(context: &Context<'_>, map: fn(&str) -> String) -> rusqlite::Result<Value> {
-    Ok(match context.get_raw(0) {
+fn mapped(context: &Context<'_>, map: fn(&str) -> String) -> Value {
+    match context.get_raw(0) {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(Value::Null, |text| Value::Text(map(text))),
         _ => Value::Null,
-    })
+    }
 }

@@ -304,7 +304,9 @@ impl Author<'_> {
     fn value_and_field(&mut self) -> Option<String> {
         let kind = self.kind();
         let left = self.value(kind, false);
-        let right = self.stored(kind, left.starts_with(|c: char| c.is_ascii_digit()) && matches!(kind, Kind::Instant | Kind::Date))?;
+        // `2026-03-15` is a word, and a word on the left makes one on the right a text.
+        let is_word = kind != Kind::Number && left.starts_with(|c: char| c.is_ascii_digit());
+        let right = self.stored(kind, is_word)?;
         let operator = self.operator(kind);
         Some(self.joined(&left, &operator, &right.text))
     }

@@ -1,7 +1,7 @@
 //! Asks the database and memory the same, and finds the smallest part of an expression on which they differ.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use fastcms_expr::{Auth, Context, Input, Kind, Predicate, Request, RuleKind, Schema as _, Value as Constant, check, parse};
 use fastcms_store::predicate::{Sight, Trust, push};
@@ -168,7 +168,7 @@ impl Judge<'_> {
         for record in self.world.home().records.iter().filter(|record| differ.contains(&record.id)).take(1) {
             let names = self.world.home().collection.fields().iter().map(|field| field.name.as_str());
             let named: HashMap<_, _> = names.zip(&record.data).filter(|(name, _)| source.contains(name)).collect();
-            report.push_str(&format!("\n{}: {named:?}", record.id));
+            write!(report, "\n{}: {named:?}", record.id).unwrap();
         }
         report
     }

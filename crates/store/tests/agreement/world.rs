@@ -70,6 +70,11 @@ const COLLECTIONS: [&str; 3] = ["home", "People", "order"];
 impl World {
     pub fn random(chance: &mut Chance, dialect: Dialect) -> Self {
         let definitions = COLLECTIONS.map(|name| definition(chance, name)).to_vec();
+        Self::of(definitions, chance, dialect)
+    }
+
+    /// Random rows in given collections.
+    pub fn of(definitions: Vec<Definition>, chance: &mut Chance, dialect: Dialect) -> Self {
         let schema = Schema::new(1, definitions, dialect).unwrap();
         assert_eq!(schema.broken(), []);
         let tables = schema.collections().iter().enumerate().map(|(at, collection)| {
@@ -146,11 +151,17 @@ fn definition(chance: &mut Chance, name: &str) -> Definition {
         is_many = !is_many;
         field(chance, kind, name, is_many)
     });
+    let fields = fields.collect();
+    defined(name, if is_auth { CollectionKind::Auth } else { CollectionKind::Base }, fields)
+}
+
+/// A collection with these fields, whose id follows from its name.
+pub fn defined(name: &str, kind: CollectionKind, fields: Vec<Field>) -> Definition {
     Definition {
         id: format!("id-{name}"),
         name: name.to_owned(),
-        kind: if is_auth { CollectionKind::Auth } else { CollectionKind::Base },
-        fields: fields.collect(),
+        kind,
+        fields,
         options: Map::new(),
         rules: RuleTexts::default(),
         view_query: None,
@@ -162,26 +173,32 @@ fn definition(chance: &mut Chance, name: &str) -> Definition {
 }
 
 fn field(chance: &mut Chance, kind: FieldType, name: &str, is_many: bool) -> Field {
+    let target = (kind == FieldType::Relation).then(|| chance.pick(&COLLECTIONS));
+    let mut field = made(kind, name, is_many, target);
+    if let Some(relation) = field.relation.as_mut().filter(|_| chance.one_in(2)) {
+        relation.collection_id = relation.collection.take().map(|name| format!("id-{name}"));
+    }
+    field
+}
+
+/// A field, which for a relation has a target.
+pub fn made(kind: FieldType, name: &str, is_many: bool, target: Option<&str>) -> Field {
     let mut field = Field::new(name, kind);
     if kind == FieldType::Select {
         field.select = Some(SelectOptions { values: Vec::new(), max_select: if is_many { 5 } else { 1 } });
     }
-    if kind == FieldType::Relation {
-        let target = chance.pick(&COLLECTIONS);
-        let by_name = chance.one_in(2);
-        field.relation = Some(RelationOptions {
-            collection: by_name.then(|| target.to_owned()),
-            collection_id: (!by_name).then(|| format!("id-{target}")),
-            cardinality: if is_many { Cardinality::ManyToMany } else { Cardinality::ManyToOne },
-            cascade_delete: OnDelete::NoAction,
-            display_fields: Vec::new(),
-            max_depth: 1,
-            junction_table: None,
-            junction_field: None,
-            target_field: None,
-            polymorphic_type_field: None,
-        });
-    }
+    field.relation = target.map(|target| RelationOptions {
+        collection: Some(target.to_owned()),
+        collection_id: None,
+        cardinality: if is_many { Cardinality::ManyToMany } else { Cardinality::ManyToOne },
+        cascade_delete: OnDelete::NoAction,
+        display_fields: Vec::new(),
+        max_depth: 1,
+        junction_table: None,
+        junction_field: None,
+        target_field: None,
+        polymorphic_type_field: None,
+    });
     field
 }
 

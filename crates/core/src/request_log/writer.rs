@@ -1,0 +1,171 @@
+//! The way from the queue of the request log to the store: a batch as soon as there is a full one, else whatever there is once a second.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fastcms_guard::clock::Clock;
+use fastcms_guard::ids::Rng;
+use fastcms_store::request_log::{self as rows, LoggedRequest};
+use fastcms_store::{Error, Store};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::queue::{BATCH, CAPACITY, Entry, Shared};
+use crate::time::stamp;
+
+/// How long a request waits to be written at most, as long as the store keeps up.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the log of the process says that requests were not written.
+const SAYING: Duration = Duration::from_secs(60);
+/// Random bytes of an id.
+const RANDOM: usize = 10;
+
+/// Writes what comes out of the queue.
+pub(super) struct Writer {
+    queue: mpsc::Receiver<Entry>,
+    shared: Arc<Shared>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    /// The millisecond of the last row, and how many rows it has: what orders rows of the same millisecond.
+    last: (i64, u16),
+    /// How many losses were spoken of, and when.
+    said: (u64, Option<Instant>),
+    /// Why the store refused, if it did since then.
+    cause: Option<Error>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        queue: mpsc::Receiver<Entry>,
+        shared: Arc<Shared>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
+        Self {
+            queue,
+            shared,
+            store,
+            clock,
+            rng,
+            last: (0, 0),
+            said: (0, None),
+            cause: None,
+        }
+    }
+
+    /// Writes until the log has no owner any more, and what is left then.
+    pub(super) async fn run(mut self, mut flushes: mpsc::Receiver<oneshot::Sender<()>>) {
+        let shared = Arc::clone(&self.shared);
+        let mut ticks = tokio::time::interval(PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                _ = ticks.tick() => None,
+                () = shared.full.notified() => None,
+                asked = flushes.recv() => Some(asked),
+            };
+            self.write_waiting().await;
+            self.say_what_was_lost();
+            match asked {
+                None => {}
+                Some(Some(done)) => drop(done.send(())),
+                Some(None) => return,
+            }
+        }
+    }
+
+    /// Writes what waits now. A refusal of the store ends it: the next time is soon enough.
+    async fn write_waiting(&mut self) {
+        for _ in 0..CAPACITY.div_ceil(BATCH) {
+            let mut batch = Vec::new();
+            while batch.len() < BATCH
+                && let Ok(entry) = self.queue.try_recv()
+            {
+                batch.push(entry);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let count = batch.len();
+            let batch = self.rows(batch);
+            let written = self
+                .store
+                .write(move |tx| Box::pin(rows::insert(tx, batch)))
+                .await;
+            if let Err(error) = written {
+                self.shared.lost.fetch_add(count as u64, Ordering::Relaxed);
+                self.cause = Some(error);
+                return;
+            }
+        }
+    }
+
+    fn rows(&mut self, batch: Vec<Entry>) -> Vec<LoggedRequest> {
+        // The edge read one clock, that of durations; what time it was then follows from what time it is now.
+        let (now, now_millis) = (Instant::now(), self.clock.now().as_millis());
+        let mut random = vec![0; batch.len() * RANDOM];
+        self.rng.fill(&mut random);
+        let row = |(entry, random): (Entry, &[u8])| {
+            let ago = now.saturating_duration_since(entry.started + entry.took);
+            let created = now_millis - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX / 2);
+            LoggedRequest {
+                id: self.id(created, random),
+                method: entry.method.into_owned(),
+                url: entry.url,
+                status: entry.status.into(),
+                duration: i64::try_from(entry.took.as_micros()).unwrap_or(i64::MAX),
+                ip_address: entry.client.to_string(),
+                user_id: entry.account.map(|account| account.id.clone()),
+                created: stamp(created),
+            }
+        };
+        batch
+            .into_iter()
+            .zip(random.chunks_exact(RANDOM))
+            .map(row)
+            .collect()
+    }
+
+    /// A UUIDv7 whose first bits after the time count within the millisecond (RFC 9562 section 6.2, method 1).
+    fn id(&mut self, millis: i64, random: &[u8]) -> String {
+        let (last, count) = self.last;
+        self.last = (
+            millis,
+            if millis == last {
+                (count + 1).min(0xfff)
+            } else {
+                0
+            },
+        );
+        let mut tail = [0; RANDOM];
+        tail.copy_from_slice(random);
+        tail[..2].copy_from_slice(&self.last.1.to_be_bytes());
+        let millis = u64::try_from(millis).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+            .into_uuid()
+            .hyphenated()
+            .to_string()
+    }
+
+    fn say_what_was_lost(&mut self) {
+        let lost = self.shared.lost.load(Ordering::Relaxed);
+        let (spoken_of, at) = self.said;
+        if lost == spoken_of || at.is_some_and(|at| at.elapsed() < SAYING) {
+            return;
+        }
+        let count = lost - spoken_of;
+        match self.cause.take() {
+            Some(error) => {
+                tracing::warn!(count, %error, "requests are missing in the request log: the database did not take them")
+            }
+            None => tracing::warn!(
+                count,
+                "requests are missing in the request log: they came faster than they could be written"
+            ),
+        }
+        self.said = (lost, Some(Instant::now()));
+    }
+}

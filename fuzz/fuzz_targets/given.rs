@@ -1,22 +1,11 @@
 //! What both targets are given besides their text: collections, rows and a request that are always the same.
 
-use fastcms_expr::{Auth, Context, Input, NoRequest, Place, Request, RuleKind, Value};
+use fastcms_expr::{Auth, Context, Input, Place, Request, Value};
 use fastcms_store::Dialect;
 use fastcms_store::schema::{CollectionKind, FieldType, Offer};
 
 use crate::chance::Chance;
 use crate::world::{World, defined, made};
-
-/// Everywhere an expression may stand.
-pub const PLACES: [Place; 7] = [
-    Place::Filter,
-    Place::Rule(RuleKind::List),
-    Place::Rule(RuleKind::View),
-    Place::Rule(RuleKind::Create),
-    Place::Rule(RuleKind::Update),
-    Place::Rule(RuleKind::Delete),
-    Place::Rule(RuleKind::Manage),
-];
 
 /// The collections `home`, `People` and `order`, with a field of every type in the first, and their rows.
 pub fn world() -> World {
@@ -63,7 +52,11 @@ pub fn world() -> World {
 /// The names an expression may use in its place.
 pub fn offer(world: &World, place: Place) -> Offer<'_> {
     let home = &world.home().collection;
-    if place == Place::Filter { Offer::to_queries(&world.schema, home) } else { Offer::to_rules(&world.schema, home) }
+    if place == Place::Filter {
+        Offer::to_queries(&world.schema, home)
+    } else {
+        Offer::to_rules(&world.schema, home)
+    }
 }
 
 /// The request of an account.
@@ -71,7 +64,13 @@ pub struct Call;
 
 impl Request for Call {
     fn auth(&self) -> Option<Auth<'_>> {
-        Some(Auth { id: "r1", role: None, verified: true, email: "Ab1@example.com", collection: "People" })
+        Some(Auth {
+            id: "r1",
+            role: None,
+            verified: true,
+            email: "Ab1@example.com",
+            collection: "People",
+        })
     }
 
     fn method(&self) -> &'static str {
@@ -83,7 +82,7 @@ impl Request for Call {
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        NoRequest.header(name).or_else(|| (name != "x-none").then(|| "1".to_owned()))
+        (name != "x-none").then(|| "1".to_owned())
     }
 
     fn query(&self, name: &str) -> Option<String> {

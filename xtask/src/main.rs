@@ -5,6 +5,7 @@
 
 mod docs;
 mod postgres;
+mod schemathesis;
 mod suite;
 
 use std::io::{self, Write};

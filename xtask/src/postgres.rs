@@ -4,7 +4,7 @@
 //! watching process holds the other end of a pipe and tidies up once that closes, be it by a normal return, a panic,
 //! Ctrl-C or a kill.
 
-mod account;
+pub mod account;
 mod binaries;
 
 use std::fs::{self, DirBuilder};

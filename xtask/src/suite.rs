@@ -10,13 +10,16 @@ mod tally;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::postgres::Cluster;
-use crate::{Failure, announce, workspace_root};
+use crate::postgres::{Cluster, account};
+use crate::{Failure, announce, schemathesis, workspace_root};
 use options::Options;
 use tally::Tally;
 
 /// The variable by which the tests find their `PostgreSQL` server.
 const DATABASE_URL: &str = "TEST_DATABASE_URL";
+
+/// The variable by which they find the program that checks the API document.
+const SCHEMATHESIS: &str = "SCHEMATHESIS";
 
 /// Runs the whole suite; see the module's text.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -59,6 +62,9 @@ fn run_tests(options: &Options, tally: &mut Tally) -> io::Result<()> {
         test.env(DATABASE_URL, cluster.url());
         Some(cluster)
     };
+    if options.covers_the_server() && std::env::var_os(SCHEMATHESIS).is_none() {
+        test.env(SCHEMATHESIS, schemathesis::find_or_install(account::is_root()?)?);
+    }
     announce("tests: `cargo test`");
     test.arg("test")
         .args(options.selection())

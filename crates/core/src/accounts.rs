@@ -2,6 +2,7 @@
 //! a [`Realm`] says which.
 
 mod collection;
+mod cookie_sessions;
 mod email;
 mod passwords;
 mod sessions;
@@ -11,6 +12,7 @@ mod tokens;
 mod users;
 
 pub use collection::{AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection};
+pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use sessions::Sessions;
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions};

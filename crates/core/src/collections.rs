@@ -3,11 +3,23 @@
 
 mod change;
 mod definition;
+mod export;
 mod field;
+mod import;
+mod indexes;
+mod mentions;
+mod obstacles;
+mod readers;
+mod retype;
+mod update;
 mod written;
 
-pub use change::{Truncated, create, delete, truncate, update};
+pub use change::{Truncated, create, delete, truncate};
 pub use definition::{MAX_COLLECTIONS, MAX_FIELDS, MAX_SELECT_VALUES, RESERVED_NAMES};
+pub use indexes::{MAX_INDEX_FIELDS, MAX_INDEXES, create_index, delete_index, index, index_to_json, indexes};
+pub use update::update;
+pub use export::{Export, export};
+pub use import::import;
 pub use written::to_json;
 
 use std::sync::Arc;
@@ -34,7 +46,12 @@ pub async fn load(store: &Store) -> Result<Schema> {
         store.read(Plan::Scan, |reader| Box::pin(fastcms_store::collections::load(reader))).await?;
     let schema = stored.into_schema(dialect)?;
     for broken in schema.broken() {
-        tracing::error!(collection = broken.collection, rule = broken.key, reason = broken.reason, "a stored rule no longer holds: admins only");
+        tracing::error!(
+            collection = broken.collection,
+            rule = broken.key,
+            reason = broken.reason,
+            "a stored rule no longer holds: admins only"
+        );
     }
     Ok(schema)
 }

@@ -19,9 +19,6 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::{FieldErrors, Result};
 
-/// Longest value of a unique field, in bytes: what an index entry of `PostgreSQL` holds.
-pub const MAX_UNIQUE_BYTES: usize = 2600;
-
 /// Whether a record is made or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -149,8 +146,10 @@ fn set(collection: &Collection, at: usize, json: &Json, draft: &mut Draft) -> Re
         FieldType::File => return Err("Files are not available yet".to_owned()),
         FieldType::Autodate => return Ok(()),
     };
-    if field.validation.unique && matches!(&value, Value::Text(text) if text.len() > MAX_UNIQUE_BYTES) {
-        return Err(format!("Must be at most {MAX_UNIQUE_BYTES} bytes"));
+    if let Some(limit) = collection.byte_limit(at)
+        && matches!(&value, Value::Text(text) if text.len() > limit)
+    {
+        return Err(format!("Must be at most {limit} bytes"));
     }
     draft.sets.push((at, value));
     Ok(())
@@ -174,6 +173,11 @@ fn increment(
     }
     draft.increments.push((at, sign * number::of_json(json)?));
     Ok(())
+}
+
+/// Whether a text is a UUID in its one written form (36 characters, lower case): what an id brought by a client has to be.
+pub fn is_id(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok_and(|uuid| uuid.hyphenated().to_string() == text)
 }
 
 /// Holds the outcome of increments against the limits of their fields.

@@ -2,6 +2,7 @@
 //! writes, or is decided in the same transaction; nothing is read first and filtered later.
 
 mod batch;
+mod bulk;
 mod create;
 mod delete;
 mod expand;
@@ -10,14 +11,17 @@ mod list;
 mod own;
 mod password;
 mod update;
+mod upsert;
 
-pub use batch::{BatchOutcome, ItemFailure, MAX_ITEMS, UpsertOutcome, create_many, delete_many, update_many, upsert};
+pub use batch::{BatchOutcome, ItemFailure, MAX_ITEMS, create_many};
+pub use bulk::{delete_many, update_many};
 pub use create::{Created, create};
 pub use delete::delete;
 pub use get::get;
 pub use list::{ListParameters, MAX_WINDOW, Page, list};
 pub use own::own;
 pub use update::update;
+pub use upsert::{UpsertOutcome, upsert};
 
 use std::sync::Arc;
 

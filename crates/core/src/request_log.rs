@@ -70,9 +70,9 @@ pub async fn list(
 pub async fn statistics(caller: &Caller, app: &App, days: u32) -> Result<Totals> {
     access::require_admin(caller)?;
     let since = days_ago(app, days);
-    let read = app
-        .store
-        .read(Plan::Scan, move |reader| Box::pin(rows::totals(reader, since)));
+    let read = app.store.read(Plan::Scan, move |reader| {
+        Box::pin(rows::totals(reader, since))
+    });
     Ok(read.await?)
 }
 
@@ -107,7 +107,10 @@ fn days_ago(app: &App, days: u32) -> String {
 fn wanted(parameter: &'static str, text: Option<String>) -> Result<Option<String>> {
     let Some(text) = text else { return Ok(None) };
     if text.chars().count() > MAX_WANTED {
-        return Err(Error::field(parameter, format!("Maximum length is {MAX_WANTED}")));
+        return Err(Error::field(
+            parameter,
+            format!("Maximum length is {MAX_WANTED}"),
+        ));
     }
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Some(text))

@@ -23,15 +23,27 @@ pub fn normalise_instant(text: &str) -> Option<String> {
     }
     // In parts, since a timestamp ends before 9999-12-31T00:00Z, which is a favourite for "never".
     let pieces = Pieces::parse(text).ok()?;
-    let written = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    let written = pieces
+        .date()
+        .to_datetime(pieces.time().unwrap_or(Time::midnight()));
     let offset = match pieces.to_numeric_offset() {
         Some(offset) => offset.seconds(),
         // A zone that did not make an offset is a fault, not something to leave out.
-        None if text.get(10..).unwrap_or_default().contains(['Z', 'z', '+', '-']) => return None,
+        None if text
+            .get(10..)
+            .unwrap_or_default()
+            .contains(['Z', 'z', '+', '-']) =>
+        {
+            return None;
+        }
         None => 0,
     };
-    let civil = written.checked_sub(Span::new().try_seconds(offset).ok()?).ok()?;
-    (0..=9999).contains(&civil.year()).then(|| civil_text(civil))
+    let civil = written
+        .checked_sub(Span::new().try_seconds(offset).ok()?)
+        .ok()?;
+    (0..=9999)
+        .contains(&civil.year())
+        .then(|| civil_text(civil))
 }
 
 /// Reads `YYYY-MM-DD` and gives it back when the day exists.

@@ -1,5 +1,5 @@
 //! The hardening of an HTTP service: keys and tokens, passwords, client addresses, response
-//! headers, CORS.
+//! headers, CORS, cookies.
 //!
 //! Nothing here knows collections, SQL or a web framework: every module takes plain values and
 //! returns plain values, so any service can use it as it is. What must outlive the process (when a
@@ -14,10 +14,13 @@
 //! | [`password`] | which passwords are taken, and how they are stored |
 //! | [`address`] | whose request it is, behind proxies or not |
 //! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
+//! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
 pub mod address;
 pub mod clock;
+pub mod cookie;
 pub mod cors;
+pub mod csrf;
 pub mod headers;
 pub mod ids;
 pub mod keys;

@@ -12,10 +12,12 @@ use crate::{
 
 mod account;
 mod auth;
+mod bulk;
 mod collections;
 mod collection_accounts;
 pub mod docs;
 pub mod health;
+mod indexes;
 mod logs;
 pub mod operation;
 mod records;
@@ -35,7 +37,9 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(auth::routes());
     operations.extend(users::routes());
     operations.extend(collections::routes());
+    operations.extend(indexes::routes());
     operations.extend(records::routes());
+    operations.extend(bulk::routes());
     operations.extend(collection_accounts::routes());
     operations.extend(logs::routes());
     operations
@@ -66,6 +70,10 @@ pub fn document(app: &App) -> serde_json::Value {
 impl Backend for Arc<App> {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         accounts::authenticate(self, bearer).await
+    }
+
+    async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {
+        accounts::authenticate_cookie(self, value).await
     }
 
     fn answered(&self, answered: &Answered<'_>) {

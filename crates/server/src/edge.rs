@@ -7,6 +7,7 @@ pub(crate) mod body;
 mod credentials;
 mod exchange;
 mod host;
+mod identity;
 mod outgoing;
 mod preflight;
 mod request_id;
@@ -44,8 +45,8 @@ pub use settings::EdgeSettings;
 
 use self::{
     body::{Progress, Watched},
-    credentials::Presented,
     host::Sender,
+    identity::{CookieRole, Identity},
     outgoing::Seen,
     table::{Found, Table},
 };
@@ -68,6 +69,12 @@ const LONG: Duration = Duration::from_mins(10);
 pub trait Backend: Clone + Send + Sync + 'static {
     /// Who a bearer token belongs to; [`Error::InvalidToken`] when to nobody.
     fn authenticate(&self, bearer: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
+
+    /// Who a session cookie belongs to; [`Error::InvalidToken`] when to nobody.
+    fn authenticate_cookie(
+        &self,
+        value: &str,
+    ) -> impl Future<Output = Result<Caller, Error>> + Send;
 
     /// Told of answered requests, for the request log. Must not wait: it runs before the answer leaves.
     fn answered(&self, _: &Answered<'_>) {}
@@ -116,7 +123,11 @@ impl<S> Clone for Edge<S> {
 impl<S: Backend> Edge<S> {
     /// Serves `operations`. Panics when two of them claim the same method and path: that is a fault of the program.
     pub fn new(state: S, operations: Vec<Operation<S>>, settings: EdgeSettings) -> Self {
-        let outgoing = outgoing::Headers::new(settings.production, settings.cors.allows_any());
+        let outgoing = outgoing::Headers::new(
+            settings.production,
+            settings.cors.allows_any(),
+            settings.cookies,
+        );
         Self {
             inner: Arc::new(Inner {
                 state,
@@ -250,15 +261,24 @@ impl<S: Backend> Inner<S> {
         check_head(&parts)?;
         let (body, progress) = self.watch(&parts, body, &found)?;
 
-        // 7. Identity, verified once. What is wrong with a credential is only noted. Session cookies belong here, after the header.
-        let (caller, noted) = self.identify(&parts, &found).await;
+        // 7. Identity, verified once. What is wrong with a credential is only noted.
+        let Identity {
+            caller,
+            noted,
+            cookie,
+        } = self.identify(&parts, &found).await;
         seen.caller = caller.clone();
+        seen.cookie = cookie;
+        seen.secure = sender.secure;
 
         // 8. The rate limit belongs here: by `caller`, and by `sender.client` for guests and for noted requests.
 
-        // 9. The noted refusal. CSRF of cookie sessions belongs here.
+        // 9. The noted refusal, and whether a cookie may speak for this request.
         if let Some(refusal) = noted {
             return Err(refusal);
+        }
+        if cookie == CookieRole::Decides {
+            identity::check_source(&parts, &sender, &self.settings)?;
         }
 
         // 10. The route.
@@ -272,6 +292,7 @@ impl<S: Backend> Inner<S> {
             client: sender.client,
             secure: sender.secure,
             caller,
+            cookies: self.settings.cookies,
             params,
         });
         let running = (operation.run)(Request::from_parts(parts, body), self.state.clone());
@@ -305,23 +326,6 @@ impl<S: Backend> Inner<S> {
             Body::new(Watched::new(body, limit, Arc::clone(&progress))),
             Some(progress),
         ))
-    }
-
-    async fn identify(&self, parts: &Parts, found: &Found<'_, S>) -> (Caller, Option<Refusal>) {
-        let file_token = found
-            .operation()
-            .is_some_and(|operation| operation.file_token);
-        match credentials::presented(parts, file_token) {
-            Ok(Presented::Nothing) => (Caller::Guest, None),
-            Ok(Presented::Bearer(token)) => {
-                let asked = tokio::time::timeout(USUAL, self.state.authenticate(token));
-                match asked.await.unwrap_or(Err(Error::Timeout)) {
-                    Ok(caller) => (caller, None),
-                    Err(error) => (Caller::Guest, Some(error.into())),
-                }
-            }
-            Err(refusal) => (Caller::Guest, Some(refusal)),
-        }
     }
 
     /// The operation to run, or `None` for an answer that needs none (a redirect, `OPTIONS`).

@@ -55,6 +55,11 @@ pub enum Refusal {
     CredentialInUrl(String),
     #[error("more than one credential")]
     MultipleCredentials,
+    #[error(transparent)]
+    DuplicateCookie(#[from] fastcms_guard::cookie::Duplicate),
+    /// A cookie may not speak for this request: no page of ours sent it.
+    #[error("a cookie, and no sign that an own page sent the request")]
+    Csrf,
 }
 
 /// What a handler answers.
@@ -127,6 +132,16 @@ impl Refusal {
             Self::MultipleCredentials => {
                 (400, "multiple_credentials", "Send exactly one credential")
             }
+            Self::DuplicateCookie(_) => (
+                400,
+                "duplicate_cookie",
+                "The same cookie was sent more than once",
+            ),
+            Self::Csrf => (
+                403,
+                "csrf",
+                "A session cookie acts only for pages of this site",
+            ),
         };
         row(status, code, Cow::Borrowed(message))
     }
@@ -137,6 +152,7 @@ impl Refusal {
             Self::UnknownParameter(name) | Self::CredentialInUrl(name) => {
                 one("name", name.as_str())
             }
+            Self::DuplicateCookie(duplicate) => one("name", duplicate.0),
             Self::PreflightRefused { part, value } => one(part, value.as_str()),
             Self::PayloadTooLarge { limit } => one("limit_bytes", *limit),
             _ => Map::new(),

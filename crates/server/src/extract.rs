@@ -10,6 +10,7 @@ mod form;
 mod json;
 mod path;
 mod query;
+mod session_cookie;
 
 pub use caller::{Admin, Anyone, Audience, CallerArgument, Client, SignedIn, UsersAccount};
 pub use facts::Facts;
@@ -19,6 +20,7 @@ pub use json::{Json, JsonBytes, NoContent};
 pub(crate) use path::MAX_SEGMENTS;
 pub use path::{Id, Params, Path, PathSegment};
 pub use query::{Parameter, Query, QueryForm, QueryPairs, parts as query_parts};
+pub use session_cookie::SessionCookie;
 
 use crate::api::operation::Docs;
 

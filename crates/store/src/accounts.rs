@@ -68,6 +68,10 @@ pub fn fold_email(email: &str) -> String {
 
 /// The account of this address, matched case-folded.
 pub async fn by_email(reader: &mut Reader<'_>, table: &AccountTable, email: &str) -> Result<Option<Credentials>, Error> {
+    if email.contains('\0') {
+        // `PostgreSQL` has no such text, so nobody has it.
+        return Ok(None);
+    }
     let mut sql = Credentials::select(reader.dialect(), table);
     sql.push(" WHERE email_folded = ").bind(fold_email(email));
     reader.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
@@ -80,6 +84,9 @@ pub async fn by_identity(
     column: &Name,
     identity: &str,
 ) -> Result<Option<Credentials>, Error> {
+    if identity.contains('\0') {
+        return Ok(None);
+    }
     let mut sql = Credentials::select(reader.dialect(), table);
     sql.push(" WHERE ").ident(column).push(" = ").bind(identity).push(" LIMIT 2");
     let rows = reader.fetch(&sql).await?;

@@ -1,11 +1,17 @@
 //! Collections as rows, and the tables that follow from them. A change of the one and of the other is one transaction; whether a change
 //! may be made is decided above.
 
+mod alteration;
+mod index;
+mod obstacles;
 mod table;
+mod transfer;
+
+pub use alteration::{Convert, Origins, lock};
+pub use obstacles::{MAX_NAMED, Obstacles, all, colliding, longer_than, unfit, with_value, without_value};
+pub use transfer::{NewRecord, existing, export, import};
 
 pub(crate) use table::conflicting;
-
-pub use table::{has_null, has_rows, has_value};
 
 use crate::schema::{Collection, CollectionKind, Definition, RuleTexts, Schema};
 use crate::{Change, ChangeKind, Dialect, Error, LockName, Reader, Row, Tx, Value};
@@ -24,8 +30,8 @@ impl Stored {
     }
 }
 
-const SELECT: &str = "SELECT id, name, type, fields, options, list_rule, view_rule, create_rule, update_rule, delete_rule, \
-                      manage_rule, view_query, system, version, created, updated FROM collections ORDER BY created DESC, id DESC";
+const SELECT: &str = "SELECT id, name, type, fields, options, indexes, list_rule, view_rule, create_rule, update_rule, \
+                      delete_rule, manage_rule, view_query, system, version, created, updated FROM collections ORDER BY created DESC, id DESC";
 
 const SELECT_GENERATION: &str = "SELECT generation FROM schema_generation";
 
@@ -62,19 +68,20 @@ fn definition(row: &Row) -> Result<Definition, Error> {
         kind: CollectionKind::of_name(row.text(2)?).ok_or_else(|| bad("type"))?,
         fields: serde_json::from_str(row.text(3)?).map_err(|_| bad("fields"))?,
         options: serde_json::from_str(row.text(4)?).map_err(|_| bad("options"))?,
+        indexes: serde_json::from_str(row.text(5)?).map_err(|_| bad("indexes"))?,
         rules: RuleTexts {
-            list_rule: rule(5)?,
-            view_rule: rule(6)?,
-            create_rule: rule(7)?,
-            update_rule: rule(8)?,
-            delete_rule: rule(9)?,
-            manage_rule: rule(10)?,
+            list_rule: rule(6)?,
+            view_rule: rule(7)?,
+            create_rule: rule(8)?,
+            update_rule: rule(9)?,
+            delete_rule: rule(10)?,
+            manage_rule: rule(11)?,
         },
-        view_query: rule(11)?,
-        system: row.bool(12)?,
-        version: row.int(13)?,
-        created: row.text(14)?.to_owned(),
-        updated: row.text(15)?.to_owned(),
+        view_query: rule(12)?,
+        system: row.bool(13)?,
+        version: row.int(14)?,
+        created: row.text(15)?.to_owned(),
+        updated: row.text(16)?.to_owned(),
     })
 }
 
@@ -82,8 +89,8 @@ fn definition(row: &Row) -> Result<Definition, Error> {
 pub async fn insert(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
     let definition = collection.definition();
     let mut sql = tx.sql();
-    sql.push("INSERT INTO collections (id, name, name_folded, type, fields, options, list_rule, view_rule, create_rule, update_rule, ");
-    sql.push("delete_rule, manage_rule, view_query, system, version, created, updated) VALUES (");
+    sql.push("INSERT INTO collections (id, name, name_folded, type, fields, options, indexes, list_rule, view_rule, create_rule, ");
+    sql.push("update_rule, delete_rule, manage_rule, view_query, system, version, created, updated) VALUES (");
     sql.bind(&definition.id).push(", ");
     sql.binds_of(common(definition)?);
     sql.push(", ").bind(definition.created.as_str()).push(", ").bind(definition.updated.as_str()).push(")");
@@ -92,21 +99,40 @@ pub async fn insert(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Erro
     changed(tx, collection.id()).await
 }
 
-/// Puts a changed collection in the place of what it was, and brings its table along. `after` is one version on.
-pub async fn replace(tx: &mut Tx<'_>, before: &Collection, after: &Collection) -> Result<(), Error> {
+/// Puts a changed collection in the place of what it was, and brings its table along: values move as `origins` says, those of another
+/// type through `convert`. `after` is one version on.
+pub async fn replace(
+    tx: &mut Tx<'_>,
+    before: &Collection,
+    after: &Collection,
+    origins: &Origins,
+    convert: Convert<'_>,
+) -> Result<(), Error> {
     let definition = after.definition();
     let mut sql = tx.sql();
     sql.push("UPDATE collections SET ");
     let columns = [
-        "name = ", "name_folded = ", "type = ", "fields = ", "options = ", "list_rule = ", "view_rule = ", "create_rule = ",
-        "update_rule = ", "delete_rule = ", "manage_rule = ", "view_query = ", "system = ", "version = ",
+        "name = ",
+        "name_folded = ",
+        "type = ",
+        "fields = ",
+        "options = ",
+        "list_rule = ",
+        "view_rule = ",
+        "create_rule = ",
+        "update_rule = ",
+        "delete_rule = ",
+        "manage_rule = ",
+        "view_query = ",
+        "system = ",
+        "version = ",
     ];
     sql.comma_list(columns.into_iter().zip(common(definition)?), |sql, (column, value)| {
         sql.push(column).bind(value);
     });
     sql.push(", updated = ").bind(definition.updated.as_str()).push(" WHERE id = ").bind(&definition.id);
     tx.execute(&sql).await?;
-    table::alter(tx, before, after).await?;
+    alteration::alter(tx, before, after, origins, convert).await?;
     changed(tx, after.id()).await
 }
 
@@ -144,11 +170,8 @@ pub async fn truncate(tx: &mut Tx<'_>, collection: &Collection) -> Result<u64, E
 }
 
 /// Whether a relation field of a collection points at anything.
-pub async fn is_pointed_at(reader: &mut Reader<'_>, collection: &Collection, at: usize) -> Result<bool, Error> {
-    let mut sql = reader.sql();
-    sql.push("SELECT 1 FROM ").table(collection.table()).push(" WHERE ").ident(collection.column(at)).push(" IS NOT NULL AND ");
-    sql.ident(collection.column(at)).push(" <> '[]' LIMIT 1");
-    reader.fetch_one(&sql).await.map(|row| row.is_some())
+pub async fn is_pointed_at(tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<bool, Error> {
+    with_value(tx, collection, at).await.map(|found| !found.is_empty())
 }
 
 async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
@@ -159,7 +182,7 @@ async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
 }
 
 /// What an insert and an update both write, in the order of the columns: name to version.
-fn common(definition: &Definition) -> Result<[Value; 14], Error> {
+fn common(definition: &Definition) -> Result<[Value; 15], Error> {
     let json = |text: Result<String, serde_json::Error>| text.map_err(|error| Error::internal(error.to_string()));
     let rule = |text: &Option<String>| Value::from(text.as_deref());
     let rules = &definition.rules;
@@ -169,6 +192,7 @@ fn common(definition: &Definition) -> Result<[Value; 14], Error> {
         definition.kind.name().into(),
         json(serde_json::to_string(&definition.fields))?.into(),
         json(serde_json::to_string(&definition.options))?.into(),
+        json(serde_json::to_string(&definition.indexes))?.into(),
         rule(&rules.list_rule),
         rule(&rules.view_rule),
         rule(&rules.create_rule),

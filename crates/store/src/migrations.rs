@@ -38,14 +38,14 @@ macro_rules! migrations {
     reason = "a number as it stands in the file's name"
 )]
 const SQLITE: &[Migration] =
-    migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log");
+    migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
 /// Those of `PostgreSQL`.
 #[expect(
     clippy::zero_prefixed_literal,
     reason = "a number as it stands in the file's name"
 )]
 const POSTGRES: &[Migration] =
-    migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log");
+    migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
 
 /// Where a database stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,13 +4,13 @@
 mod delete;
 mod events;
 mod expand;
-mod json;
+pub(crate) mod json;
 mod list;
 mod write;
 
 pub use delete::{Deleted, MAX_AFFECTED, delete, relations_of};
 pub use events::{Event, announce};
-pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, Way};
+pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, MAX_EXPANDED_BYTES, Way};
 pub use list::{ListQuery, Listed, Order, list};
 pub use write::{Increment, Written, decide, exist, holds, insert, update};
 
@@ -73,7 +73,8 @@ pub struct View {
 }
 
 impl View {
-    /// The SELECT list: id, created, updated, and the shown fields. Another's e-mail address comes as null unless its owner shows it.
+    /// The SELECT list: id, created, updated, and the shown fields. Another's e-mail address comes as `hidden` unless its owner
+    /// shows it.
     fn push_columns(&self, sql: &mut Sql) {
         let collection = &*self.collection;
         if self.shape.is_default && (!collection.is_auth() || self.sight.sees_all) {
@@ -88,7 +89,7 @@ impl View {
                 if let Some((_, id)) = self.sight.own.as_ref().filter(|(home, _)| home == collection.id()) {
                     sql.push(" OR \"id\" = ").bind(id);
                 }
-                sql.push(" THEN \"email\" END");
+                sql.push(" THEN \"email\" ELSE 'hidden' END");
             } else {
                 sql.ident(collection.column(shown.at));
             }

@@ -3,6 +3,7 @@
 
 mod collection;
 mod field;
+mod index;
 mod offer;
 mod pattern;
 mod rules;
@@ -11,6 +12,7 @@ pub use collection::{Collection, CollectionKind, Definition, SYSTEM_COLUMNS, aut
 pub use field::{
     AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, RelationOptions, SelectOptions, Storage, Validation,
 };
+pub use index::{Index, IndexMember, IndexOrder, MAX_KEY_BYTES};
 pub use offer::Offer;
 pub use pattern::Pattern;
 pub use rules::{BrokenRule, RULE_KINDS, Rule, RuleTexts, Rules, rule_key};
@@ -43,8 +45,7 @@ pub struct Reference<'s> {
 impl Schema {
     /// Puts the collections together: resolves relations, parses and checks rules, begins statements.
     pub fn new(generation: i64, definitions: Vec<Definition>, dialect: Dialect) -> Result<Self, Error> {
-        let collections =
-            definitions.into_iter().map(|definition| Collection::new(definition, dialect)).collect::<Result<Vec<_>, _>>()?;
+        let collections = definitions.into_iter().map(|definition| Collection::new(definition, dialect)).collect::<Result<Vec<_>, _>>()?;
         let mut schema = Self {
             generation,
             by_id: collections.iter().enumerate().map(|(at, collection)| (collection.id().into(), at)).collect(),

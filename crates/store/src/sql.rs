@@ -17,6 +17,9 @@ const SQLITE_PREFIX: &str = "c_";
 /// `~` and 16 hexadecimal digits.
 const TAIL_BYTES: usize = 17;
 
+/// Columns that every table of `PostgreSQL` has already.
+const POSTGRES_COLUMNS: [&str; 6] = ["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
+
 /// Which engine a statement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -35,8 +38,12 @@ impl Dialect {
         }
     }
 
-    /// The physical name of a column: errors such as [`crate::Error::Unique`] speak of it.
+    /// The physical name of a column: errors such as [`crate::Error::Unique`] speak of it. `PostgreSQL` keeps a few names for
+    /// columns of its own; those get a tilde, on both engines.
     pub fn column_name(self, name: &Name) -> String {
+        if POSTGRES_COLUMNS.iter().any(|taken| name.matches(taken)) {
+            return format!("{}~", name.as_str());
+        }
         shortened(name.as_str(), MAX_IDENTIFIER_BYTES)
     }
 

@@ -4,7 +4,10 @@
 //!
 //! `AGREEMENT_SEED` and `AGREEMENT_WORLDS` (how many sets of collections) say what is tried; a failure names the seed of its world.
 
-#![expect(clippy::unwrap_used, reason = "a test that meets an error fails, and says where")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets an error fails, and says where"
+)]
 
 #[path = "agreement/chance.rs"]
 mod chance;
@@ -14,6 +17,10 @@ mod database;
 mod grammar;
 #[path = "agreement/judge.rs"]
 mod judge;
+#[path = "agreement/known.rs"]
+mod known;
+#[path = "agreement/operands.rs"]
+mod operands;
 #[path = "agreement/values.rs"]
 mod values;
 #[path = "agreement/world.rs"]
@@ -40,7 +47,11 @@ async fn compare(store: Store) {
         let mut chance = Chance::new(seed);
         let world = World::random(&mut chance, store.dialect());
         world.store(&store).await;
-        let judge = Judge { store: &store, world: &world, seed };
+        let judge = Judge {
+            store: &store,
+            world: &world,
+            seed,
+        };
         for _ in 0..EXPRESSIONS {
             judge.try_one(&mut chance, &mut tally).await;
         }
@@ -60,4 +71,16 @@ fn sqlite_and_memory_agree() {
 #[test]
 fn postgresql_and_memory_agree() {
     database::on_postgres(compare);
+}
+
+#[test]
+fn what_once_differed_is_answered_alike() {
+    database::on_sqlite(known::cases);
+    database::on_postgres(known::cases);
+}
+
+#[test]
+fn a_rule_over_too_many_values_admits_nobody() {
+    database::on_sqlite(known::too_many_values);
+    database::on_postgres(known::too_many_values);
 }

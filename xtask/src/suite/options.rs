@@ -34,6 +34,11 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether the crate whose API is checked is among them.
+    pub fn covers_the_server(&self) -> bool {
+        self.packages.is_empty() || self.packages.iter().any(|name| name == "fastcms")
+    }
+
     /// The crates in the words of `cargo`.
     pub fn selection(&self) -> Vec<&str> {
         if self.packages.is_empty() {

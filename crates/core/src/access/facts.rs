@@ -67,13 +67,7 @@ impl Request for Facts<'_> {
             Realm::Users => "users",
             Realm::Collection(id) => self.schema.by_id(id)?.name(),
         };
-        Some(Auth {
-            id: &account.id,
-            role: account.role.as_deref(),
-            verified: account.verified,
-            email: &account.email,
-            collection,
-        })
+        Some(Auth { id: &account.id, role: account.role.as_deref(), verified: account.verified, email: &account.email, collection })
     }
 
     fn method(&self) -> &str {
@@ -104,9 +98,7 @@ impl Request for Facts<'_> {
 
 fn input(json: &Json) -> Input {
     match json {
-        Json::Array(items) => {
-            items.iter().map(value).collect::<Option<Vec<_>>>().map_or(Input::Opaque, Input::List)
-        }
+        Json::Array(items) => items.iter().map(value).collect::<Option<Vec<_>>>().map_or(Input::Opaque, Input::List),
         single => value(single).map_or(Input::Opaque, Input::Value),
     }
 }

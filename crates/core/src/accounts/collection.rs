@@ -123,7 +123,8 @@ pub async fn sign_in(
         }
         None => None,
     };
-    super::sign_in::prove(app, &realm, &table, found, password, device).await
+    let credentials = super::sign_in::prove(app, &table, found, password).await?;
+    open_session(app, &realm, &credentials, device).await
 }
 
 /// The caller's own record, if the caller is an account of this collection.

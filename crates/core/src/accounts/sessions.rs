@@ -1,4 +1,4 @@
-//! Is this token's session still alive, and whose is it? Answered from memory: a session is read from the store once, and forgotten
+//! Is the session of this token, or of this cookie, still alive, and whose is it? Answered from memory: a session is read from the store once, and forgotten
 //! the moment anything about it or its account changes.
 //!
 //! The change feed empties entries before the change is answered on this node. Where another process wrote (a second node whose
@@ -7,10 +7,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fastcms_store::accounts::sessions::SessionKind;
 use fastcms_store::accounts::{self as rows, AccountTable};
 use fastcms_store::{Change, ChangeKind, Plan};
 use quick_cache::sync::Cache;
 
+use super::cookie_sessions::Known;
 use crate::app::App;
 use crate::caller::{Account, Realm};
 use crate::error::{Error, Result};
@@ -23,17 +25,37 @@ const REMEMBERED: usize = 50_000;
 
 /// A live session as it stood when it was read.
 #[derive(Debug, Clone)]
-struct Live {
-    account: Arc<Account>,
+pub(super) struct Live {
+    pub(super) account: Arc<Account>,
     /// Absolute end, unix seconds.
     expires_at: i64,
+    /// When the store last heard of a session that has a cookie, unix milliseconds; `None`: it has tokens.
+    pub(super) last_seen_millis: Option<i64>,
     read_at_millis: i64,
+}
+
+impl Live {
+    fn is_fresh(&self, now_millis: i64) -> bool {
+        now_millis - self.read_at_millis < RECHECK_MILLIS
+    }
+
+    pub(super) fn is_before_end(&self, now_millis: i64) -> bool {
+        now_millis / 1000 < self.expires_at
+    }
+}
+
+/// What a session is asked for by.
+pub(super) enum Key {
+    Id(String),
+    /// SHA-256 of a cookie's value.
+    Cookie([u8; 32]),
 }
 
 /// Sessions known to be alive.
 #[derive(Debug)]
 pub struct Sessions {
     live: Cache<String, Live>,
+    cookies: Cache<[u8; 32], Arc<Known>>,
     /// Counts what was forgotten. A read that began before something was forgotten may not be remembered: it could bring back the
     /// state from before the change.
     forgotten: Mutex<u64>,
@@ -41,7 +63,7 @@ pub struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { live: Cache::new(REMEMBERED), forgotten: Mutex::new(0) }
+        Self { live: Cache::new(REMEMBERED), cookies: Cache::new(REMEMBERED), forgotten: Mutex::new(0) }
     }
 }
 
@@ -58,6 +80,19 @@ impl Sessions {
         }
     }
 
+    /// The session of a cookie, if memory may still speak for it.
+    pub(super) fn by_cookie(&self, digest: &[u8; 32], now_millis: i64) -> Option<(Arc<Known>, Live)> {
+        let known = self.cookies.get(digest)?;
+        let live = self.live.get(known.session.as_str()).filter(|live| live.is_fresh(now_millis))?;
+        Some((known, live))
+    }
+
+    /// What is known of a cookie; `learn` where it is new here.
+    pub(super) fn know_cookie(&self, digest: [u8; 32], learn: impl FnOnce() -> Known) -> Arc<Known> {
+        let learnt: Result<_, std::convert::Infallible> = self.cookies.get_or_insert_with(&digest, || Ok(Arc::new(learn())));
+        learnt.unwrap_or_else(|never| match never {})
+    }
+
     fn generation(&self) -> u64 {
         *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,29 +105,33 @@ impl Sessions {
     }
 }
 
-/// The account behind session `id` of `realm`, if both are alive.
+/// The account behind session `id` of `realm`, if both are alive. A session that has a cookie is nobody's by its id: no token was
+/// ever made for it.
 pub(crate) async fn account_of(app: &App, id: &str, realm: &Realm) -> Result<Arc<Account>> {
     let now_millis = app.now_millis();
     let live = match app.sessions.live.get(id) {
-        Some(live) if now_millis - live.read_at_millis < RECHECK_MILLIS => live,
-        _ => read(app, id, now_millis).await?,
+        Some(live) if live.is_fresh(now_millis) => live,
+        _ => read(app, Key::Id(id.to_owned()), now_millis).await?,
     };
-    if live.account.realm == *realm && now_millis / 1000 < live.expires_at {
+    if live.last_seen_millis.is_none() && live.account.realm == *realm && live.is_before_end(now_millis) {
         Ok(live.account)
     } else {
         Err(Error::InvalidToken)
     }
 }
 
-async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
+pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
     let generation = app.sessions.generation();
     let schema = app.schema.load_full();
-    let wanted = id.to_owned();
     let found = app
         .store
         .read(Plan::Bounded, move |reader| {
             Box::pin(async move {
-                let Some(session) = rows::sessions::by_id(reader, &wanted).await? else { return Ok(None) };
+                let session = match &key {
+                    Key::Id(id) => rows::sessions::by_id(reader, id).await?,
+                    Key::Cookie(digest) => rows::sessions::by_cookie(reader, digest).await?,
+                };
+                let Some(session) = session else { return Ok(None) };
                 let Some(table) = table_of(&schema, &session.realm) else { return Ok(None) };
                 let credentials = rows::by_id(reader, &table, &session.account_id).await?;
                 Ok::<_, Error>(credentials.map(|credentials| (session, credentials)))
@@ -101,9 +140,13 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
         .await?;
     let Some((session, credentials)) = found else { return Err(Error::InvalidToken) };
     if !session.is_live(now_millis / 1000) || credentials.disabled {
-        app.sessions.live.remove(id);
+        app.sessions.live.remove(session.id.as_str());
         return Err(Error::InvalidToken);
     }
+    let last_seen_millis = match session.kind {
+        SessionKind::Tokens { .. } => None,
+        SessionKind::Cookie { .. } => Some(crate::time::millis(&session.last_seen).ok_or(Error::InvalidToken)?),
+    };
     let live = Live {
         account: Arc::new(Account {
             id: credentials.id,
@@ -116,9 +159,10 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
             must_change_password: credentials.must_change_password,
         }),
         expires_at: session.expires_at,
+        last_seen_millis,
         read_at_millis: now_millis,
     };
-    app.sessions.remember(id, live.clone(), generation);
+    app.sessions.remember(&live.account.session, live.clone(), generation);
     Ok(live)
 }
 

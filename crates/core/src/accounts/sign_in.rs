@@ -26,19 +26,17 @@ pub async fn sign_in(
     device: &Device,
 ) -> Result<Grant> {
     let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
-    let found = by_email(app, &table, email).await?;
-    prove(app, realm, &table, found, password, device).await
+    let credentials = prove(app, &table, by_email(app, &table, email).await?, password).await?;
+    open_session(app, realm, &credentials, device).await
 }
 
-/// Holds a password against the account that was found, or against nothing for as long, and opens a session.
+/// Holds a password against the account that was found, or against nothing for as long; the account, if it is that one's.
 pub(super) async fn prove(
     app: &App,
-    realm: &Realm,
     table: &AccountTable,
     found: Option<Credentials>,
     password: Secret<String>,
-    device: &Device,
-) -> Result<Grant> {
+) -> Result<Credentials> {
     let stored = found.as_ref().and_then(|credentials| credentials.password.as_ref());
     let verdict =
         app.hasher.verify(password.clone(), stored.map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
@@ -48,10 +46,10 @@ pub(super) async fn prove(
     if verdict == (Verdict::Match { needs_rehash: true }) {
         renew_hash(app, table, &mut credentials, password).await?;
     }
-    open_session(app, realm, &credentials, device).await
+    Ok(credentials)
 }
 
-async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
+pub(super) async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
     let (table, email) = (table.clone(), email.to_owned());
     Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_email(reader, &table, &email).await })).await?)
 }
@@ -96,7 +94,11 @@ pub async fn sign_out_everywhere(caller: &Caller, app: &App) -> Result<()> {
 pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
     let account = access::require_account(caller)?;
     let (realm, id, now) = (realm_text(&account.realm).to_owned(), account.id.clone(), app.now_seconds());
-    Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { rows::of_account(reader, &realm, &id, now).await })).await?)
+    let idle_since = stamp(app.now_millis() - app.idle_millis());
+    Ok(app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::of_account(reader, &realm, &id, now, &idle_since).await }))
+        .await?)
 }
 
 /// Ends one of the caller's own sessions, or all but the calling one.

@@ -3,7 +3,8 @@
 use fastcms_guard::clock::Timestamp;
 use fastcms_guard::keys::{KeyRing, Kid, PreviousKey, Role, SecretKey};
 use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
-use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, Which};
+use fastcms_secrets::Secret;
+use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, SessionKind, Which};
 use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
 use fastcms_store::{Change, ChangeKind, Plan, Store, Tx};
 
@@ -52,10 +53,27 @@ fn expected(app: &App, max_lifetime: i64) -> Expected<'_> {
 
 /// A new session for an account that has just proved who it is.
 pub(crate) async fn open_session(app: &App, realm: &Realm, credentials: &Credentials, device: &Device) -> Result<Grant> {
-    let now_millis = app.now_millis();
-    let now = now_millis / 1000;
+    let now = app.now_seconds();
     let ring = app.keys.load_full();
-    let session = Session {
+    let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
+    let kind = SessionKind::Tokens { current: mark.clone(), previous: None };
+    let session = begin_session(app, realm, credentials, device, kind, app.refresh_seconds());
+    let grant = grant(app, &ring, realm, &session, &mark, now)?;
+    store_session(app, session, credentials.password.clone()).await?;
+    Ok(grant)
+}
+
+/// The row of a session that begins now.
+pub(super) fn begin_session(
+    app: &App,
+    realm: &Realm,
+    credentials: &Credentials,
+    device: &Device,
+    kind: SessionKind,
+    lifetime_seconds: i64,
+) -> Session {
+    let now_millis = app.now_millis();
+    Session {
         id: app.new_id(),
         realm: realm_text(realm).to_owned(),
         account_id: credentials.id.clone(),
@@ -63,15 +81,16 @@ pub(crate) async fn open_session(app: &App, realm: &Realm, credentials: &Credent
         ip_address: device.address.clone(),
         created: stamp(now_millis),
         last_seen: stamp(now_millis),
-        authenticated_at: now,
-        expires_at: now + app.refresh_seconds(),
+        authenticated_at: now_millis / 1000,
+        expires_at: now_millis / 1000 + lifetime_seconds,
         revoked_at: None,
-        current: RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() },
-        previous: None,
-    };
-    let grant = grant(app, &ring, realm, &session, &session.current, now)?;
+        kind,
+    }
+}
+
+/// Stores a session, provided the password it was decided on is still the one in force.
+pub(super) async fn store_session(app: &App, session: Session, decided_on: Option<Secret<String>>) -> Result<()> {
     let table = table_of(&app.schema.load(), &session.realm).ok_or(Error::InvalidCredentials)?;
-    let decided_on = credentials.password.clone();
     app.store
         .write(move |tx| {
             Box::pin(async move {
@@ -80,8 +99,7 @@ pub(crate) async fn open_session(app: &App, realm: &Realm, credentials: &Credent
                 Ok::<_, Error>(())
             })
         })
-        .await?;
-    Ok(grant)
+        .await
 }
 
 /// A password that was changed, or an account that was disabled, while the old password was being verified opens nothing.
@@ -89,7 +107,7 @@ async fn still_stands(
     tx: &mut Tx<'_>,
     table: &AccountTable,
     id: &str,
-    decided_on: Option<&fastcms_secrets::Secret<String>>,
+    decided_on: Option<&Secret<String>>,
 ) -> Result<()> {
     let stored = accounts::by_id_locked(tx, table, id).await?.ok_or(Error::InvalidCredentials)?;
     let same = stored.password.as_ref().map(|phc| phc.expose()) == decided_on.map(|phc| phc.expose());
@@ -155,15 +173,16 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
                 if !session.is_live(now) || session.account_id != sub || account.is_none_or(|account| account.disabled) {
                     return Ok(Rotation::Refused);
                 }
-                if session.current.jti == jti {
-                    rows::rotate(tx, &session, &next, now, &last_seen).await?;
+                let SessionKind::Tokens { current, previous } = &session.kind else { return Ok(Rotation::Refused) };
+                if current.jti == jti {
+                    rows::rotate(tx, &session.id, &jti, &next, now, &last_seen).await?;
                     return Ok(Rotation::Done(Box::new(session), next));
                 }
-                if let Some((previous, used_at)) = &session.previous
+                if let Some((previous, used_at)) = previous
                     && *previous == jti
                     && now - used_at <= grace
                 {
-                    let mark = session.current.clone();
+                    let mark = current.clone();
                     return Ok(Rotation::Done(Box::new(session), mark));
                 }
                 rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;

@@ -2,11 +2,11 @@
 
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::users::{self as rows, User, UserChange};
-use fastcms_store::accounts::{AccountTable, Credentials, forget};
+use fastcms_store::accounts::{AccountTable, Credentials, forget, replace_password};
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 
 use super::setup::{email_taken, needs_setup};
-use super::sign_in::{End, end_in, put_password};
+use super::sign_in::{End, end_in};
 use super::tokens::{Grant, open_session};
 use super::{Device, email, passwords};
 use crate::access;
@@ -225,9 +225,6 @@ pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: Admin
         return Err(Error::SelfAction);
     }
     let before = get(app, id).await?.ok_or(Error::NotFound)?;
-    if let Some(password) = change.password {
-        set_password_for(app, &before, password, caller).await?;
-    }
     let row_change = UserChange {
         email: address.and_then(Result::ok),
         name,
@@ -236,20 +233,32 @@ pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: Admin
         disabled: change.disabled,
         ..UserChange::default()
     };
-    change_guarded(app, id, row_change).await?;
+    let password = match change.password {
+        Some(password) => {
+            let email = row_change.email.as_deref().unwrap_or(&before.email);
+            Some(given_password(app, id, email, password, caller).await?)
+        }
+        None => None,
+    };
+    change_guarded(app, id, row_change, password).await?;
     get(app, id).await?.ok_or(Error::NotFound)
 }
 
+/// A password that was hashed, and whether its owner has to change it at the next sign-in.
+struct GivenPassword {
+    hash: Secret<String>,
+    must_change: bool,
+}
+
 /// An admin's password for somebody else lasts until their next sign-in only; the operator's and one's own stay.
-async fn set_password_for(app: &App, user: &User, password: Secret<String>, caller: &Caller) -> Result<()> {
-    passwords::check_new(app, "password", &password, &user.email, ("users", &user.id), None).await?;
-    let must_change = caller.account().is_some_and(|account| account.id != user.id);
-    let fresh = passwords::hash(app, password).await?;
-    put_password(app, &AccountTable::Users, "users", &user.id, None, fresh, must_change).await
+async fn given_password(app: &App, id: &str, email: &str, password: Secret<String>, caller: &Caller) -> Result<GivenPassword> {
+    passwords::check_new(app, "password", &password, email, ("users", id), None).await?;
+    let must_change = caller.account().is_some_and(|account| account.id != id);
+    Ok(GivenPassword { hash: passwords::hash(app, password).await?, must_change })
 }
 
 /// Applies a change that may take an admin away, or end sessions, in one transaction.
-async fn change_guarded(app: &App, id: &str, change: UserChange) -> Result<()> {
+async fn change_guarded(app: &App, id: &str, change: UserChange, password: Option<GivenPassword>) -> Result<()> {
     let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
     app.store
         .write(move |tx| {
@@ -261,7 +270,11 @@ async fn change_guarded(app: &App, id: &str, change: UserChange) -> Result<()> {
                     keep_an_admin(tx, &before).await?;
                 }
                 rows::update(tx, &id, &change, &stamped).await?;
-                let ends = change.role.as_deref().is_some_and(|role| role != before.role)
+                if let Some(GivenPassword { hash, must_change }) = &password {
+                    replace_password(tx, &AccountTable::Users, &id, None, hash, *must_change, &stamped).await?;
+                }
+                let ends = password.is_some()
+                    || change.role.as_deref().is_some_and(|role| role != before.role)
                     || change.email.as_deref().is_some_and(|email| email != before.email)
                     || change.disabled == Some(true);
                 if ends {

@@ -47,6 +47,8 @@ pub(super) struct Sent {
     pub name: Option<String>,
     pub kind: Option<CollectionKind>,
     pub fields: Option<Vec<Field>>,
+    /// Where a field says what it was called before: its position, and that name.
+    pub renamed: Vec<(usize, String)>,
     pub options: Option<Map<String, Json>>,
     /// Only those that were sent; the inner `None` is admins only.
     pub rules: Vec<(fastcms_expr::RuleKind, Option<String>)>,
@@ -89,7 +91,7 @@ pub(super) fn read(body: &Map<String, Json>) -> Result<Sent> {
                 None => errors.add("type", "Must be one of: base, auth, view"),
             },
             ("name" | "type", _) => errors.add(key.as_str(), "Must be a string"),
-            ("schema", Json::Array(fields)) => sent.fields = Some(read_fields(fields, &mut errors)),
+            ("schema", Json::Array(fields)) => sent.fields = Some(read_fields(fields, &mut sent.renamed, &mut errors)),
             ("schema", _) => errors.add("schema", "Must be an array of fields"),
             ("options", Json::Object(options)) => sent.options = Some(options.clone()),
             ("options", _) => errors.add("options", "Must be an object"),
@@ -113,7 +115,7 @@ pub(super) fn capitalised(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-fn read_fields(sent: &[Json], errors: &mut FieldErrors) -> Vec<Field> {
+fn read_fields(sent: &[Json], renamed: &mut Vec<(usize, String)>, errors: &mut FieldErrors) -> Vec<Field> {
     if sent.len() > MAX_FIELDS {
         errors.add("schema", format!("Must be at most {MAX_FIELDS} fields"));
         return Vec::new();
@@ -122,7 +124,8 @@ fn read_fields(sent: &[Json], errors: &mut FieldErrors) -> Vec<Field> {
     for (at, json) in sent.iter().enumerate() {
         let mut faults = FieldErrors::default();
         let read = field::read(json, &mut faults);
-        if let Some(field) = read {
+        if let Some((field, was)) = read {
+            renamed.extend(was.map(|was| (at, was)));
             if fields.iter().any(|other| other.name.eq_ignore_ascii_case(&field.name)) {
                 faults.add("name", "Must be unique");
             }
@@ -153,9 +156,9 @@ pub(super) fn check_fields(kind: CollectionKind, fields: &[Field], options: &Map
         match (kind, key.as_str(), value) {
             (CollectionKind::Auth, "identity_field", Json::Null) => {}
             (CollectionKind::Auth, "identity_field", Json::String(name)) => {
-                let is_identity = fields.iter().any(|field| {
-                    field.name == *name && field.validation.unique && field.validation.required && field.kind.is_free_text()
-                });
+                let is_identity = fields
+                    .iter()
+                    .any(|field| field.name == *name && field.validation.unique && field.validation.required && field.kind.is_free_text());
                 if name != "email" && !is_identity {
                     errors.add(path, "Must name `email` or a required, unique text field");
                 }

@@ -13,8 +13,9 @@ use crate::error::FieldErrors;
 /// Longest value of a select field, in characters.
 const MAX_CHOICE: usize = 255;
 
-/// Reads a field; faults are added under the names of its keys. `None` where it has no usable name and type.
-pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<Field> {
+/// Reads a field, and what it was called before (`renamed_from`, in a change only); faults are added under the names of its keys. `None`
+/// where it has no usable name and type.
+pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Option<String>)> {
     let Json::Object(object) = json else {
         errors.add("type", "A field must be an object");
         return None;
@@ -26,6 +27,7 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<Field> {
     let hint = keys.text("hint");
     let hidden = keys.flag("hidden").unwrap_or(false);
     keys.flag("system");
+    let renamed_from = keys.text("renamed_from");
     let parts = ["validation", "relation", "select", "file", "geopoint", "autodate"].map(|part| (part, keys.take(part)));
     keys.finish();
 
@@ -49,7 +51,7 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<Field> {
         read_part(&mut field, part, value, errors);
     }
     complete(&mut field, errors);
-    Some(field)
+    Some((field, renamed_from))
 }
 
 fn missing(errors: &mut FieldErrors, object: &Map<String, Json>, key: &str) -> Option<String> {

@@ -15,9 +15,11 @@ pub fn is_address(text: &str) -> bool {
 
 fn is_atom(atom: &str) -> bool {
     !atom.is_empty()
-        && atom.chars().all(|c| {
-            if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { c.is_alphanumeric() }
-        })
+        && atom.chars().all(
+            |c| {
+                if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { c.is_alphanumeric() }
+            },
+        )
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -44,8 +46,20 @@ mod tests {
             assert!(is_address(good), "{good}");
         }
         for bad in [
-            "", "x.y@", "@example.org", "a@b", "a b@example.org", "a..b@example.org", ".a@example.org", "a@-b.org", "a@b..org",
-            "a@example.1", "a@b@c.org", "\"q\"@example.org", "a@exam ple.org", "a@example.org\n",
+            "",
+            "x.y@",
+            "@example.org",
+            "a@b",
+            "a b@example.org",
+            "a..b@example.org",
+            ".a@example.org",
+            "a@-b.org",
+            "a@b..org",
+            "a@example.1",
+            "a@b@c.org",
+            "\"q\"@example.org",
+            "a@exam ple.org",
+            "a@example.org\n",
         ] {
             assert!(!is_address(bad), "{bad}");
         }

@@ -1,8 +1,7 @@
 //! `date` and `datetime`.
 
 use fastcms_store::Value;
-use jiff::civil::{Date, DateTime};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::civil::Date;
 use serde_json::Value as Json;
 
 const INVALID: &str = "Invalid date format";
@@ -17,23 +16,10 @@ pub(super) fn check_date(json: &Json) -> Result<Value, String> {
     Ok(Value::Text(text.clone()))
 }
 
-/// An instant, RFC 3339; without a zone it is UTC. Kept in the one written form of [`crate::time::stamp`].
+/// An instant, RFC 3339; without a zone it is UTC. Kept in the one written form, by the one reader that filters have too.
 pub(super) fn check_datetime(json: &Json) -> Result<Value, String> {
     let Json::String(text) = json else { return Err("Must be a string".to_owned()) };
-    instant(text).map(|at| Value::Text(crate::time::stamp(at.as_millisecond()))).ok_or_else(|| INVALID.to_owned())
-}
-
-fn instant(text: &str) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
-    let four_digit_year = bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-';
-    if !four_digit_year || text.contains('[') {
-        return None;
-    }
-    let at = match text.parse::<Timestamp>() {
-        Ok(at) => at,
-        Err(_) => text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
-    };
-    (0..=9999).contains(&at.to_zoned(TimeZone::UTC).year()).then_some(at)
+    fastcms_expr::normalise_instant(text).map(Value::Text).ok_or_else(|| INVALID.to_owned())
 }
 
 #[cfg(test)]

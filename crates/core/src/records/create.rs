@@ -21,13 +21,7 @@ pub struct Created {
 }
 
 /// Makes a record of `data` in a collection, if the create rule admits it.
-pub async fn create(
-    caller: &Caller,
-    app: &App,
-    request: RequestFacts<'_>,
-    collection: &str,
-    data: &Map<String, Json>,
-) -> Result<Created> {
+pub async fn create(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, data: &Map<String, Json>) -> Result<Created> {
     create_with_id(caller, app, request, collection, data, None).await
 }
 
@@ -54,6 +48,10 @@ async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) ->
     let rule = door.rule(RuleKind::Create)?;
     if rule == Predicate::False {
         return Err(access::refusal(door.caller).into());
+    }
+    if id.is_some() && door.collection.is_auth() && !door.caller.is_admin() {
+        // Rules know accounts by their id alone: one that could be chosen would be somebody else's.
+        return Err(Error::field("id", "Not writable by this caller").into());
     }
     let mut draft = fields::check(&door.collection, data, Mode::Create)?;
     fields::check_rights(&door.collection, data, Mode::Create, rights(door))?;

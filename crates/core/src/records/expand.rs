@@ -31,14 +31,7 @@ pub(super) fn read(door: &Door<'_>, text: Option<&str>) -> Result<Vec<Expansion>
     Ok(expansions)
 }
 
-fn add(
-    door: &Door<'_>,
-    home: &Arc<Collection>,
-    expansions: &mut Vec<Expansion>,
-    path: &str,
-    position: usize,
-    depth: usize,
-) -> Result<()> {
+fn add(door: &Door<'_>, home: &Arc<Collection>, expansions: &mut Vec<Expansion>, path: &str, position: usize, depth: usize) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(invalid(position, format!("at most {MAX_DEPTH} relations can be followed one after another")));
     }

@@ -54,13 +54,7 @@ impl Page {
 }
 
 /// The page of the records that the list rule shows this caller.
-pub async fn list(
-    caller: &Caller,
-    app: &App,
-    request: RequestFacts<'_>,
-    collection: &str,
-    parameters: &ListParameters,
-) -> Result<Page> {
+pub async fn list(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, parameters: &ListParameters) -> Result<Page> {
     let (page, per_page) = (parameters.page.max(1), parameters.per_page.max(1));
     if page.saturating_mul(per_page) > MAX_WINDOW {
         return Err(Error::field("page", format!("page × per_page must be at most {MAX_WINDOW}")));

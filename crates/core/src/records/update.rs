@@ -86,11 +86,17 @@ pub(super) struct Access {
 
 impl Access {
     pub(super) fn of(door: &Door<'_>, kind: RuleKind) -> Result<Self> {
-        Ok(Self {
-            rule: door.rule(kind)?,
-            view: access::rule_on_the_way(&door.facts(), &door.collection, RuleKind::View, door.now),
-            refusal: access::refusal(door.caller),
-        })
+        Ok(Self::with(door, door.rule(kind)?))
+    }
+
+    /// The same where a missing rule admits nobody instead of refusing the request.
+    pub(super) fn on_the_way(door: &Door<'_>, kind: RuleKind) -> Self {
+        Self::with(door, access::rule_on_the_way(&door.facts(), &door.collection, kind, door.now))
+    }
+
+    fn with(door: &Door<'_>, rule: Predicate) -> Self {
+        let view = access::rule_on_the_way(&door.facts(), &door.collection, RuleKind::View, door.now);
+        Self { rule, view, refusal: access::refusal(door.caller) }
     }
 
     /// Decides in the transaction of the write, with the record locked; `manage` is answered along.
@@ -108,7 +114,7 @@ impl Access {
     }
 
     /// A look ahead, outside the transaction.
-    async fn precheck(&self, door: &Door<'_>, id: &str) -> Result<(), Failure> {
+    pub(super) async fn precheck(&self, door: &Door<'_>, id: &str) -> Result<(), Failure> {
         let (view, rule, seen, id) = (door.view(), self.rule.clone(), self.view.clone(), id.to_owned());
         let answers: Result<(bool, bool), Failure> = door
             .app
@@ -171,7 +177,14 @@ impl Replace {
             check_related(tx, &view, &draft).await?;
             let dialect = tx.dialect();
             let written = rows::update(tx, &view, &id, &Predicate::True, &draft.sets, &draft.increments, &now).await;
-            let written = written.map_err(|error| write_failure(collection, dialect, error))?.ok_or(Error::NotFound)?;
+            let written = written.map_err(|error| match (&error, draft.increments.first()) {
+                // `PostgreSQL` refuses a sum that no number can hold; elsewhere it shows below.
+                (fastcms_store::Error::InvalidValue(_), Some((at, _))) => {
+                    Failure::Final(Error::field(collection.fields()[*at].name.as_str(), "Must be a number"))
+                }
+                _ => write_failure(collection, dialect, error),
+            });
+            let written = written?.ok_or(Error::NotFound)?;
             if written.version != collection.version() {
                 return Err(Failure::Stale);
             }

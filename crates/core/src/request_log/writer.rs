@@ -17,7 +17,7 @@ use crate::time::stamp;
 /// How long a request waits to be written at most, as long as the store keeps up.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the log of the process says that requests were not written.
-const SAYING: Duration = Duration::from_secs(60);
+const SAYING: Duration = Duration::from_mins(1);
 /// Random bytes of an id.
 const RANDOM: usize = 10;
 
@@ -129,7 +129,7 @@ impl Writer {
             .collect()
     }
 
-    /// A UUIDv7 whose first bits after the time count within the millisecond (RFC 9562 section 6.2, method 1).
+    /// A `UUIDv7` whose first bits after the time count within the millisecond (RFC 9562 section 6.2, method 1).
     fn id(&mut self, millis: i64, random: &[u8]) -> String {
         let (last, count) = self.last;
         self.last = (
@@ -157,14 +157,17 @@ impl Writer {
             return;
         }
         let count = lost - spoken_of;
-        match self.cause.take() {
-            Some(error) => {
-                tracing::warn!(count, %error, "requests are missing in the request log: the database did not take them")
-            }
-            None => tracing::warn!(
+        if let Some(error) = self.cause.take() {
+            tracing::warn!(
+                count,
+                %error,
+                "requests are missing in the request log: the database did not take them"
+            );
+        } else {
+            tracing::warn!(
                 count,
                 "requests are missing in the request log: they came faster than they could be written"
-            ),
+            );
         }
         self.said = (lost, Some(Instant::now()));
     }

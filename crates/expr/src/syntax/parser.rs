@@ -162,7 +162,7 @@ impl Parser {
                 self.distance()?
             }
             _ => match self.literal() {
-                Some(Form::Word(word, _)) => Form::Word(word, self.suffix()?),
+                Some(Form::Word(word, _)) if !is_value(&word) => Form::Word(word, self.suffix()?),
                 Some(form) => form,
                 None => return Err(self.unexpected(expected)),
             },
@@ -312,6 +312,11 @@ fn single_or(mut members: Vec<Node>, several: fn(Vec<Node>) -> Node) -> Node {
     } else {
         several(members)
     }
+}
+
+/// Whether a word is text anywhere: no name opens with a digit.
+fn is_value(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Names joined by dots, each of letters, digits and `_`.

@@ -144,6 +144,7 @@ fn faults_say_where_and_what() {
         ("@collection.c = 1", 0, "a collection"),
         ("a:lowr = 1", 1, "`lower`"),
         ("a = 'x':lower", 7, "only after a name"),
+        ("2026-0 :each", 7, "only after a name"),
         ("geoDistance(p, 91, 0) < 1", 15, "latitude"),
         ("geoDistance(p, 0, -181) < 1", 18, "longitude"),
         ("geoDistance(p, 0, 0, 'cm') < 1", 21, "`\"km\"`"),
@@ -208,6 +209,40 @@ fn the_longest_expressions_are_read_in_little_time() {
         let start = Instant::now();
         let _ = parse(&source);
         assert!(start.elapsed().as_millis() < 250, "{pattern}");
+    }
+}
+
+#[test]
+fn time_to_read_grows_with_the_length_and_no_faster() {
+    let texts = |parts: usize| {
+        [
+            ["a=1"].repeat(parts).join("||"),
+            ["!(a ?~ @record.b.c:lower)"].repeat(parts).join(" && "),
+            format!("a ?= [{}]", ["\"x\\\"\""].repeat(parts * 6).join(",")),
+            format!("a = '{}'", "é".repeat(parts * 40)),
+            format!("a = 1{}", " ".repeat(parts * 40)),
+            format!("{} = 1", "a".repeat(parts * 40)),
+            format!("@{} = 1", "a".repeat(parts * 40)),
+        ]
+    };
+    let time = |source: &str, times: usize| {
+        let start = Instant::now();
+        for _ in 0..times {
+            let _ = std::hint::black_box(parse(std::hint::black_box(source)));
+        }
+        start.elapsed()
+    };
+    for (short, long) in texts(10).iter().zip(&texts(100)) {
+        assert!(long.chars().count() <= MAX_LENGTH, "{short}");
+        // Another process may take the machine away for a while; a faster growth would show every time.
+        let holds = (0..10).any(|_| {
+            let mut ratios: Vec<_> = (0..9)
+                .map(|_| time(long, 10).as_secs_f64() / (time(short, 100).as_secs_f64() / 10.0))
+                .collect();
+            ratios.sort_by(f64::total_cmp);
+            ratios[ratios.len() / 2] <= 12.0
+        });
+        assert!(holds, "{} characters of {short}", long.chars().count());
     }
 }
 

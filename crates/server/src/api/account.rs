@@ -63,14 +63,19 @@ impl From<Grant> for TokenBody {
 #[derive(Serialize)]
 pub struct AuthBody {
     user: UserBody,
-    token: TokenBody,
+    token: Option<TokenBody>,
     message: Option<&'static str>,
     requires_2fa: bool,
 }
 
 impl AuthBody {
     pub fn new(user: User, grant: Grant) -> Self {
-        Self { user: user.into(), token: grant.into(), message: None, requires_2fa: false }
+        Self { user: user.into(), token: Some(grant.into()), message: None, requires_2fa: false }
+    }
+
+    /// For a browser: what it signs in with stands in a cookie, where no script can read it.
+    pub fn in_cookie(user: User) -> Self {
+        Self { user: user.into(), token: None, message: None, requires_2fa: false }
     }
 }
 
@@ -157,11 +162,20 @@ pub fn token_schema() -> Value {
     ])
 }
 
-/// JSON Schema of [`AuthBody`].
+/// JSON Schema of [`AuthBody`] with tokens.
 pub fn auth_schema() -> Value {
+    auth_object(token_schema())
+}
+
+/// JSON Schema of [`AuthBody`]: `token` is null where a cookie was asked for.
+pub fn sign_in_schema() -> Value {
+    auth_object(json!({"anyOf": [token_schema(), {"type": "null"}]}))
+}
+
+fn auth_object(token: Value) -> Value {
     object(&[
         ("user", user_schema()),
-        ("token", token_schema()),
+        ("token", token),
         ("message", optional_text()),
         ("requires_2fa", json!({"type": "boolean"})),
     ])

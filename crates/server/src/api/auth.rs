@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use fastcms_core::accounts::{self, NewUser, OwnChange};
 use fastcms_core::{App, Realm};
 use fastcms_secrets::Secret;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::account::{AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, token_schema, user_schema};
+use super::account::{AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, sign_in_schema, token_schema, user_schema};
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SignedIn, UsersAccount};
+use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SessionCookie, SignedIn, UsersAccount};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -26,15 +26,15 @@ pub fn routes() -> Vec<Operation> {
             .refuses(409, "email_taken")
             .refuses(422, "validation_failed, password_policy"),
         post("/api/v1/auth/login", login)
-            .summary("Sign in with a password")
-            .answers(200, "The account and its tokens", auth_schema())
+            .summary("Sign in with a password; `cookie` asks for a session cookie instead of tokens")
+            .answers(200, "The account and its tokens", sign_in_schema())
             .refuses(401, "invalid_credentials"),
         post("/api/v1/auth/refresh", refresh)
             .summary("Exchange a refresh token for a new pair")
             .answers(200, "The new pair", token_schema())
             .refuses(401, "invalid_refresh_token"),
         post("/api/v1/auth/logout", logout)
-            .summary("End the session of the credential, and of the refresh token where one is sent")
+            .summary("End the session of the credential, of the cookie, and of the refresh token where one is sent")
             .answers_empty(204, "Signed out")
             .before_password_change(),
         post("/api/v1/auth/logout-all", logout_all)
@@ -98,6 +98,7 @@ crate::form! {
         email: String,
         password: Secret<String>,
         two_factor_code: Option<String>,
+        cookie: bool = false,
     }
 }
 
@@ -105,14 +106,22 @@ async fn login(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     client: Client,
+    cookie: SessionCookie,
     Json(body): Json<Login>,
-) -> Answer<Json<AuthBody>> {
+) -> Answer {
     // No account has a second factor yet: a code that is sent along proves nothing and is not looked at.
     let _ = body.two_factor_code;
-    let grant = accounts::sign_in(&caller, &app, &Realm::Users, &body.email, body.password, &device(&client)).await?;
+    let device = device(&client);
+    if body.cookie {
+        let grant = accounts::sign_in_with_cookie(&caller, &app, &body.email, body.password, cookie.sent(), &device).await?;
+        let signed_in = accounts::authenticate_cookie(&app, grant.value.expose()).await?;
+        let user = accounts::own(&signed_in, &app).await?;
+        return Ok(([(header::SET_COOKIE, cookie.set(&grant)?)], Json(AuthBody::in_cookie(user))).into_response());
+    }
+    let grant = accounts::sign_in(&caller, &app, &Realm::Users, &body.email, body.password, &device).await?;
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let user = accounts::own(&signed_in, &app).await?;
-    Ok(Json(AuthBody::new(user, grant)))
+    Ok(Json(AuthBody::new(user, grant)).into_response())
 }
 
 crate::form! {
@@ -137,10 +146,19 @@ crate::form! {
     }
 }
 
-async fn logout(Anyone(caller): Anyone, State(app): State<Arc<App>>, body: Option<Json<Logout>>) -> Answer {
+async fn logout(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    cookie: SessionCookie,
+    body: Option<Json<Logout>>,
+) -> Answer {
     let token = body.and_then(|Json(body)| body.refresh_token);
     accounts::sign_out(&caller, &app, token.as_ref().map(|token| token.expose().as_str())).await?;
-    Ok(signed_out())
+    // Beside a header credential the cookie has had no say so far.
+    accounts::sign_out_cookie(&caller, &app, cookie.sent()).await?;
+    let mut answer = signed_out();
+    answer.headers_mut().append(header::SET_COOKIE, cookie.clear()?);
+    Ok(answer)
 }
 
 /// 204 that also tells a browser to drop what it keeps of us.
@@ -149,7 +167,7 @@ pub fn signed_out() -> Response {
     (StatusCode::NO_CONTENT, [(CLEAR_SITE_DATA, clear)]).into_response()
 }
 
-async fn logout_all(SignedIn(caller): SignedIn, State(app): State<Arc<App>>) -> Answer {
+async fn logout_all(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer {
     accounts::sign_out_everywhere(&caller, &app).await?;
     Ok(signed_out())
 }

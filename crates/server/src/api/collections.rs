@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use fastcms_core::{App, FieldErrors, collections};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Operation, delete, get, patch, post};
 use crate::error::Answer;
-use crate::extract::{Admin, Form, Json, NoContent, Path, Place, Query, Within};
+use crate::extract::{Admin, Form, Json, JsonBytes, NoContent, Path, Place, Query, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -28,11 +28,14 @@ pub fn routes() -> Vec<Operation> {
             .refuses(409, "already_exists")
             .refuses(422, "validation_failed"),
         get("/api/v1/collections/{id}", show).summary("One collection").answers(200, "The collection", collection_schema()),
-        get("/api/v1/collections/name/{name}", show_by_name)
-            .summary("One collection, by its name")
-            .answers(200, "The collection", collection_schema()),
+        get("/api/v1/collections/name/{name}", show_by_name).summary("One collection, by its name").answers(
+            200,
+            "The collection",
+            collection_schema(),
+        ),
         patch("/api/v1/collections/{id}", change)
             .summary("Change a collection with its table, or nothing at all; what is left out stays")
+            .long()
             .answers(200, "The collection", collection_schema())
             .refuses(409, "already_exists, unique_conflict")
             .refuses(422, "validation_failed"),
@@ -40,11 +43,27 @@ pub fn routes() -> Vec<Operation> {
             .summary("Delete a collection with exactly its table")
             .answers_empty(204, "Deleted")
             .refuses(409, "relation_restricted"),
+        get("/api/v1/collections/{id}/export", export)
+            .summary("A collection as a document, with its records where `include_data` says so")
+            .long()
+            .answers(200, "The document, as an attachment, without hidden fields of records", json!({"type": "object"}))
+            .refuses(422, "validation_failed (include_data: more than MAX_FILE_SIZE)"),
+        post("/api/v1/collections/import", import)
+            .summary("Make the collection of a document, with its records where `import_records` says so, or nothing at all")
+            .file_sized()
+            .long()
+            .answers(201, "The collection", collection_schema())
+            .refuses(409, "already_exists, unique_conflict")
+            .refuses(422, "validation_failed"),
         delete("/api/v1/collections/name/{name}/truncate", truncate)
             .summary("Delete all records of a collection")
-            .answers(200, "How many there were", json!({"type": "object", "properties": {
-                "deleted_count": {"type": "integer"}, "collection": {"type": "string"},
-            }}))
+            .answers(
+                200,
+                "How many there were",
+                json!({"type": "object", "properties": {
+                    "deleted_count": {"type": "integer"}, "collection": {"type": "string"},
+                }}),
+            )
             .refuses(400, "wrong_collection_type")
             .refuses(409, "relation_restricted"),
     ]
@@ -77,6 +96,11 @@ impl Form for Definition {
                 properties.remove(answered);
             }
         }
+        let renamed_from = json!({"type": "string", "description": "In a change only: the name that the field has so far. It keeps its values, \
+            its indexes, and what other collections show of it. Without this, a name that is left out is a field that goes with its values"});
+        schema["properties"]["schema"]["items"] = json!({"type": "object", "required": ["name", "type"], "properties": {
+            "name": {"type": "string"}, "type": {"type": "string"}, "renamed_from": renamed_from,
+        }});
         schema
     }
 }
@@ -135,4 +159,45 @@ async fn remove(Admin(caller): Admin, State(app): State<Arc<App>>, Path(id): Pat
 async fn truncate(Admin(caller): Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Response> {
     let truncated = collections::truncate(&caller, &app, &name).await?;
     Ok(Json(json!({"deleted_count": truncated.deleted, "collection": truncated.collection})).into_response())
+}
+
+crate::query! {
+    struct ExportQuery {
+        include_data: bool = false,
+    }
+}
+
+async fn export(Admin(caller): Admin, State(app): State<Arc<App>>, Path(id): Path<String>, Query(query): Query<ExportQuery>) -> Answer {
+    let export = collections::export(&caller, &app, &id, query.include_data).await?;
+    let mut response = JsonBytes(export.document.into()).into_response();
+    // A collection's name is letters, digits and underscores: nothing in it has to be quoted.
+    let attachment = format!("attachment; filename=\"{}_export.json\"", export.name);
+    if let Ok(attachment) = HeaderValue::from_str(&attachment) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, attachment);
+    }
+    Ok(response)
+}
+
+crate::query! {
+    struct ImportQuery {
+        import_records: bool = false,
+    }
+}
+
+/// An exported document.
+struct Document(Map<String, Value>);
+
+impl Form for Document {
+    fn read(object: Map<String, Value>, _: &Place<'_>, _: &mut FieldErrors) -> Option<Self> {
+        Some(Self(object))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "object"})
+    }
+}
+
+async fn import(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<ImportQuery>, Json(body): Json<Document>) -> Answer {
+    let collection = collections::import(&caller, &app, &body.0, query.import_records).await?;
+    Ok((StatusCode::CREATED, Json(collections::to_json(&collection))).into_response())
 }

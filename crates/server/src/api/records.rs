@@ -6,16 +6,16 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use fastcms_core::access::{Context, RequestFacts, RequestParts};
-use fastcms_core::{App, Error, records};
-use fastcms_core::records::{ItemFailure, ListParameters};
+use fastcms_core::{App, records};
+use fastcms_core::records::ListParameters;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::{Operation, delete, get, patch, post};
-use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Argument, Json, JsonBytes, NoContent, Params, Path, Query, SignedIn, Within};
+use crate::error::Answer;
+use crate::extract::{Anyone, Argument, Json, JsonBytes, NoContent, Params, Path, Query, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -25,7 +25,6 @@ pub fn routes() -> Vec<Operation> {
         "total": {"type": ["integer", "null"]}, "page": {"type": "integer"}, "per_page": {"type": "integer"},
         "total_pages": {"type": ["integer", "null"]},
     }});
-    let done = json!({"type": "object"});
     let routes = vec![
         get("/api/v1/collections/{name}/records", list)
             .summary("List the records that the list rule shows")
@@ -51,32 +50,16 @@ pub fn routes() -> Vec<Operation> {
             .answers_empty(204, "Deleted")
             .refuses(404, "not_found")
             .refuses(409, "relation_restricted"),
-        post("/api/v1/collections/{name}/records/batch", create_many)
-            .summary("Make up to 100 records, each on its own")
-            .answers(201, "What became of each", done.clone())
-            .refuses(400, "batch_too_large"),
-        post("/api/v1/collections/{name}/records/upsert", upsert)
-            .summary("Make or change up to 100 records, each on its own")
-            .answers(200, "What became of each", done.clone())
-            .refuses(400, "batch_too_large"),
-        post("/api/v1/collections/{name}/records/bulk-update", update_many)
-            .summary("Change up to 100 records alike, each on its own")
-            .answers(200, "What became of each", done.clone())
-            .refuses(400, "batch_too_large"),
-        post("/api/v1/collections/{name}/records/bulk-delete", delete_many)
-            .summary("Delete up to 100 records, each on its own")
-            .answers(200, "What became of each", done)
-            .refuses(400, "batch_too_large"),
     ];
     routes.into_iter().map(|route| route.tag("records").known_name(is_read_by_a_rule)).collect()
 }
 
 /// Query names that a rule of the collection reads are known on the routes of its records.
-fn is_read_by_a_rule(app: &Arc<App>, params: &Params<'_>, name: &str) -> bool {
+pub(super) fn is_read_by_a_rule(app: &Arc<App>, params: &Params<'_>, name: &str) -> bool {
     params.get(0).is_some_and(|collection| records::reads_query(app, &collection, name))
 }
 
-fn record_schema() -> Value {
+pub(super) fn record_schema() -> Value {
     json!({"type": "object", "required": ["id", "data", "created", "updated", "expand"], "properties": {
         "id": {"type": "string"}, "data": {"type": "object"},
         "created": {"type": "string", "format": "date-time"}, "updated": {"type": "string", "format": "date-time"},
@@ -210,108 +193,4 @@ async fn remove(
 ) -> Answer<NoContent> {
     records::delete(&caller, &app, wire.facts(), &name, &id).await?;
     Ok(NoContent)
-}
-
-crate::form! {
-    struct Records {
-        records: Vec<Value>,
-    }
-}
-
-async fn create_many(
-    SignedIn(caller): SignedIn,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    wire: Wire,
-    Json(body): Json<Records>,
-) -> Answer<Response> {
-    let outcome = records::create_many(&caller, &app, wire.facts(), &name, &body.records).await?;
-    let failed = outcome.failures.len();
-    let answer = json!({
-        "created": outcome.records.len(),
-        "failed": failed,
-        "records": parsed(&outcome.records)?,
-        "errors": errors_by_index(outcome.failures, &body.records),
-    });
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
-}
-
-async fn upsert(
-    SignedIn(caller): SignedIn,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    wire: Wire,
-    Json(body): Json<Records>,
-) -> Answer<Json<Value>> {
-    let outcome = records::upsert(&caller, &app, wire.facts(), &name, &body.records).await?;
-    Ok(Json(json!({
-        "created": outcome.created,
-        "updated": outcome.updated,
-        "failed": outcome.failures.len(),
-        "records": parsed(&outcome.records)?,
-        "errors": errors_by_index(outcome.failures, &body.records),
-    })))
-}
-
-crate::form! {
-    struct BulkUpdate {
-        record_ids: Vec<String>,
-        data: Map<String, Value>,
-    }
-}
-
-async fn update_many(
-    SignedIn(caller): SignedIn,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    wire: Wire,
-    Json(body): Json<BulkUpdate>,
-) -> Answer<Json<Value>> {
-    let failures = records::update_many(&caller, &app, wire.facts(), &name, &body.record_ids, &body.data).await?;
-    Ok(Json(bulk(&body.record_ids, failures)))
-}
-
-crate::form! {
-    struct BulkDelete {
-        record_ids: Vec<String>,
-    }
-}
-
-async fn delete_many(
-    SignedIn(caller): SignedIn,
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    wire: Wire,
-    Json(body): Json<BulkDelete>,
-) -> Answer<Json<Value>> {
-    let failures = records::delete_many(&caller, &app, wire.facts(), &name, &body.record_ids).await?;
-    Ok(Json(bulk(&body.record_ids, failures)))
-}
-
-/// Records that are JSON already, among JSON.
-fn parsed(records: &[Vec<u8>]) -> Answer<Value> {
-    let parsed: Result<Vec<Value>, _> = records.iter().map(|record| serde_json::from_slice(record)).collect();
-    parsed.map(Value::from).map_err(|error| Error::internal(error).into())
-}
-
-/// The stable code of an item's refusal; a fault of ours is logged, since no answer will carry it.
-fn code(error: Error) -> &'static str {
-    let refusal = Refusal::from(error);
-    refusal.log("");
-    refusal.row().code
-}
-
-fn errors_by_index(failures: Vec<ItemFailure>, items: &[Value]) -> Value {
-    if failures.is_empty() {
-        return Value::Null;
-    }
-    let entry = |failure: ItemFailure| json!({"index": failure.index, "data": items.get(failure.index), "error": code(failure.error)});
-    failures.into_iter().map(entry).collect()
-}
-
-fn bulk(ids: &[String], failures: Vec<ItemFailure>) -> Value {
-    let failed = failures.len();
-    let entry = |failure: ItemFailure| json!({"record_id": ids.get(failure.index), "error": code(failure.error)});
-    let errors = if failed == 0 { Value::Null } else { failures.into_iter().map(entry).collect() };
-    json!({"success": ids.len() - failed, "failed": failed, "errors": errors})
 }

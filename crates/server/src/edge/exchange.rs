@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use fastcms_core::{Caller, Error};
+use fastcms_guard::cookie::CookiePolicy;
 use http::Extensions;
 
 use super::RequestId;
@@ -17,6 +18,8 @@ pub struct Exchange {
     /// The request came over HTTPS, here or at a trusted proxy.
     pub secure: bool,
     pub caller: Caller,
+    /// How the answer writes cookies.
+    pub cookies: CookiePolicy,
     pub(crate) params: Segments,
 }
 

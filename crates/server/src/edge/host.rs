@@ -44,16 +44,20 @@ impl Sender {
         })
     }
 
-    /// The host asked for, without its port.
-    fn host<'r>(&'r self, parts: &'r Parts) -> Option<&'r str> {
-        let sent = match &self.forwarded_host {
+    /// Host and port asked for, as they were written.
+    pub(super) fn authority<'r>(&'r self, parts: &'r Parts) -> Option<&'r str> {
+        Some(match &self.forwarded_host {
             Some(host) => host.as_str(),
             None => match parts.uri.authority() {
                 Some(authority) => authority.as_str(),
                 None => parts.headers.get(header::HOST)?.to_str().ok()?,
             },
-        };
-        without_port(sent)
+        })
+    }
+
+    /// The host asked for, without its port.
+    fn host<'r>(&'r self, parts: &'r Parts) -> Option<&'r str> {
+        self.authority(parts).and_then(without_port)
     }
 }
 

@@ -5,15 +5,17 @@ use std::{net::IpAddr, time::Duration};
 use axum::{body::Body, response::Response};
 use fastcms_core::{Caller, request_log::Answered};
 use fastcms_guard::{
+    cookie::{Cookie, CookiePolicy},
     cors::CorsPolicy,
     headers::{API_POLICY, NO_STORE, fixed},
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::{
     Connection, RequestId,
+    identity::CookieRole,
     preflight::{self, Shared},
 };
 use crate::error::Refused;
@@ -21,6 +23,9 @@ use crate::error::Refused;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Target of the access log, so that it can be filtered apart.
 const ACCESS: &str = "fastcms::access";
+/// What a line of the access log shows of a method and a path, bytes: the parser lets far longer ones through, for us to refuse.
+const MAX_LOGGED_METHOD: usize = 32;
+const MAX_LOGGED_PATH: usize = 2048;
 /// Where health is asked for, again and again: kept out of the request log.
 const HEALTH: [&str; 2] = ["/health", "/api/v1/health"];
 
@@ -34,6 +39,10 @@ pub(super) struct Seen {
     pub(super) client: Option<IpAddr>,
     /// A guest until the credential was verified.
     pub(super) caller: Caller,
+    /// What the session cookie had to say.
+    pub(super) cookie: CookieRole,
+    /// The request came over HTTPS.
+    pub(super) secure: bool,
     /// What was asked for: for the logs.
     asked: Option<(Method, Uri)>,
 }
@@ -51,6 +60,8 @@ impl Seen {
             shared,
             client: Some(connection.peer.ip()),
             caller: Caller::Guest,
+            cookie: CookieRole::Silent,
+            secure: false,
             asked: Some((parts.method.clone(), parts.uri.clone())),
         }
     }
@@ -63,6 +74,8 @@ impl Seen {
             shared: None,
             client: None,
             caller: Caller::Guest,
+            cookie: CookieRole::Silent,
+            secure: false,
             asked: None,
         }
     }
@@ -71,11 +84,12 @@ impl Seen {
 /// The headers that are the same on every answer, parsed once.
 pub(super) struct Headers {
     fixed: Vec<(HeaderName, HeaderValue)>,
+    cookies: CookiePolicy,
 }
 
 impl Headers {
     /// `open`: every origin may read, so every page may also embed.
-    pub(super) fn new(production: bool, open: bool) -> Self {
+    pub(super) fn new(production: bool, open: bool, cookies: CookiePolicy) -> Self {
         let embedding = if open { "cross-origin" } else { "same-origin" };
         let all = fixed(production)
             .iter()
@@ -89,6 +103,7 @@ impl Headers {
         };
         Self {
             fixed: all.map(parsed).collect(),
+            cookies,
         }
     }
 
@@ -111,7 +126,12 @@ impl Headers {
         headers
             .entry(header::CONTENT_SECURITY_POLICY)
             .or_insert(const { HeaderValue::from_static(API_POLICY) });
-        if seen.api && !headers.contains_key(header::CACHE_CONTROL) {
+        if seen.cookie == CookieRole::Stale {
+            self.drop_session_cookie(headers, seen.secure);
+        }
+        // What was answered because of a cookie is for that browser only: caches know that of Authorization, not of cookies.
+        let personal = seen.api || seen.cookie != CookieRole::Silent;
+        if personal && !headers.contains_key(header::CACHE_CONTROL) {
             for (name, value) in NO_STORE {
                 headers.insert(
                     HeaderName::from_static(name),
@@ -128,6 +148,18 @@ impl Headers {
         }
         seen.log(response.status(), request_id, took);
         response
+    }
+}
+
+impl Headers {
+    /// Tells the browser to forget a session that is over, unless the answer itself says something about that cookie.
+    fn drop_session_cookie(&self, headers: &mut HeaderMap, over_https: bool) {
+        let about = |set: &HeaderValue| self.cookies.is_about(Cookie::Session, set.as_bytes());
+        if !headers.get_all(header::SET_COOKIE).iter().any(about)
+            && let Ok(clear) = HeaderValue::try_from(self.cookies.clear(Cookie::Session, over_https))
+        {
+            headers.append(header::SET_COOKIE, clear);
+        }
     }
 }
 
@@ -161,7 +193,8 @@ impl Seen {
         let Some((method, uri)) = &self.asked else {
             return;
         };
-        let (path, status) = (uri.path(), status.as_u16());
+        let (path, status) = (head(uri.path(), MAX_LOGGED_PATH), status.as_u16());
+        let method = head(method.as_str(), MAX_LOGGED_METHOD);
         let query = if uri.query().is_some() {
             "?[redacted]"
         } else {
@@ -170,7 +203,7 @@ impl Seen {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let client = self.client.map(tracing::field::display);
         tracing::info!(
-            target: ACCESS, request_id = request_id.as_str(), method = method.as_str(), status, duration_ms, client,
+            target: ACCESS, request_id = request_id.as_str(), method, status, duration_ms, client,
             "{method} {path}{query} {status}"
         );
     }
@@ -203,5 +236,22 @@ impl Seen {
             client: self.client?,
             caller: &self.caller,
         })
+    }
+}
+
+/// The first `limit` bytes of a text, cut between two characters.
+fn head(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::head;
+
+    #[test]
+    fn the_log_shows_the_head_of_what_is_too_long() {
+        assert_eq!(head("GET", 32), "GET");
+        assert_eq!(head(&"A".repeat(70_000), 32), "A".repeat(32));
+        assert_eq!(head("/\u{e9}\u{e9}", 4), "/\u{e9}", "never half a character");
     }
 }

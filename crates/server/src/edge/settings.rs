@@ -3,8 +3,10 @@
 use fastcms_core::config::{AllowedHosts, ClientIpHeader, Config, Origins, WebOrigin};
 use fastcms_guard::{
     address::{AddressPolicy, ClientAddressHeader, TrustedProxies},
+    cookie::CookiePolicy,
     cors::{CorsError, CorsPolicy},
 };
+use url::Url;
 
 /// Settings of the edge.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct EdgeSettings {
     /// Host names served, lower case and without port; `None`: any.
     pub hosts: Option<Vec<String>>,
     pub cors: CorsPolicy,
+    /// How cookies are called and written.
+    pub cookies: CookiePolicy,
+    /// The public origin, as a browser writes it: where a cookie may speak for an unsafe method.
+    pub own_origin: String,
     pub address: AddressPolicy,
     /// Bytes of any body but those of uploads and imports.
     pub max_body: u64,
@@ -53,6 +59,11 @@ impl EdgeSettings {
                 AllowedHosts::These(hosts) => Some(hosts.clone()),
             },
             cors: CorsPolicy::new(origins, config.cors.allow_credentials)?,
+            cookies: CookiePolicy {
+                host_prefix: config.tokens.cookie_host_prefix,
+                always_secure: config.server.is_production(),
+            },
+            own_origin: origin_of(config.server.base_url.as_str()),
             address: AddressPolicy { proxies, header },
             max_body: config.limits.max_body_size,
             max_file: config
@@ -60,5 +71,33 @@ impl EdgeSettings {
                 .max_file_size
                 .saturating_add(MULTIPART_ALLOWANCE),
         })
+    }
+}
+
+/// Scheme, host and port of an address. Its path, if it has one, is no part of an origin.
+fn origin_of(address: &str) -> String {
+    // The configuration has refused what is no address; nothing equals the origin of one.
+    Url::parse(address).map_or_else(
+        |_| String::new(),
+        |address| address.origin().ascii_serialization(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin_of;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_do() {
+        for (address, origin) in [
+            ("https://cms.example.com", "https://cms.example.com"),
+            ("https://cms.example.com:443/", "https://cms.example.com"),
+            ("https://CMS.example.com/sub", "https://cms.example.com"),
+            ("http://localhost:8000", "http://localhost:8000"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(origin_of(address), origin, "{address}");
+        }
     }
 }

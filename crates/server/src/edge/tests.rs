@@ -1,5 +1,6 @@
 //! The edge from outside, in process: a tiny set of routes, no product behind it.
 
+mod cookies;
 mod limits;
 mod order;
 mod refusals;
@@ -11,6 +12,7 @@ use axum::extract::State;
 use fastcms_core::{Account, Realm};
 use fastcms_guard::{
     address::{AddressPolicy, TrustedProxies},
+    cookie::CookiePolicy,
     cors::CorsPolicy,
 };
 use http::StatusCode;
@@ -29,7 +31,7 @@ use crate::{
     form, query,
 };
 
-/// A product that knows four tokens.
+/// A product that knows four tokens, and takes each for a cookie as well.
 #[derive(Clone)]
 pub(crate) struct House;
 
@@ -59,6 +61,13 @@ impl Backend for House {
             _ => return Err(Error::InvalidToken),
         };
         Ok(Caller::Account(Arc::new(account)))
+    }
+
+    async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {
+        match value {
+            "unknowable" => Err(Error::Unavailable("the store is away".to_owned())),
+            value => self.authenticate(value).await,
+        }
     }
 }
 
@@ -198,6 +207,11 @@ pub(crate) fn settings() -> EdgeSettings {
         loopback: false,
         hosts: Some(vec!["cms.example.com".to_owned()]),
         cors: CorsPolicy::new(["https://app.example.com"], true).unwrap(),
+        cookies: CookiePolicy {
+            host_prefix: false,
+            always_secure: true,
+        },
+        own_origin: "https://cms.example.com".to_owned(),
         address: AddressPolicy {
             proxies: TrustedProxies::parse("10.0.0.0/8").unwrap(),
             ..AddressPolicy::default()
@@ -396,7 +410,7 @@ async fn answers_of_the_api_are_kept_by_nobody() {
 
 #[test]
 fn development_sends_no_hsts() {
-    let headers = outgoing::Headers::new(false, false);
+    let headers = outgoing::Headers::new(false, false, CookiePolicy::default());
     let response = headers.finish(
         Response::new(Body::empty()),
         &RequestId::fresh(),

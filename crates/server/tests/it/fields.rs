@@ -1,1 +1,531 @@
-//! 
+//! Every type of field: what it takes, what it keeps, what it says of what it does not take (contract 7.3, 3).
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::callers::{Admin, COLLECTIONS, Calls, open, record};
+use crate::on_both_engines;
+use crate::process::PASSWORD;
+use crate::product::{Product, text};
+
+on_both_engines!(
+    text_and_editor_take_strings,
+    numbers_are_finite_and_flags_are_flags,
+    addresses_are_addresses,
+    days_and_instants_are_kept_in_one_form,
+    a_choice_is_one_of_the_values,
+    a_relation_is_a_record_that_exists,
+    json_and_points_come_back_equal,
+    an_autodate_is_set_by_the_server,
+    required_is_asked_on_creation_and_against_null,
+    an_empty_text_is_no_value,
+    unique_is_a_conflict_that_names_its_field,
+    hidden_fields_never_leave_the_server,
+    a_password_is_hashed_and_never_shown,
+    strange_text_is_text,
+);
+
+/// What one definition of a field `f` takes (sent, kept) and refuses (sent, message; an empty one: whichever).
+struct Kind {
+    field: Value,
+    good: Vec<(Value, Value)>,
+    bad: Vec<(Value, &'static str)>,
+}
+
+/// Each value on its own, by creation and by change; what is kept is what is answered, got and listed.
+async fn check(product: &Product, kinds: Vec<Kind>) {
+    let admin = product.admin().await;
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let name = format!("kind{at}");
+        let mut field = kind.field.clone();
+        field["name"] = json!("f");
+        admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
+        one_kind(product, &name, &kind).await;
+    }
+}
+
+async fn one_kind(product: &Product, name: &str, kind: &Kind) {
+    let guest = product.guest();
+    let field = &kind.field;
+    let empty = guest.make(name, &json!({"other": "x"})).await;
+    assert_eq!(empty["data"]["f"], Value::Null, "{field}: absent");
+    for (sent, kept) in kind.good.iter().chain([&(Value::Null, Value::Null)]) {
+        let made = guest.create(name, &json!({"f": sent})).await;
+        assert_eq!(made.status, 201, "{field} takes {sent}: {}", made.json());
+        let made = made.json();
+        assert_eq!(made["data"]["f"], *kept, "{field} keeps {sent}");
+        assert_eq!(guest.get(&record(name, &made["id"])).await.expect(200).json(), made, "{field}: {sent} got");
+        let changed = guest.change(name, &empty["id"], &json!({"f": sent})).await.expect(200).json();
+        assert_eq!(changed["data"], json!({"f": kept, "other": "x"}), "{field}: changed to {sent}");
+        let listed = guest.list(name, &[("sort", "-@rowid"), ("per_page", "1")]).await.expect(200).json();
+        assert_eq!(listed["items"][0], made, "{field}: {sent} listed");
+    }
+    let total = guest.list(name, &[]).await.expect(200).json()["total"].clone();
+    for (sent, message) in &kind.bad {
+        let answers = [guest.create(name, &json!({"f": sent})).await, guest.change(name, &empty["id"], &json!({"f": sent})).await];
+        for answer in answers {
+            assert_eq!(answer.status, 422, "{field} refuses {sent}: {}", String::from_utf8_lossy(&answer.bytes));
+            let details = answer.json()["details"].clone();
+            assert_eq!(details.as_object().unwrap().len(), 1, "{field}: {sent}: {details}");
+            let found = details["f"].as_str().unwrap_or_else(|| panic!("{field}: {sent}: {details}"));
+            assert!(!found.is_empty() && (message.is_empty() || found == *message), "{field}: {sent}: {found:?}, not {message:?}");
+        }
+    }
+    assert_eq!(guest.list(name, &[]).await.expect(200).json()["total"], total, "{field}: a refused value left a record");
+}
+
+/// Values that are kept as they are sent.
+fn same(values: &[Value]) -> Vec<(Value, Value)> {
+    values.iter().map(|value| (value.clone(), value.clone())).collect()
+}
+
+fn refused(message: &'static str, values: &[Value]) -> Vec<(Value, &'static str)> {
+    values.iter().map(|value| (value.clone(), message)).collect()
+}
+
+async fn text_and_editor_take_strings(product: &Product) {
+    let not_texts = [json!(1), json!(true), json!([]), json!({}), json!(["a"])];
+    let mut lengths = refused("Must be a string", &not_texts);
+    lengths.extend([(json!("a"), "Minimum length is 2"), (json!("éé́éé"), "Maximum length is 4"), (json!("abcde"), "Maximum length is 4")]);
+    check(product, vec![
+        Kind {
+            field: json!({"type": "text"}),
+            good: same(&[json!("a"), json!(" padded "), json!("línea\nzwei\t"), json!("𝕏 👩‍👩‍👧"), json!("x".repeat(100_000))]),
+            bad: [refused("Must be a string", &not_texts), refused("", &[json!("nul\u{0}")])].concat(),
+        },
+        Kind {
+            field: json!({"type": "text", "validation": {"min_length": 2, "max_length": 4}}),
+            good: same(&[json!("ab"), json!("ééé"), json!("𝕏𝕏𝕏𝕏")]),
+            bad: lengths,
+        },
+        Kind {
+            field: json!({"type": "text", "validation": {"pattern": "[a-z]+"}}),
+            good: same(&[json!("abc")]),
+            bad: refused("Does not match required pattern", &[json!("abc1"), json!("1abc"), json!("a b"), json!("abc\n"), json!("ABC")]),
+        },
+        Kind {
+            field: json!({"type": "text", "validation": {"pattern": "a|bc"}}),
+            good: same(&[json!("a"), json!("bc")]),
+            bad: refused("Does not match required pattern", &[json!("ac"), json!("abc")]),
+        },
+        Kind {
+            field: json!({"type": "text", "validation": {"pattern": "(a+)+"}}),
+            good: same(&[json!("a".repeat(5000))]),
+            bad: refused("Does not match required pattern", &[json!("a".repeat(50_000) + "!")]),
+        },
+        Kind {
+            field: json!({"type": "editor"}),
+            good: [
+                same(&[json!("<p>Hello <b>you</b></p>"), json!("plain")]),
+                vec![
+                    (json!("<p onclick=\"x()\">hi</p><script>alert(1)</script>"), json!("<p>hi</p>")),
+                    (json!("<img src=x onerror=alert(1)>"), json!("<img src=\"x\">")),
+                ],
+            ].concat(),
+            bad: refused("Must be a string", &not_texts),
+        },
+    ]).await;
+}
+
+async fn numbers_are_finite_and_flags_are_flags(product: &Product) {
+    let not_numbers = [json!("1"), json!(true), json!(false), json!([]), json!({}), json!("NaN")];
+    check(product, vec![
+        Kind {
+            field: json!({"type": "number"}),
+            good: same(&[
+                json!(0), json!(1), json!(-1), json!(1.5), json!(-0.25), json!(0.1), json!(9_007_199_254_740_991_i64),
+                json!(-9_007_199_254_740_991_i64), json!(1e300), json!(1e-300), json!(123_456.789),
+            ]),
+            bad: refused("Must be a number", &not_numbers),
+        },
+        Kind {
+            field: json!({"type": "number", "validation": {"min": -2, "max": 2.5}}),
+            good: same(&[json!(-2), json!(2.5), json!(0)]),
+            bad: [
+                refused("Minimum value is -2", &[json!(-3), json!(-2.01)]),
+                refused("Maximum value is 2.5", &[json!(3), json!(2.51), json!(1e300)]),
+            ].concat(),
+        },
+        Kind {
+            field: json!({"type": "bool"}),
+            good: same(&[json!(true), json!(false)]),
+            bad: refused("Must be a boolean", &[json!("true"), json!(""), json!(0), json!(1), json!([]), json!({})]),
+        },
+    ]).await;
+}
+
+async fn addresses_are_addresses(product: &Product) {
+    let host = format!("@{}.example.com", ["a".repeat(60), "b".repeat(60), "c".repeat(60)].join("."));
+    let at_limit = format!("{}{host}", "x".repeat(255 - host.len()));
+    let past_limit = format!("x{at_limit}");
+    let url_at_limit = format!("https://example.com/{}", "a".repeat(2048 - 20));
+    let url_past_limit = format!("{url_at_limit}a");
+    assert_eq!((at_limit.len(), past_limit.len(), url_at_limit.len()), (255, 256, 2048));
+    check(product, vec![
+        Kind {
+            field: json!({"type": "email"}),
+            good: same(&[json!("a@example.com"), json!("first.last+tag@sub.example.org"), json!("UPPER@Example.com"), json!(at_limit)]),
+            bad: [
+                refused("Invalid email format", &[
+                    json!("x.y@"), json!("plain"), json!("@example.com"), json!("a b@example.com"), json!("a@b@c.com"), json!("a@example..com"),
+                    json!("a@example.com\n"), json!("<a@example.com>"), json!("a@example.com, b@example.com"),
+                ]),
+                refused("Must be a string", &[json!(1), json!([]), json!({})]),
+                refused("", &[json!(past_limit)]),
+            ].concat(),
+        },
+        Kind {
+            field: json!({"type": "url"}),
+            good: same(&[json!("https://example.com"), json!("http://example.com:8080/a?b=c#d"), json!("https://example.com/ü"), json!(url_at_limit)]),
+            bad: [
+                refused("Invalid URL format", &[
+                    json!("example.com"), json!("/relative"), json!("ftp://example.com"), json!("javascript:alert(1)"), json!("data:text/html,x"),
+                    json!("http://"), json!("https:///path"), json!("http://exa mple.com"), json!(" https://example.com"),
+                ]),
+                refused("Must be a string", &[json!(1), json!([]), json!({})]),
+                refused("", &[json!(url_past_limit)]),
+            ].concat(),
+        },
+    ]).await;
+}
+
+async fn days_and_instants_are_kept_in_one_form(product: &Product) {
+    check(product, vec![
+        Kind {
+            field: json!({"type": "date"}),
+            good: same(&[json!("2026-01-31"), json!("2024-02-29"), json!("1969-12-31"), json!("9999-12-31")]),
+            bad: [
+                refused("Invalid date format", &[
+                    json!("2026-02-30"), json!("2025-02-29"), json!("31.01.2026"), json!("2026-1-1"), json!("20260131"), json!("2026-13-01"),
+                    json!("2026-01-31T00:00:00Z"), json!("tomorrow"), json!("12026-01-31"), json!(" 2026-01-31"),
+                ]),
+                refused("", &[json!(20_260_131), json!(true), json!([]), json!({})]),
+            ].concat(),
+        },
+        Kind {
+            field: json!({"type": "datetime"}),
+            good: [
+                same(&[json!("2026-01-31T09:30:00.000Z"), json!("1969-12-31T23:59:59.999Z"), json!("9999-12-31T23:59:59.999Z")]),
+                vec![
+                    (json!("2026-01-31T09:30:00Z"), json!("2026-01-31T09:30:00.000Z")),
+                    (json!("2026-01-31T10:30:00+01:00"), json!("2026-01-31T09:30:00.000Z")),
+                    (json!("2026-01-31T09:30:00"), json!("2026-01-31T09:30:00.000Z")),
+                    (json!("2026-01-31T09:30:00.1234567Z"), json!("2026-01-31T09:30:00.123Z")),
+                    (json!("2026-01-01T00:30:00+02:00"), json!("2025-12-31T22:30:00.000Z")),
+                ],
+            ].concat(),
+            bad: [
+                refused("Invalid date format", &[
+                    json!("2026-02-30T00:00:00Z"), json!("2026-01-31T25:00:00Z"), json!("noon"), json!("1769850600"), json!("2026-01-31T09:30:00 Europe/Berlin"),
+                ]),
+                refused("", &[json!(1_769_850_600), json!(true), json!([]), json!({})]),
+            ].concat(),
+        },
+    ]).await;
+}
+
+async fn a_choice_is_one_of_the_values(product: &Product) {
+    check(product, vec![
+        Kind {
+            field: json!({"type": "select", "select": {"values": ["a", "b", "it's \"c\""]}}),
+            good: same(&[json!("a"), json!("b"), json!("it's \"c\"")]),
+            bad: refused("Must be one of: a, b, it's \"c\"", &[json!("c"), json!("A"), json!("a,b"), json!(1), json!(true), json!({}), json!("a ")]),
+        },
+        Kind {
+            field: json!({"type": "select", "validation": {"values": ["x", "y"]}}),
+            good: same(&[json!("x")]),
+            bad: refused("Must be one of: x, y", &[json!("z")]),
+        },
+        Kind {
+            field: json!({"type": "select", "select": {"values": ["a", "b", "c"], "max_select": 2}}),
+            good: same(&[json!(["a"]), json!(["b", "a"]), json!(["c", "b"])]),
+            bad: [
+                refused("Must be one of: a, b, c", &[json!(["d"]), json!(["a", 1]), json!("d"), json!(5)]),
+                refused("", &[json!(["a", "b", "c"]), json!({"a": 1})]),
+            ].concat(),
+        },
+    ]).await;
+}
+
+async fn a_relation_is_a_record_that_exists(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    let targets = admin.collection(&open("targets", &json!([{"name": "name", "type": "text"}]))).await;
+    admin.collection(&open("elsewhere", &json!([{"name": "name", "type": "text"}]))).await;
+    let (one, two) = (guest.make("targets", &json!({"name": "1"})).await["id"].clone(), guest.make("targets", &json!({"name": "2"})).await["id"].clone());
+    let foreign = guest.make("elsewhere", &json!({"name": "3"})).await["id"].clone();
+    let unknown = json!("018f0000-0000-7000-8000-000000000000");
+    let to_one = Kind {
+        field: json!({"type": "relation", "relation": {"collection_id": targets["id"]}}),
+        good: same(&[one.clone(), two.clone()]),
+        bad: [
+            refused("Must be a string (record ID)", &[json!(5), json!(true), json!({}), json!([1])]),
+            refused("", &[unknown.clone(), foreign.clone(), json!("nonsense"), json!("x' or 'a")]),
+        ].concat(),
+    };
+    let to_many = Kind {
+        field: json!({"type": "relation", "relation": {"collection": "targets", "type": "many-to-many"}}),
+        good: same(&[json!([one.clone()]), json!([two.clone(), one.clone()])]),
+        bad: refused("", &[json!([one.clone(), unknown.clone()]), json!([foreign]), json!([1]), json!(5), json!({})]),
+    };
+    for (name, kind) in [("one", to_one), ("many", to_many)] {
+        let mut field = kind.field.clone();
+        field["name"] = json!("f");
+        admin.collection(&open(name, &json!([field, {"name": "other", "type": "text"}]))).await;
+        one_kind(product, name, &kind).await;
+    }
+    let own = json!([{"name": "f", "type": "relation", "relation": {"collection": "pairs", "type": "one-to-one"}}, {"name": "other", "type": "text"}]);
+    let answer = admin.post(COLLECTIONS, &open("pairs", &own)).await;
+    if answer.status == 201 {
+        let first = guest.make("pairs", &json!({"other": "first"})).await;
+        guest.make("pairs", &json!({"f": first["id"]})).await;
+        guest.create("pairs", &json!({"f": first["id"]})).await.refused(409, "unique_conflict");
+    } else {
+        answer.refused(422, "validation_failed");
+    }
+}
+
+async fn json_and_points_come_back_equal(product: &Product) {
+    let mut deep = json!("bottom");
+    for _ in 0..60 {
+        deep = json!([deep]);
+    }
+    let out_of_range = |sent: Value| (sent, "Latitude must be between -90 and 90");
+    check(product, vec![
+        Kind {
+            field: json!({"type": "json"}),
+            good: same(&[
+                json!({"a": [1, 2.5, {"b": null, "": "x"}], "z": 1, "m": {"y": [], "x": {}}}), json!("text"), json!(""), json!(5), json!(1.5), json!(false),
+                json!([]), json!({}), json!([null]), json!("{\"quoted\": true}"), json!({"dup\\\"key'": "a\nb"}), deep,
+            ]),
+            bad: vec![],
+        },
+        Kind {
+            field: json!({"type": "geopoint"}),
+            good: same(&[
+                json!({"lat": 52.5, "lng": 13.4}), json!({"lat": -90, "lng": 180}), json!({"lat": 90, "lng": -180, "alt": 8848.5}), json!({"lat": 0, "lng": 0}),
+            ]),
+            bad: [
+                vec![out_of_range(json!({"lat": 91, "lng": 0})), out_of_range(json!({"lat": -90.5, "lng": 0}))],
+                refused("Longitude must be between -180 and 180", &[json!({"lat": 0, "lng": 181}), json!({"lat": 0, "lng": -180.1})]),
+                refused("", &[
+                    json!({"lat": 1}), json!({"lng": 1}), json!({}), json!([1, 2]), json!("52.5,13.4"), json!({"lat": "1", "lng": 2}),
+                    json!({"lat": true, "lng": 2}), json!({"lat": 1, "lng": 2, "x": 3}), json!({"lat": 1, "lng": 2, "alt": "high"}),
+                ]),
+            ].concat(),
+        },
+        Kind {
+            field: json!({"type": "geopoint", "geopoint": {"require_altitude": true, "min_lat": 47, "max_lat": 55, "min_lng": 5, "max_lng": 15.5}}),
+            good: same(&[json!({"lat": 47, "lng": 15.5, "alt": 0})]),
+            bad: [
+                refused("Latitude must be between 47 and 55", &[json!({"lat": 46.9, "lng": 10, "alt": 1})]),
+                refused("Longitude must be between 5 and 15.5", &[json!({"lat": 50, "lng": 16, "alt": 1})]),
+                refused("", &[json!({"lat": 50, "lng": 10})]),
+            ].concat(),
+        },
+    ]).await;
+}
+
+async fn an_autodate_is_set_by_the_server(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    admin.collection(&open("things", &json!([
+        {"name": "n", "type": "number"},
+        {"name": "both", "type": "autodate"},
+        {"name": "first", "type": "autodate", "autodate": {"on_update": false}},
+        {"name": "last", "type": "autodate", "autodate": {"on_create": false}},
+    ]))).await;
+    let client = "2001-01-01T00:00:00.000Z";
+    let made = guest.make("things", &json!({"n": 1, "both": client, "first": "nonsense", "last": client})).await;
+    let created = &made["created"];
+    assert_eq!(made["data"], json!({"n": 1, "both": created, "first": created, "last": null}));
+    product.clock.advance_millis(1500);
+    let changed = guest.change("things", &made["id"], &json!({"n": 2, "both": client, "first": client, "last": null})).await.expect(200).json();
+    let updated = &changed["updated"];
+    assert_eq!(changed["data"], json!({"n": 2, "both": updated, "first": created, "last": updated}));
+    assert_eq!(guest.list("things", &[("filter", "both >= '2026-01-01' && last != null && first < @now")]).await.expect(200).json()["total"], 1);
+}
+
+async fn required_is_asked_on_creation_and_against_null(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    let target = admin.collection(&open("targets", &json!([{"name": "n", "type": "number"}]))).await;
+    let one = guest.make("targets", &json!({"n": 1})).await["id"].clone();
+    let kinds = [
+        (json!({"type": "text"}), json!("a")),
+        (json!({"type": "editor"}), json!("a")),
+        (json!({"type": "number"}), json!(0)),
+        (json!({"type": "bool"}), json!(false)),
+        (json!({"type": "email"}), json!("a@example.com")),
+        (json!({"type": "url"}), json!("https://example.com")),
+        (json!({"type": "date"}), json!("2026-01-31")),
+        (json!({"type": "datetime"}), json!("2026-01-31T09:30:00.000Z")),
+        (json!({"type": "select", "select": {"values": ["a"]}}), json!("a")),
+        (json!({"type": "relation", "relation": {"collection_id": target["id"]}}), one),
+        (json!({"type": "json"}), json!({})),
+        (json!({"type": "geopoint"}), json!({"lat": 0, "lng": 0})),
+    ];
+    for (at, (mut field, value)) in kinds.into_iter().enumerate() {
+        let name = format!("required{at}");
+        field["name"] = json!("f");
+        field["validation"] = json!({"required": true});
+        admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
+        let expected = json!({"f": "This field is required"});
+        for data in [json!({"other": "x"}), json!({"f": null}), json!({"f": null, "other": "x"})] {
+            let answer = guest.create(&name, &data).await.refused(422, "validation_failed");
+            assert_eq!(answer.json()["details"], expected, "{field}: {data}");
+        }
+        let made = guest.make(&name, &json!({"f": value})).await;
+        assert_eq!(made["data"]["f"], value, "{field}");
+        let answer = guest.change(&name, &made["id"], &json!({"f": null})).await.refused(422, "validation_failed");
+        assert_eq!(answer.json()["details"], expected, "{field}");
+        guest.change(&name, &made["id"], &json!({"other": "x"})).await.expect(200);
+    }
+}
+
+async fn an_empty_text_is_no_value(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    for kind in ["text", "editor", "email", "url"] {
+        let field = json!([{"name": "f", "type": kind, "validation": {"min_length": 3}}, {"name": "g", "type": kind, "validation": {"unique": true}}]);
+        admin.collection(&open(kind, &field)).await;
+        let made = guest.make(kind, &json!({"f": "", "g": ""})).await;
+        assert_eq!(made["data"], json!({"f": null, "g": null}), "{kind}");
+        guest.make(kind, &json!({"f": "", "g": ""})).await;
+        assert_eq!(guest.list(kind, &[("filter", "f = null")]).await.expect(200).json()["total"], 2);
+    }
+    for (kind, extra) in [("number", Value::Null), ("bool", Value::Null), ("date", Value::Null), ("datetime", Value::Null), ("select", json!({"values": ["a"]}))] {
+        admin.collection(&open(kind, &json!([{"name": "f", "type": kind, "select": extra}]))).await;
+        guest.create(kind, &json!({"f": ""})).await.refused(422, "validation_failed");
+    }
+}
+
+async fn unique_is_a_conflict_that_names_its_field(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    for (kind, value, other) in [
+        ("text", json!("a"), json!("A")),
+        ("number", json!(1), json!(1.5)),
+        ("email", json!("a@example.com"), json!("b@example.com")),
+        ("url", json!("https://example.com/a"), json!("https://example.com/b")),
+        ("date", json!("2026-01-31"), json!("2026-02-01")),
+        ("datetime", json!("2026-01-31T09:30:00.000Z"), json!("2026-01-31T09:30:00.001Z")),
+    ] {
+        let name = format!("unique_{kind}");
+        admin.collection(&open(&name, &json!([{"name": "first", "type": "text"}, {"name": "f", "type": kind, "validation": {"unique": true}}]))).await;
+        let one = guest.make(&name, &json!({"f": value})).await;
+        let two = guest.make(&name, &json!({"f": other})).await;
+        for answer in [guest.create(&name, &json!({"f": value})).await, guest.change(&name, &two["id"], &json!({"f": value})).await] {
+            let body = answer.refused(409, "unique_conflict").json();
+            assert_eq!(body["details"], json!({"f": "Must be unique"}), "{kind}");
+        }
+        guest.make(&name, &json!({"f": null})).await;
+        guest.make(&name, &json!({"first": "null never conflicts"})).await;
+        guest.delete(&record(&name, &one["id"])).await.expect(204);
+        guest.make(&name, &json!({"f": value})).await;
+    }
+    let same = json!({"f": "raced"});
+    let answers = join_all((0..20).map(|_| guest.create("unique_text", &same))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert!(answers.iter().all(|answer| answer.status == 201 || answer.code() == "unique_conflict"));
+}
+
+/// D-10: hidden is hidden from everybody, on every way out, and can be written by whoever may write.
+async fn hidden_fields_never_leave_the_server(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    admin.collection(&open("things", &json!([
+        {"name": "shown", "type": "text"}, {"name": "veiled", "type": "text", "hidden": true}, {"name": "number", "type": "number", "hidden": true},
+    ]))).await;
+    let made = guest.make("things", &json!({"shown": "s", "veiled": "hidden-marker", "number": 987_654})).await;
+    let changed = guest.change("things", &made["id"], &json!({"veiled": "hidden-marker-2", "number+": 1})).await.expect(200).json();
+    assert_eq!((&made["data"], &changed["data"]), (&json!({"shown": "s"}), &json!({"shown": "s"})));
+    let user = product.user("reader").await;
+    for token in [None, Some(user.token.clone()), Some(admin.token.clone())] {
+        let get = |path: String| {
+            let token = token.as_deref();
+            async move { crate::callers::call(product, token, http::Method::GET, &path, None).await }
+        };
+        for path in [crate::callers::records("things"), record("things", &made["id"])] {
+            let body = get(path).await.expect(200);
+            let body = String::from_utf8(body.bytes).unwrap();
+            assert!(!body.contains("hidden-marker") && !body.contains("98765") && !body.contains("veiled"), "{body}");
+        }
+        for (name, value, code) in [
+            ("filter", "veiled = 'hidden-marker-2'", "invalid_filter"),
+            ("filter", "veiled != null", "invalid_filter"),
+            ("filter", "shown = 's' && !(number > 5)", "invalid_filter"),
+            ("filter", "veiled:length > 1", "invalid_filter"),
+            ("sort", "veiled", "invalid_sort"),
+            ("sort", "shown,-number", "invalid_sort"),
+            ("fields", "veiled", "invalid_fields"),
+            ("fields", "veiled:upper", "invalid_fields"),
+        ] {
+            get(crate::callers::with_query(&crate::callers::records("things"), &[(name, value)])).await.refused(400, code);
+        }
+        let found = get(crate::callers::with_query(&crate::callers::records("things"), &[("search", "marker")])).await.expect(200).json();
+        assert_eq!(found["total"], 0);
+    }
+    let conflict = guest.create("things", &json!({"veiled": 5})).await.refused(422, "validation_failed").json();
+    assert_eq!(conflict["details"], json!({"veiled": "Must be a string"}));
+}
+
+/// D-10: on every write path, and on no way out.
+async fn a_password_is_hashed_and_never_shown(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    let mut members = open("members", &json!([{"name": "nick", "type": "text"}]));
+    members["type"] = json!("auth");
+    admin.collection(&members).await;
+    let made = guest.make("members", &json!({"email": "m@example.com", "password": PASSWORD, "nick": "m"})).await;
+    let login = |password: &'static str| async move {
+        let body = json!({"email": "m@example.com", "password": password});
+        product.guest().post(&format!("{COLLECTIONS}/members/auth/login"), &body).await
+    };
+    let entered = login(PASSWORD).await.expect(200);
+    let changed = admin.change("members", &made["id"], &json!({"password": "Another-Horse8-staple"})).await.expect(200);
+    login(PASSWORD).await.refused(401, "invalid_credentials");
+    login("Another-Horse8-staple").await.expect(200);
+    let got = admin.get(&record("members", &made["id"])).await.expect(200);
+    let listed = admin.list("members", &[]).await.expect(200);
+    for answer in [entered, changed, got, listed] {
+        let body = String::from_utf8(answer.bytes).unwrap();
+        assert!(!body.contains("password") && !body.contains("argon2") && !body.contains("Horse"), "{body}");
+    }
+    assert!(made["data"].get("password").is_none(), "{made}");
+    for (name, value, code) in [
+        ("filter", "password ~ 'argon2'", "invalid_filter"),
+        ("filter", "password != null", "invalid_filter"),
+        ("sort", "password", "invalid_sort"),
+        ("fields", "password", "invalid_fields"),
+    ] {
+        for answer in [guest.list("members", &[(name, value)]).await, admin.list("members", &[(name, value)]).await] {
+            answer.refused(400, code);
+        }
+    }
+    assert_eq!(admin.list("members", &[("search", "argon2")]).await.expect(200).json()["total"], 0);
+    for (weak, path) in [(json!({"email": "n@example.com", "password": "short"}), None), (json!({"password": "P@ssw0rd123!"}), Some(&made["id"]))] {
+        let answer = match path {
+            None => guest.create("members", &weak).await,
+            Some(id) => admin.change("members", id, &weak).await,
+        };
+        assert!(answer.refused(422, "password_policy").json()["details"]["password"].is_string());
+    }
+    assert_eq!(text(&made["data"]["nick"]), "m");
+}
+
+async fn strange_text_is_text(product: &Product) {
+    let admin: Admin<'_> = product.admin().await;
+    admin.collection(&open("things", &json!([{"name": "f", "type": "text"}]))).await;
+    for strange in ["'; DROP TABLE users; --", "\\", "\\\\'\"", "%_", "$1 ? :a @b", "{\"a\": 1}", "\u{202e}rtl", "a\u{300}", "\u{feff}bom", "\u{10ffff}", "null", "<script>"] {
+        let made = product.guest().make("things", &json!({"f": strange})).await;
+        assert_eq!(made["data"]["f"], strange);
+        let quoted = strange.replace('\\', "\\\\").replace('\'', "\\'");
+        for filter in [format!("f = '{quoted}'"), format!("f ~ '{quoted}'")] {
+            let found = product.guest().list("things", &[("filter", &filter)]).await.expect(200).json();
+            assert!(found["items"].as_array().unwrap().contains(&made), "{filter}: {found}");
+        }
+        let found = product.guest().list("things", &[("search", strange)]).await.expect(200).json();
+        assert!(found["items"].as_array().unwrap().contains(&made), "search {strange}");
+    }
+}

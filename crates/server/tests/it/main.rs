@@ -6,12 +6,16 @@ mod engine;
 mod generated;
 mod process;
 mod product;
+mod schema;
 
 mod accounts;
 mod auth_collections;
+mod bulk;
 mod collections;
+mod cookies;
 mod defects;
 mod fields;
+mod hostile;
 mod limits;
 mod records;
 mod request_log;

@@ -407,3 +407,25 @@ fn the_development_secret_is_kept_and_private() {
         assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
+
+/// What README prints works as printed, but for the port.
+#[test]
+fn the_readme_goes_from_nothing_to_a_filtered_list() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let script = readme
+        .split("```sh\n")
+        .map(|block| block.split("```").next().unwrap_or_default())
+        .find(|block| block.contains("/setup"))
+        .expect("README shows the way from setup to a list");
+    let mut server = Server::new(&[]);
+    server.start();
+    let script = script.replace("http://127.0.0.1:8000", &format!("http://127.0.0.1:{}", server.port));
+    let output = Command::new("bash").args(["-euc", &script]).output().expect("bash and curl are installed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("\"error\""), "{text}");
+    let list = &text[text.rfind("{\"items\"").unwrap_or_else(|| panic!("no list at the end: {text}"))..];
+    let list: Value = serde_json::from_str(list).unwrap();
+    assert_eq!(list["total"], 1, "{list}");
+    assert_eq!(list["items"][0]["data"]["title"], "Hello");
+}

@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::callers::{Admin, Guest, User};
+use crate::engine::Engine;
 use crate::process::{PASSWORD, SECRET};
 
 /// When every test begins.
@@ -123,6 +124,15 @@ impl Product {
         let (parts, body) = self.edge.answer(&Connection::new(peer), request).await.into_parts();
         let bytes = body.collect().await.expect("the body comes whole").to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Where the data lives.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn engine(&self) -> Engine {
+        if self.url.starts_with("sqlite") { Engine::Sqlite } else { Engine::Postgres }
     }
 
     /// A caller without credential.

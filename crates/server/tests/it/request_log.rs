@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::callers::{Bearer, Calls, request};
 use crate::on_both_engines;
-use crate::process::PASSWORD;
+use crate::process::{PASSWORD, Server};
 use crate::product::{Product, text};
 
 const LOGS: &str = "/api/v1/logs";
@@ -436,4 +436,21 @@ async fn a_flood_is_counted_and_never_waited_for(product: &Product) {
     let written = statistics["total_requests"].as_u64().unwrap();
     // Setup and the request for the own profile came on top.
     assert_eq!(written + log.lost(), FLOOD + 2);
+}
+
+/// What was answered just before the end is written all the same, and nothing of its query.
+#[test]
+fn the_end_of_the_process_loses_no_row() {
+    let mut server = Server::new(&[]);
+    server.start();
+    for _ in 0..20 {
+        let answer = server.call("GET", "/api/v1/auth/me?token=m4rker", None, None);
+        assert_eq!(answer.status, 400);
+    }
+    assert!(server.terminate().0.success());
+    let file = rusqlite::Connection::open(server.folder.path().join("app.db")).unwrap();
+    let count = "SELECT count(*) FROM request_logs WHERE url = '/api/v1/auth/me?token=[redacted]'";
+    let written: i64 = file.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(written, 20);
+    assert!(!server.log().contains("m4rker"));
 }

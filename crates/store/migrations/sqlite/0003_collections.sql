@@ -5,9 +5,10 @@ CREATE TABLE collections (
     -- Names are unique whatever their case.
     name_folded TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL CHECK (type IN ('base', 'auth', 'view')),
-    -- JSON array of fields, JSON object of options.
+    -- JSON array of fields, JSON object of options, JSON array of the indexes that an admin asked for.
     fields TEXT NOT NULL,
     options TEXT NOT NULL,
+    indexes TEXT NOT NULL DEFAULT '[]',
     -- Null: admins only. Empty: everybody. Else an expression.
     list_rule TEXT,
     view_rule TEXT,

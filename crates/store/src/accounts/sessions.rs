@@ -1,4 +1,4 @@
-//! One row a sign-in: what access tokens are checked against, and what refresh tokens rotate in.
+//! One row a sign-in: what access tokens and session cookies are checked against, and what refresh tokens rotate in.
 
 use crate::{Dialect, Error, Reader, Row, Sql, Tx};
 
@@ -16,13 +16,24 @@ pub struct Session {
     pub authenticated_at: i64,
     pub expires_at: i64,
     pub revoked_at: Option<i64>,
-    /// The refresh token that is current: its id, when it was made, and by which key.
-    pub current: RefreshMark,
-    /// The one it superseded, and when that was.
-    pub previous: Option<(String, i64)>,
+    pub kind: SessionKind,
 }
 
-/// What is kept of a refresh token: enough to make the same text again, not enough to be one.
+/// What a session is presented by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionKind {
+    /// Signed tokens, which end with the key that signed them.
+    Tokens {
+        /// The refresh token that is current.
+        current: RefreshMark,
+        /// Id of the one it superseded, and when that was.
+        previous: Option<(String, i64)>,
+    },
+    /// A cookie whose value has this SHA-256. Nothing about it is signed.
+    Cookie { digest: [u8; 32] },
+}
+
+/// What is kept of a refresh token, its id, when it was made, and by which key: enough to make the same text again, not enough to be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshMark {
     pub jti: String,
@@ -32,10 +43,6 @@ pub struct RefreshMark {
 
 impl Session {
     fn of(row: &Row) -> Result<Self, Error> {
-        let previous = match (row.opt_text(13)?, row.opt_int(14)?) {
-            (Some(jti), Some(used_at)) => Some((jti.to_owned(), used_at)),
-            _ => None,
-        };
         Ok(Self {
             id: row.text(0)?.to_owned(),
             realm: row.text(1)?.to_owned(),
@@ -47,15 +54,15 @@ impl Session {
             authenticated_at: row.int(7)?,
             expires_at: row.int(8)?,
             revoked_at: row.opt_int(9)?,
-            current: RefreshMark { jti: row.text(10)?.to_owned(), iat: row.int(11)?, kid: row.text(12)?.to_owned() },
-            previous,
+            kind: SessionKind::of(row)?,
         })
     }
 
     fn select(dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
         sql.push("SELECT id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, expires_at, ");
-        sql.push("revoked_at, current_jti, current_iat, current_kid, previous_jti, previous_used_at FROM sessions");
+        sql.push("revoked_at, current_jti, current_iat, current_kid, previous_jti, previous_used_at, cookie_digest ");
+        sql.push("FROM sessions");
         sql
     }
 
@@ -65,17 +72,39 @@ impl Session {
     }
 }
 
+impl SessionKind {
+    fn of(row: &Row) -> Result<Self, Error> {
+        if let Some(digest) = row.opt_bytes(15)? {
+            let digest = digest.try_into().map_err(|_| Error::internal("the digest of a session's cookie is no SHA-256"))?;
+            return Ok(Self::Cookie { digest });
+        }
+        let previous = match (row.opt_text(13)?, row.opt_int(14)?) {
+            (Some(jti), Some(used_at)) => Some((jti.to_owned(), used_at)),
+            _ => None,
+        };
+        let current = RefreshMark { jti: row.text(10)?.to_owned(), iat: row.int(11)?, kid: row.text(12)?.to_owned() };
+        Ok(Self::Tokens { current, previous })
+    }
+}
+
 /// Stores a new session.
 pub async fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());
     sql.push("INSERT INTO sessions (id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, ");
-    sql.push("expires_at, current_jti, current_iat, current_kid) VALUES (");
+    sql.push("expires_at, current_jti, current_iat, current_kid, cookie_digest) VALUES (");
     sql.bind(session.id.as_str()).push(", ").bind(session.realm.as_str()).push(", ").bind(session.account_id.as_str());
     sql.push(", ").bind(session.user_agent.as_str()).push(", ").bind(session.ip_address.as_str());
     sql.push(", ").bind(session.created.as_str()).push(", ").bind(session.last_seen.as_str());
     sql.push(", ").bind(session.authenticated_at).push(", ").bind(session.expires_at);
-    sql.push(", ").bind(session.current.jti.as_str()).push(", ").bind(session.current.iat);
-    sql.push(", ").bind(session.current.kid.as_str()).push(")");
+    match &session.kind {
+        SessionKind::Tokens { current, .. } => {
+            sql.push(", ").bind(current.jti.as_str()).push(", ").bind(current.iat);
+            sql.push(", ").bind(current.kid.as_str()).push(", NULL)");
+        }
+        SessionKind::Cookie { digest } => {
+            sql.push(", NULL, NULL, NULL, ").bind(digest.as_slice()).push(")");
+        }
+    }
     tx.execute(&sql).await.map(drop)
 }
 
@@ -83,6 +112,13 @@ pub async fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
 pub async fn by_id(reader: &mut Reader<'_>, id: &str) -> Result<Option<Session>, Error> {
     let mut sql = Session::select(reader.dialect());
     sql.push(" WHERE id = ").bind(id);
+    reader.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
+}
+
+/// The session whose cookie has this digest.
+pub async fn by_cookie(reader: &mut Reader<'_>, digest: &[u8; 32]) -> Result<Option<Session>, Error> {
+    let mut sql = Session::select(reader.dialect());
+    sql.push(" WHERE cookie_digest = ").bind(digest.as_slice());
     reader.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
 }
 
@@ -96,22 +132,45 @@ pub async fn by_id_locked(tx: &mut Tx<'_>, id: &str) -> Result<Option<Session>, 
     tx.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
 }
 
-/// Live sessions of an account, newest first.
-pub async fn of_account(reader: &mut Reader<'_>, realm: &str, account_id: &str, now: i64) -> Result<Vec<Session>, Error> {
+/// Live sessions of an account, newest first. One with a cookie must have been seen after `idle_since`.
+pub async fn of_account(
+    reader: &mut Reader<'_>,
+    realm: &str,
+    account_id: &str,
+    now: i64,
+    idle_since: &str,
+) -> Result<Vec<Session>, Error> {
     let mut sql = Session::select(reader.dialect());
     sql.push(" WHERE realm = ").bind(realm).push(" AND account_id = ").bind(account_id);
-    sql.push(" AND revoked_at IS NULL AND expires_at > ").bind(now).push(" ORDER BY created DESC, id DESC LIMIT 1000");
+    sql.push(" AND revoked_at IS NULL AND expires_at > ").bind(now);
+    sql.push(" AND (cookie_digest IS NULL OR last_seen > ").bind(idle_since).push(") ORDER BY created DESC, id DESC LIMIT 1000");
     reader.fetch(&sql).await?.iter().map(Session::of).collect()
 }
 
-/// Makes `next` the current refresh token; the one before it is remembered with the time of its use.
-pub async fn rotate(tx: &mut Tx<'_>, session: &Session, next: &RefreshMark, now: i64, last_seen: &str) -> Result<(), Error> {
+/// Makes `next` the current refresh token of a session; `superseded`, the id of the one before it, is remembered with the time of
+/// its use.
+pub async fn rotate(
+    tx: &mut Tx<'_>,
+    id: &str,
+    superseded: &str,
+    next: &RefreshMark,
+    now: i64,
+    last_seen: &str,
+) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());
-    sql.push("UPDATE sessions SET previous_jti = ").bind(session.current.jti.as_str());
+    sql.push("UPDATE sessions SET previous_jti = ").bind(superseded);
     sql.push(", previous_used_at = ").bind(now);
     sql.push(", current_jti = ").bind(next.jti.as_str()).push(", current_iat = ").bind(next.iat);
     sql.push(", current_kid = ").bind(next.kid.as_str()).push(", last_seen = ").bind(last_seen);
-    sql.push(" WHERE id = ").bind(session.id.as_str());
+    sql.push(" WHERE id = ").bind(id);
+    tx.execute(&sql).await.map(drop)
+}
+
+/// Notes that a session was used. The latest time stays, whatever order nodes write in.
+pub async fn touch(tx: &mut Tx<'_>, id: &str, last_seen: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE sessions SET last_seen = ").bind(last_seen);
+    sql.push(" WHERE id = ").bind(id).push(" AND revoked_at IS NULL AND last_seen < ").bind(last_seen);
     tx.execute(&sql).await.map(drop)
 }
 
@@ -140,11 +199,11 @@ pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which
     tx.execute(&sql).await
 }
 
-/// Live sessions whose refresh token was signed by none of `kids`: who will have to sign in again.
+/// Live sessions whose refresh token was signed by none of `kids`: who will have to sign in again. Those with a cookie are not signed.
 pub async fn signed_by_others(reader: &mut Reader<'_>, kids: &[String], now: i64) -> Result<i64, Error> {
     let mut sql = Sql::new(reader.dialect());
     sql.push("SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND expires_at > ").bind(now);
-    sql.push(" AND current_kid NOT IN (");
+    sql.push(" AND current_kid IS NOT NULL AND current_kid NOT IN (");
     for (i, kid) in kids.iter().enumerate() {
         if i > 0 {
             sql.push(", ");

@@ -1,4 +1,4 @@
-//! The table behind a collection: how it is made, and how it follows a change.
+//! The table behind a collection: what it is made of.
 //!
 //! Every table has `_seq`, the order of insertion (on `SQLite` the row's own number), a name that no field can have.
 
@@ -37,62 +37,24 @@ pub(super) async fn create(tx: &mut Tx<'_>, collection: &Collection) -> Result<(
     sql.push(" ON ").table(collection.table()).push(" (\"created\" DESC, \"id\")");
     tx.ddl(&sql).await?;
     for at in 0..collection.fields().len() {
-        if let Some(index) = Index::wanted(collection, at) {
+        if let Some(index) = OwnIndex::wanted(collection, at) {
             index.create(tx, collection, at).await?;
         }
     }
-    Ok(())
-}
-
-/// Brings the table from one state of the collection to the next. A field that is in both and stored in another way loses its values:
-/// the caller has made sure that there are none.
-pub(super) async fn alter(tx: &mut Tx<'_>, before: &Collection, after: &Collection) -> Result<(), Error> {
-    if before.definition().fields == after.definition().fields {
-        return Ok(());
-    }
-    if tx.dialect() == Dialect::Postgres {
-        let mut sql = tx.sql();
-        tx.execute(sql.push("LOCK TABLE ").table(before.table()).push(" IN ACCESS EXCLUSIVE MODE")).await?;
-    }
-    for (at, field) in before.fields().iter().enumerate() {
-        let still = after.position(&field.name).filter(|now| keeps_column(before, at, after, *now));
-        let index_now = still.and_then(|now| Index::wanted(after, now));
-        if let Some(index) = Index::wanted(before, at)
-            && Some(index) != index_now
-        {
-            index.drop(tx, before, at).await?;
-        }
-        if still.is_none() {
-            let mut sql = tx.sql();
-            sql.push("ALTER TABLE ").table(before.table()).push(" DROP COLUMN ").ident(before.column(at));
-            tx.ddl(&sql).await?;
-        }
-    }
-    for (at, field) in after.fields().iter().enumerate() {
-        let was = before.position(&field.name).filter(|was| keeps_column(before, *was, after, at));
-        if was.is_none() {
-            let mut sql = tx.sql();
-            sql.push("ALTER TABLE ").table(after.table()).push(" ADD COLUMN ");
-            column(&mut sql, after, at);
-            tx.ddl(&sql).await?;
-        }
-        let index_before = was.and_then(|was| Index::wanted(before, was));
-        if let Some(index) = Index::wanted(after, at)
-            && Some(index) != index_before
-        {
-            index.create(tx, after, at).await?;
-        }
+    for index in &collection.definition().indexes {
+        super::index::create(tx, collection, index).await?;
     }
     Ok(())
 }
 
-/// Whether the values of a field stay as they are: the same name in the same spelling, stored the same way.
-fn keeps_column(before: &Collection, was: usize, after: &Collection, now: usize) -> bool {
-    before.column(was) == after.column(now) && before.storage(was) == after.storage(now)
-}
-
-fn column(sql: &mut Sql, collection: &Collection, at: usize) {
+/// Writes the definition of a field's column.
+pub(super) fn column(sql: &mut Sql, collection: &Collection, at: usize) {
     sql.ident(collection.column(at));
+    column_type(sql, collection, at);
+}
+
+/// Writes what follows the name of a field's column in its definition.
+pub(super) fn column_type(sql: &mut Sql, collection: &Collection, at: usize) {
     match collection.storage(at) {
         Storage::Text | Storage::Json => sql.pick(" TEXT", " TEXT COLLATE \"C\""),
         Storage::Number => sql.pick(" REAL", " DOUBLE PRECISION"),
@@ -106,14 +68,14 @@ fn column(sql: &mut Sql, collection: &Collection, at: usize) {
 
 /// The index that a field has of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Index {
+pub(super) enum OwnIndex {
     Unique,
     /// Finds the records that point at one.
     Relation,
 }
 
-impl Index {
-    fn wanted(collection: &Collection, at: usize) -> Option<Self> {
+impl OwnIndex {
+    pub(super) fn wanted(collection: &Collection, at: usize) -> Option<Self> {
         let field = &collection.fields()[at];
         if collection.is_account_email(at) {
             // Unique by its folded form.
@@ -132,7 +94,7 @@ impl Index {
         }
     }
 
-    async fn create(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
+    pub(super) async fn create(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
         let names = [collection.table(), collection.column(at)];
         let mut sql = tx.sql();
         sql.push(if self == Self::Unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
@@ -140,7 +102,7 @@ impl Index {
         tx.ddl(&sql).await
     }
 
-    async fn drop(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
+    pub(super) async fn drop(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
         let mut sql = tx.sql();
         sql.push("DROP INDEX ").object_in_schema(self.prefix(), &[collection.table(), collection.column(at)]);
         tx.ddl(&sql).await
@@ -156,29 +118,6 @@ pub(crate) fn conflicting(collection: &Collection, dialect: Dialect, error: &Err
     (0..collection.fields().len()).find(|at| {
         let column = collection.column(*at);
         error.is_unique_on(&dialect.column_name(column))
-            || error.is_unique_on(&dialect.object_name(Index::Unique.prefix(), &[collection.table(), column]))
+            || error.is_unique_on(&dialect.object_name(OwnIndex::Unique.prefix(), &[collection.table(), column]))
     })
-}
-
-/// Whether the collection has any record.
-pub async fn has_rows(tx: &mut Tx<'_>, collection: &Collection) -> Result<bool, Error> {
-    let mut sql = tx.sql();
-    sql.push("SELECT 1 FROM ").table(collection.table()).push(" LIMIT 1");
-    tx.fetch_one(&sql).await.map(|row| row.is_some())
-}
-
-/// Whether any record has a value in a field.
-pub async fn has_value(tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<bool, Error> {
-    look(tx, collection, at, " IS NOT NULL LIMIT 1").await
-}
-
-/// Whether any record has no value in a field.
-pub async fn has_null(tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<bool, Error> {
-    look(tx, collection, at, " IS NULL LIMIT 1").await
-}
-
-async fn look(tx: &mut Tx<'_>, collection: &Collection, at: usize, tail: &'static str) -> Result<bool, Error> {
-    let mut sql = tx.sql();
-    sql.push("SELECT 1 FROM ").table(collection.table()).push(" WHERE ").ident(collection.column(at)).push(tail);
-    tx.fetch_one(&sql).await.map(|row| row.is_some())
 }

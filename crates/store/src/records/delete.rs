@@ -14,7 +14,9 @@ pub const MAX_AFFECTED: usize = 1_000;
 pub enum Deleted {
     Done,
     /// Records of this collection point at it and forbid it.
-    Restricted { collection: String },
+    Restricted {
+        collection: String,
+    },
     /// More than [`MAX_AFFECTED`] records would be taken away or changed.
     TooMany,
 }

@@ -13,6 +13,9 @@ use crate::{Columns, Error, Reader, Sql};
 pub const MAX_BACK: usize = 1_000;
 /// Most records that one request brings along in all.
 pub const MAX_EXPANDED: usize = 10_000;
+/// Most bytes of JSON that one request brings along in all, each time that a record is shown counted anew: a few records that point at
+/// each other multiply with every level. What does not fit is left out.
+pub const MAX_EXPANDED_BYTES: usize = 32 * 1024 * 1024;
 /// Most ids in one statement.
 const CHUNK: usize = 1_000;
 
@@ -36,6 +39,21 @@ pub enum Way {
     Forward { field: usize },
     /// To the records whose field names the record.
     Back { field: usize },
+}
+
+/// What a request may still bring along.
+struct Budget {
+    records: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    /// Pays for `bytes` more, if they are still to be had.
+    fn affords(&mut self, bytes: usize) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or(self.bytes);
+        left.is_some()
+    }
 }
 
 /// A record whose `expand` is still empty, with the texts of the columns that were asked for beside it.
@@ -78,7 +96,7 @@ pub(super) async fn finish(
     records: Vec<Opened>,
     expansions: &[Expansion],
 ) -> Result<Vec<Vec<u8>>, Error> {
-    let mut budget = MAX_EXPANDED;
+    let mut budget = Budget { records: MAX_EXPANDED, bytes: MAX_EXPANDED_BYTES };
     let finished = level(reader, home, records, expansions, &mut budget).await?;
     Ok(finished.into_iter().map(|(_, body)| body).collect())
 }
@@ -90,7 +108,7 @@ fn level<'a>(
     home: &'a View,
     records: Vec<Opened>,
     expansions: &'a [Expansion],
-    budget: &'a mut usize,
+    budget: &'a mut Budget,
 ) -> BoxFuture<'a, Result<Finished, Error>> {
     Box::pin(async move {
         let mut objects: Vec<Vec<u8>> = records.iter().map(|_| vec![b'{']).collect();
@@ -102,16 +120,16 @@ fn level<'a>(
                     let wanted: Vec<_> = records.iter().map(|record| ids(record.beside[beside].as_deref(), is_many)).collect();
                     let found = forward(reader, expansion, &wanted, budget).await?;
                     for (object, ids) in objects.iter_mut().zip(&wanted) {
-                        let bodies: Vec<_> = ids.iter().filter_map(|id| found.get(id.as_str())).map(Vec::as_slice).collect();
-                        write(object, &expansion.name, is_many, &bodies);
+                        let bodies = ids.iter().filter_map(|id| found.get(id.as_str())).map(Vec::as_slice);
+                        write(object, &expansion.name, is_many, bodies, budget);
                     }
                     beside += 1;
                 }
                 Way::Back { field } => {
-                    let found = back(reader, expansion, field, &records, budget).await?;
+                    let (found, pointing) = back(reader, expansion, field, &records, budget).await?;
                     for (object, record) in objects.iter_mut().zip(&records) {
-                        let bodies: Vec<_> = found.get(&record.id).into_iter().flatten().take(MAX_BACK).map(Vec::as_slice).collect();
-                        write(object, &expansion.name, true, &bodies);
+                        let bodies = pointing.get(&record.id).into_iter().flatten().take(MAX_BACK).map(|at| found[*at].1.as_slice());
+                        write(object, &expansion.name, true, bodies, budget);
                     }
                 }
             }
@@ -141,11 +159,11 @@ async fn forward(
     reader: &mut Reader<'_>,
     expansion: &Expansion,
     wanted: &[Vec<String>],
-    budget: &mut usize,
+    budget: &mut Budget,
 ) -> Result<HashMap<String, Vec<u8>>, Error> {
     let mut seen = HashSet::new();
     let mut ids: Vec<&String> = wanted.iter().flatten().filter(|id| seen.insert(id.as_str())).collect();
-    ids.truncate(*budget);
+    ids.truncate(budget.records);
     let mut records = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
         let mut sql = select(reader, expansion);
@@ -153,19 +171,20 @@ async fn forward(
         push_from(&mut sql, &expansion.view);
         sql.push("t0.id IN (").binds_of(chunk.iter().copied()).push(")");
         push_and(&mut sql, &expansion.view, &expansion.rule)?;
-        read(reader, &sql, &expansion.view, beside, &mut records).await?;
+        read(reader, &sql, &expansion.view, beside, &mut records, budget).await?;
     }
-    *budget -= records.len().min(*budget);
+    budget.records -= records.len().min(budget.records);
     Ok(level(reader, &expansion.view, records, &expansion.children, budget).await?.into_iter().collect())
 }
 
+/// The records whose field names one of `parents`, and which of them stand beside which parent.
 async fn back(
     reader: &mut Reader<'_>,
     expansion: &Expansion,
     field: usize,
     parents: &[Opened],
-    budget: &mut usize,
-) -> Result<HashMap<String, Vec<Vec<u8>>>, Error> {
+    budget: &mut Budget,
+) -> Result<(Finished, HashMap<String, Vec<usize>>), Error> {
     let collection = &expansion.view.collection;
     let is_many = collection.storage(field) == Storage::Json;
     let mut records = Vec::new();
@@ -183,20 +202,20 @@ async fn back(
             sql.push("t0.").ident(collection.column(field)).push(" IN (").binds_of(ids).push(")");
         }
         push_and(&mut sql, &expansion.view, &expansion.rule)?;
-        let left = i64::try_from(budget.saturating_sub(records.len())).unwrap_or(i64::MAX);
+        let left = i64::try_from(budget.records.saturating_sub(records.len())).unwrap_or(i64::MAX);
         sql.push(" ORDER BY t0.created DESC, t0.id LIMIT ").bind(left);
-        read(reader, &sql, &expansion.view, beside + 1, &mut records).await?;
+        read(reader, &sql, &expansion.view, beside + 1, &mut records, budget).await?;
     }
-    *budget -= records.len().min(*budget);
+    budget.records -= records.len().min(budget.records);
     let pointing: Vec<_> = records.iter_mut().map(|record| ids(record.beside.pop().flatten().as_deref(), is_many)).collect();
     let finished = level(reader, &expansion.view, records, &expansion.children, budget).await?;
-    let mut found: HashMap<String, Vec<Vec<u8>>> = HashMap::new();
-    for ((_, body), parents) in finished.into_iter().zip(pointing) {
+    let mut found: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, parents) in pointing.into_iter().enumerate() {
         for parent in parents {
-            found.entry(parent).or_default().push(body.clone());
+            found.entry(parent).or_default().push(at);
         }
     }
-    Ok(found)
+    Ok((finished, found))
 }
 
 fn select(reader: &Reader<'_>, expansion: &Expansion) -> Sql {
@@ -210,18 +229,29 @@ fn push_from(sql: &mut Sql, view: &View) {
     sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE ");
 }
 
-async fn read(reader: &mut Reader<'_>, sql: &Sql, view: &View, beside: usize, records: &mut Vec<Opened>) -> Result<(), Error> {
+async fn read(
+    reader: &mut Reader<'_>,
+    sql: &Sql,
+    view: &View,
+    beside: usize,
+    records: &mut Vec<Opened>,
+    budget: &mut Budget,
+) -> Result<(), Error> {
     reader
         .for_each(sql, |row| {
-            records.push(Opened::read(view, row, beside));
+            let record = Opened::read(view, row, beside);
+            if budget.affords(record.body.len()) {
+                records.push(record);
+            }
             Ok(())
         })
         .await
 }
 
 /// Writes one member of an `expand` object; a single record that may not be seen is left out.
-fn write(object: &mut Vec<u8>, name: &str, is_many: bool, bodies: &[&[u8]]) {
-    if !is_many && bodies.is_empty() {
+fn write<'b>(object: &mut Vec<u8>, name: &str, is_many: bool, bodies: impl Iterator<Item = &'b [u8]>, budget: &mut Budget) {
+    let mut bodies = bodies.filter(|body| budget.affords(body.len())).peekable();
+    if !is_many && bodies.peek().is_none() {
         return;
     }
     if object.len() > 1 {
@@ -229,16 +259,16 @@ fn write(object: &mut Vec<u8>, name: &str, is_many: bool, bodies: &[&[u8]]) {
     }
     object.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
     object.push(b':');
-    if !is_many {
-        object.extend_from_slice(bodies[0]);
-        return;
+    if is_many {
+        object.push(b'[');
     }
-    object.push(b'[');
-    for (i, body) in bodies.iter().enumerate() {
+    for (i, body) in bodies.enumerate() {
         if i > 0 {
             object.push(b',');
         }
         object.extend_from_slice(body);
     }
-    object.push(b']');
+    if is_many {
+        object.push(b']');
+    }
 }

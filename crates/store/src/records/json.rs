@@ -34,14 +34,19 @@ pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &S
 }
 
 fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, row: &dyn Columns, column: usize) {
-    match row.cell(column) {
-        Cell::Text(text) if is_json(collection, shown.at) => out.extend_from_slice(text.as_bytes()),
-        Cell::Text(text) => match &shown.transform {
-            None => write_text(out, Some(text)),
-            Some(transform) => write_text(out, Some(&transform.apply(text))),
-        },
+    match (row.cell(column), &shown.transform) {
+        (Cell::Text(text), Some(transform)) if !is_json(collection, shown.at) => write_text(out, Some(&transform.apply(text))),
+        (cell, _) => write_value(out, collection.storage(shown.at), cell),
+    }
+}
+
+/// Writes one stored value as clients see it.
+pub(crate) fn write_value(out: &mut Vec<u8>, storage: Storage, cell: Cell<'_>) {
+    match cell {
+        Cell::Text(text) if storage == Storage::Json => out.extend_from_slice(text.as_bytes()),
+        Cell::Text(text) => write_text(out, Some(text)),
         Cell::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
-        Cell::Int(number) if collection.storage(shown.at) == Storage::Bool => {
+        Cell::Int(number) if storage == Storage::Bool => {
             out.extend_from_slice(if number == 0 { b"false" } else { b"true" });
         }
         Cell::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
@@ -50,7 +55,7 @@ fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, r
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: Option<&str>) {
+pub(crate) fn write_text(out: &mut Vec<u8>, text: Option<&str>) {
     let Some(text) = text else {
         out.extend_from_slice(b"null");
         return;
@@ -79,7 +84,9 @@ mod tests {
 
     #[test]
     fn numbers_read_back_as_what_they_are() {
-        for (number, wanted) in [(3.0, "3"), (-0.5, "-0.5"), (1e300, "1e+300"), (9_007_199_254_740_992.0, "9007199254740992"), (f64::NAN, "null")] {
+        for (number, wanted) in
+            [(3.0, "3"), (-0.5, "-0.5"), (1e300, "1e+300"), (9_007_199_254_740_992.0, "9007199254740992"), (f64::NAN, "null")]
+        {
             let mut out = Vec::new();
             write_number(&mut out, number);
             assert_eq!(String::from_utf8(out).unwrap(), wanted);

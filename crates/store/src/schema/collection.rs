@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::{Field, FieldType, Pattern, RuleTexts, Rules, Storage};
+use super::{Field, FieldType, Index, MAX_KEY_BYTES, Pattern, RuleTexts, Rules, Storage};
 use crate::{Dialect, Error, Name, Sql};
 
 /// Columns of every collection's table that no field may be named after.
@@ -46,6 +46,8 @@ pub struct Definition {
     /// The fields its owner defined; the system fields of an auth collection are not among them.
     pub fields: Vec<Field>,
     pub options: Map<String, Json>,
+    /// Those that an admin asked for; what unique fields and relations need for themselves is not among them.
+    pub indexes: Vec<Index>,
     pub rules: RuleTexts,
     pub view_query: Option<String>,
     pub system: bool,
@@ -88,13 +90,7 @@ pub fn auth_fields() -> [Field; 5] {
     let mut password = system("password", FieldType::Text);
     password.validation.required = true;
     password.hidden = true;
-    [
-        email,
-        password,
-        system("verified", FieldType::Bool),
-        system("email_visibility", FieldType::Bool),
-        system("role", FieldType::Text),
-    ]
+    [email, password, system("verified", FieldType::Bool), system("email_visibility", FieldType::Bool), system("role", FieldType::Text)]
 }
 
 /// A collection with what is needed to serve it.
@@ -109,6 +105,7 @@ pub struct Collection {
     /// `"name":`, as a record's JSON has it.
     keys: Arc<[String]>,
     visible: Arc<[usize]>,
+    byte_limits: Arc<[Option<usize>]>,
     open_columns: Arc<Sql>,
     rules: Rules,
 }
@@ -127,6 +124,7 @@ impl Collection {
             .collect::<Result<_, _>>()
             .map_err(|error| Error::internal(format!("a stored pattern is bad: {error}")))?;
         let visible: Arc<[usize]> = (0..fields.len()).filter(|at| !fields[*at].hidden).collect();
+        let byte_limits = (0..fields.len()).map(|at| byte_limit(&fields, &definition.indexes, at)).collect();
         let mut open_columns = Sql::new(dialect);
         open_columns.push("\"id\", \"created\", \"updated\"");
         for at in visible.iter() {
@@ -140,6 +138,7 @@ impl Collection {
             fields,
             columns,
             patterns,
+            byte_limits,
             visible,
             open_columns: Arc::new(open_columns),
             rules: Rules::closed(),
@@ -210,6 +209,11 @@ impl Collection {
         self.patterns[at].as_ref()
     }
 
+    /// How many bytes a text of a field may have because an index holds it; `None` when none does.
+    pub fn byte_limit(&self, at: usize) -> Option<usize> {
+        self.byte_limits[at]
+    }
+
     /// Positions of the fields that leave the server.
     pub fn visible(&self) -> &[usize] {
         &self.visible
@@ -234,4 +238,18 @@ impl Collection {
     pub(crate) fn open_columns(&self) -> &Sql {
         &self.open_columns
     }
+}
+
+/// The strictest of what the indexes that hold a field ask of its texts.
+fn byte_limit(fields: &[Field], indexes: &[Index], at: usize) -> Option<usize> {
+    let field = &fields[at];
+    if field.storage() != Storage::Text {
+        return None;
+    }
+    let is_text = |name: &str| fields.iter().any(|field| field.name == name && field.storage() == Storage::Text);
+    let shares = indexes.iter().filter(|index| index.has(&field.name)).map(|index| {
+        let texts = index.fields.iter().filter(|member| is_text(&member.name)).count();
+        index.share(texts)
+    });
+    shares.chain(field.validation.unique.then_some(MAX_KEY_BYTES)).min()
 }

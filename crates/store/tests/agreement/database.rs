@@ -14,17 +14,21 @@ pub fn on_sqlite<F: Future<Output = ()>>(claim: impl FnOnce(Store) -> F) {
 
 /// Runs a claim on a `PostgreSQL` database of its own, if there is a server.
 pub fn on_postgres<F: Future<Output = ()>>(claim: impl FnOnce(Store) -> F) {
-    let Ok(server) = std::env::var("TEST_DATABASE_URL") else { return };
+    let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
+        return;
+    };
     let name = format!("test_{}", uuid::Uuid::now_v7().simple());
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
     let url = DatabaseUrl::parse(url.as_str()).unwrap();
     let runtime = runtime();
     runtime.block_on(administer(&server, &format!("CREATE DATABASE {name}")));
-    // Thousands of statements that run once: compiling each to machine code takes a hundred times as long as running it.
-    runtime.block_on(administer(&server, &format!("ALTER DATABASE {name} SET jit = off")));
-    let held = runtime.block_on(AssertUnwindSafe(async { claim(open(url).await).await }).catch_unwind());
-    runtime.block_on(administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")));
+    let held =
+        runtime.block_on(AssertUnwindSafe(async { claim(open(url).await).await }).catch_unwind());
+    runtime.block_on(administer(
+        &server,
+        &format!("DROP DATABASE {name} WITH (FORCE)"),
+    ));
     if let Err(panic) = held {
         resume_unwind(panic);
     }
@@ -37,7 +41,9 @@ async fn open(url: DatabaseUrl) -> Store {
 }
 
 async fn administer(server: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     let driver = tokio::spawn(connection);
     client.batch_execute(statement).await.unwrap();
     drop(client);
@@ -45,5 +51,9 @@ async fn administer(server: &str, statement: &str) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }

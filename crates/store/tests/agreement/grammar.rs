@@ -3,10 +3,9 @@
 use std::fmt;
 
 use fastcms_expr::{Kind, Schema as _};
-use fastcms_store::schema::{Collection, Offer};
 
 use crate::chance::Chance;
-use crate::values;
+use crate::operands::Stored;
 use crate::world::World;
 
 /// In whose words an expression is written.
@@ -57,17 +56,6 @@ impl fmt::Display for Tree {
     }
 }
 
-/// A stored side.
-struct Stored {
-    text: String,
-    /// It stands for several values.
-    is_many: bool,
-    /// Its list may be compared as a whole.
-    is_whole: bool,
-    /// It is one of the forms that make a bare word on the right a text.
-    is_field: bool,
-}
-
 pub struct Author<'w> {
     pub chance: &'w mut Chance,
     pub world: &'w World,
@@ -76,14 +64,16 @@ pub struct Author<'w> {
     pub table: usize,
 }
 
-const KINDS: [Kind; 5] = [Kind::Text, Kind::Number, Kind::Bool, Kind::Instant, Kind::Date];
-
 impl Author<'_> {
     pub fn tree(&mut self, depth: usize) -> Tree {
         if depth == 0 || self.chance.one_in(3) {
             return Tree::Condition(self.condition());
         }
-        let members = |author: &mut Self| (0..2 + author.chance.below(2)).map(|_| author.tree(depth - 1)).collect();
+        let members = |author: &mut Self| {
+            (0..2 + author.chance.below(2))
+                .map(|_| author.tree(depth - 1))
+                .collect()
+        };
         match self.chance.below(5) {
             0 | 1 => Tree::All(members(self)),
             2 | 3 => Tree::Any(members(self)),
@@ -113,169 +103,22 @@ impl Author<'_> {
 
     /// A value compared with a value by an operator, with or without room around it.
     fn joined(&mut self, left: &str, operator: &str, right: &str) -> String {
-        if self.chance.one_in(3) { format!("{left}{operator}{right}") } else { format!("{left} {operator} {right}") }
+        if self.chance.one_in(3) {
+            format!("{left}{operator}{right}")
+        } else {
+            format!("{left} {operator} {right}")
+        }
     }
 
     fn operator(&mut self, kind: Kind) -> String {
         let ordered = !matches!(kind, Kind::Bool | Kind::Json | Kind::Geo);
-        let known: &[&str] = if ordered { &["=", "!=", "=", "!=", "<", "<=", ">", ">="] } else { &["=", "!="] };
+        let known: &[&str] = if ordered {
+            &["=", "!=", "=", "!=", "<", "<=", ">", ">="]
+        } else {
+            &["=", "!="]
+        };
         let any = if self.chance.one_in(4) { "?" } else { "" };
         format!("{any}{}", self.chance.pick(known))
-    }
-
-    fn kind(&mut self) -> Kind {
-        self.chance.pick(&KINDS)
-    }
-
-    fn collection(&self, table: usize) -> &Collection {
-        &self.world.tables[table].collection
-    }
-
-    fn offer(&self, table: usize) -> Offer<'_> {
-        Offer::to_rules(&self.world.schema, self.collection(table))
-    }
-
-    /// A path that ends in a field of the kind: the names, whether it is a list, whether it crosses one on its way.
-    fn path(&mut self, kind: Kind) -> Option<(Vec<String>, bool, bool)> {
-        let mut table = self.table;
-        let (mut path, mut crosses_many) = (Vec::new(), false);
-        for _ in 0..self.chance.pick(&[0, 0, 0, 1, 1, 2, 3]) {
-            let fields = self.collection(table).fields();
-            let relations: Vec<_> = fields.iter().filter(|field| field.relation.is_some()).cloned().collect();
-            if relations.is_empty() {
-                return None;
-            }
-            let relation = self.chance.pick(&relations);
-            crosses_many |= relation.is_many();
-            let target = self.world.schema.target(&relation).unwrap();
-            table = self.world.tables.iter().position(|table| table.collection.id() == target.id()).unwrap();
-            path.push(relation.name.clone());
-        }
-        let offer = self.offer(table);
-        let names: Vec<_> = offer.field_names().into_iter().filter(|name| offer.field(name).unwrap().kind == kind).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let name = self.chance.pick(&names);
-        let is_list = self.offer(table).field(&name).unwrap().list;
-        path.push(name);
-        Some((path, is_list, crosses_many))
-    }
-
-    /// A stored side of the kind. On the right of a filter's field it says `@record.`.
-    fn stored(&mut self, kind: Kind, is_after_field: bool) -> Option<Stored> {
-        if kind == Kind::Number && self.chance.one_in(4) {
-            return self.counted(is_after_field);
-        }
-        if kind == Kind::Number && self.chance.one_in(8) {
-            return self.distance().map(|text| Stored { text, is_many: false, is_whole: false, is_field: true });
-        }
-        let (path, is_list, crosses_many) = self.path(kind)?;
-        let mut text = self.spelled(&path, is_after_field);
-        let mut is_whole = is_list && !crosses_many;
-        if kind == Kind::Text && self.chance.one_in(5) {
-            text.push_str(self.chance.pick(&[":lower", ":upper"]));
-            is_whole = false;
-        }
-        Some(Stored { text, is_many: is_list || crosses_many, is_whole, is_field: true })
-    }
-
-    fn spelled(&mut self, path: &[String], is_after_field: bool) -> String {
-        let must_say = is_after_field && self.place == Place::Filter;
-        let record = if must_say || self.chance.one_in(5) { "@record." } else { "" };
-        format!("{record}{}", path.join("."))
-    }
-
-    fn counted(&mut self, is_after_field: bool) -> Option<Stored> {
-        let (path, is_list, crosses_many) = self.path(Kind::Text)?;
-        if is_list && crosses_many {
-            return None;
-        }
-        let text = format!("{}:length", self.spelled(&path, is_after_field));
-        Some(Stored { text, is_many: crosses_many, is_whole: false, is_field: true })
-    }
-
-    fn distance(&mut self) -> Option<String> {
-        let (path, _, crosses_many) = self.path(Kind::Geo)?;
-        if crosses_many {
-            return None;
-        }
-        let (lat, lng) = values::point(self.chance);
-        let field = self.spelled(&path, false);
-        let unit = self.chance.pick(&["", ", \"km\"", ", \"mi\"", ", 'm'", ",km"]);
-        Some(format!("geoDistance({field}, {lat:?},{lng:?}{unit})"))
-    }
-
-    /// A value that is not stored: a literal, a macro, a part of the request.
-    fn value(&mut self, kind: Kind, bare_is_text: bool) -> String {
-        if self.place != Place::Filter && self.chance.one_in(3) {
-            return self.request(kind);
-        }
-        if matches!(kind, Kind::Instant | Kind::Date) && self.chance.one_in(3) {
-            return values::moment(self.chance);
-        }
-        self.literal(kind, bare_is_text)
-    }
-
-    fn literal(&mut self, kind: Kind, bare_is_text: bool) -> String {
-        let text = match kind {
-            Kind::Number if self.chance.one_in(4) => return self.chance.below(5).to_string(),
-            Kind::Number => return format!("{:?}", values::number(self.chance)),
-            Kind::Bool => return (self.chance.pick(&["true", "false", "True", "False"])).to_owned(),
-            Kind::Instant => values::written_instant(self.chance),
-            Kind::Date => values::date(self.chance),
-            _ => self.text(),
-        };
-        let is_word = text.starts_with(char::is_alphabetic) && text.chars().all(char::is_alphanumeric);
-        let is_bare = is_word && bare_is_text && !matches!(text.as_str(), "true" | "null");
-        let is_day = text.len() == 10 && text.starts_with("20");
-        if is_bare || (is_day && self.chance.one_in(2)) { text } else { self.quoted(&text) }
-    }
-
-    /// A text of the kind that is stored somewhere: free, an item, an id.
-    fn text(&mut self) -> String {
-        match self.chance.below(6) {
-            0 | 1 => values::item(self.chance),
-            2 => values::id(self.chance),
-            _ => values::text(self.chance),
-        }
-    }
-
-    fn quoted(&mut self, text: &str) -> String {
-        let quote = self.chance.pick(&['"', '\'']);
-        let mut written = String::from(quote);
-        for character in text.chars() {
-            if character == quote || character == '\\' {
-                written.push('\\');
-            }
-            written.push(character);
-        }
-        written.push(quote);
-        written
-    }
-
-    /// A part of the request that has this kind, or will be read as it.
-    fn request(&mut self, kind: Kind) -> String {
-        let name = match kind {
-            Kind::Number => self.chance.pick(&["query.number", "query.text:length", "headers.X_Number"]),
-            Kind::Bool => self.chance.pick(&["query.bool", "auth.verified"]),
-            Kind::Instant => "query.instant",
-            Kind::Date => "query.date",
-            _ => self.chance.pick(&[
-                "query.text", "query.text:upper", "query.missing", "auth.id", "auth.role", "auth.email", "auth.email:upper", "auth.collection",
-                "method", "context", "headers.x-text:lower",
-            ]),
-        };
-        if self.place == Place::UpdateRule && self.chance.one_in(2) {
-            let fields = self.collection(self.table).fields();
-            let offer = self.offer(self.table);
-            let fits = |name: &str| offer.field(name).is_some_and(|field| field.kind == kind && !field.list);
-            let names: Vec<_> = fields.iter().map(|field| field.name.clone()).filter(|name| fits(name)).collect();
-            if !names.is_empty() {
-                return format!("@request.data.{}", self.chance.pick(&names));
-            }
-        }
-        format!("@request.{name}")
     }
 
     fn field_and_value(&mut self) -> Option<String> {
@@ -289,7 +132,11 @@ impl Author<'_> {
 
     fn maybe_each(&mut self, stored: Stored) -> String {
         let has_modifier = stored.text.contains(':');
-        if stored.is_many && !has_modifier && self.chance.one_in(3) { format!("{}:each", stored.text) } else { stored.text }
+        if stored.is_many && !has_modifier && self.chance.one_in(3) {
+            format!("{}:each", stored.text)
+        } else {
+            stored.text
+        }
     }
 
     fn field_and_field(&mut self) -> Option<String> {
@@ -313,7 +160,15 @@ impl Author<'_> {
 
     /// Whatever is stored, compared with no value.
     fn with_null(&mut self) -> Option<String> {
-        let kind = self.chance.pick(&[Kind::Text, Kind::Number, Kind::Bool, Kind::Instant, Kind::Date, Kind::Json, Kind::Geo]);
+        let kind = self.chance.pick(&[
+            Kind::Text,
+            Kind::Number,
+            Kind::Bool,
+            Kind::Instant,
+            Kind::Date,
+            Kind::Json,
+            Kind::Geo,
+        ]);
         let left = self.stored(kind, false)?;
         let operator = self.operator(kind);
         let null = self.chance.pick(&["null", "none", "None"]);
@@ -341,26 +196,47 @@ impl Author<'_> {
 
     fn list(&mut self, kind: Kind, with_null: bool) -> String {
         let items = (0..self.chance.below(4)).map(|_| {
-            if with_null && self.chance.one_in(5) { "null".to_owned() } else { self.literal(kind, true) }
+            if with_null && self.chance.one_in(5) {
+                "null".to_owned()
+            } else {
+                self.literal(kind, true)
+            }
         });
         format!("[{}]", items.collect::<Vec<_>>().join(","))
     }
 
     /// What is true or false by itself.
     fn flag(&mut self) -> Option<String> {
-        let end = self.chance.pick(&["", " = true", " != true", "=false", " != False"]);
-        let kind = self.chance.pick(&[Kind::Bool, Kind::Text, Kind::Number, Kind::Json, Kind::Geo, Kind::Date]);
+        let end = self
+            .chance
+            .pick(&["", " = true", " != true", "=false", " != False"]);
+        let kind = self.chance.pick(&[
+            Kind::Bool,
+            Kind::Text,
+            Kind::Number,
+            Kind::Json,
+            Kind::Geo,
+            Kind::Date,
+        ]);
         if self.place == Place::UpdateRule && self.chance.one_in(2) {
             let fields = self.offer(self.table).field_names();
             let name = self.chance.pick(&fields);
             let head = self.chance.pick(&["", "@record.", "@request.data."]);
-            let suffix = if head == "@request.data." && self.chance.one_in(2) { "isset" } else { "changed" };
+            let suffix = if head == "@request.data." && self.chance.one_in(2) {
+                "isset"
+            } else {
+                "changed"
+            };
             return Some(format!("{head}{name}:{suffix}{end}"));
         }
         let (path, is_list, crosses_many) = self.path(kind)?;
         let text = self.spelled(&path, false);
         if kind == Kind::Bool && self.chance.one_in(2) {
-            let each = if (is_list || crosses_many) && self.chance.one_in(2) { ":each" } else { "" };
+            let each = if (is_list || crosses_many) && self.chance.one_in(2) {
+                ":each"
+            } else {
+                ""
+            };
             return Some(format!("{text}{each}"));
         }
         Some(format!("{text}:isset{end}"))
@@ -370,7 +246,11 @@ impl Author<'_> {
         let left = self.distance()?;
         let operator = self.operator(Kind::Number);
         let most = self.chance.fraction() * 25_000.0;
-        let right = if self.chance.one_in(4) { self.stored(Kind::Number, true)?.text } else { format!("{most:?}") };
+        let right = if self.chance.one_in(4) {
+            self.stored(Kind::Number, true)?.text
+        } else {
+            format!("{most:?}")
+        };
         Some(self.joined(&left, &operator, &right))
     }
 
@@ -378,17 +258,33 @@ impl Author<'_> {
         let kind = self.kind();
         let table = self.chance.below(self.world.tables.len());
         let offer = self.offer(table);
-        let names: Vec<_> = offer.field_names().into_iter().filter(|name| offer.field(name).unwrap().kind == kind).collect();
+        let names: Vec<_> = offer
+            .field_names()
+            .into_iter()
+            .filter(|name| offer.field(name).unwrap().kind == kind)
+            .collect();
         if names.is_empty() {
             return None;
         }
         let name = self.collection(table).name().to_owned();
         let values = format!("@collection.{name}.{}", self.chance.pick(&names));
-        let other = if self.chance.one_in(2) { self.value(kind, false) } else { self.stored(kind, true)?.text };
+        let other = if self.chance.one_in(2) {
+            self.value(kind, false)
+        } else {
+            self.stored(kind, true)?.text
+        };
         let is_searched = kind == Kind::Text && self.chance.one_in(4);
-        let operator = if is_searched { (self.chance.pick(&["~", "!~"])).to_owned() } else { self.operator(kind) };
+        let operator = if is_searched {
+            (self.chance.pick(&["~", "!~"])).to_owned()
+        } else {
+            self.operator(kind)
+        };
         let is_left = self.chance.one_in(2);
-        let (left, right) = if is_left { (values, other) } else { (other, values) };
+        let (left, right) = if is_left {
+            (values, other)
+        } else {
+            (other, values)
+        };
         Some(self.joined(&left, &operator, &right))
     }
 
@@ -402,7 +298,11 @@ impl Author<'_> {
         let each = if self.chance.one_in(3) { ":each" } else { "" };
         Some(match self.chance.below(3) {
             0 => self.joined(&stored.text, operator, "@request.data.sent_list"),
-            1 => self.joined(&format!("@request.data.sent_list{each}"), operator, &stored.text),
+            1 => self.joined(
+                &format!("@request.data.sent_list{each}"),
+                operator,
+                &stored.text,
+            ),
             _ if stored.is_whole => self.joined(&stored.text, "=", "@request.data.sent_list"),
             _ => return None,
         })
@@ -410,7 +310,13 @@ impl Author<'_> {
 
     /// `~` and `!~`.
     fn searched(&mut self) -> Option<String> {
-        let kind = self.chance.pick(&[Kind::Text, Kind::Text, Kind::Text, Kind::Instant, Kind::Date]);
+        let kind = self.chance.pick(&[
+            Kind::Text,
+            Kind::Text,
+            Kind::Text,
+            Kind::Instant,
+            Kind::Date,
+        ]);
         let operator = self.chance.pick(&["~", "!~", "~", "!~", "?~", "?!~"]);
         let left = self.stored(kind, false)?;
         if operator.starts_with('?') && self.chance.one_in(2) {

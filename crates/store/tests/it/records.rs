@@ -4,7 +4,9 @@ use crate::database::{Database, on_each_engine};
 use fastcms_expr::{NoRequest, Place, Predicate};
 use fastcms_store::predicate::Sight;
 use fastcms_store::records::{self, Deleted, ListQuery, Order, Shape, View};
-use fastcms_store::schema::{Cardinality, CollectionKind, Definition, Field, FieldType, Offer, OnDelete, RelationOptions, RuleTexts, Schema, SelectOptions};
+use fastcms_store::schema::{
+    Cardinality, CollectionKind, Definition, Field, FieldType, Offer, OnDelete, RelationOptions, RuleTexts, Schema, SelectOptions,
+};
 use fastcms_store::{Error, Store, Value, collections};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ fn definition(id: &str, name: &str, fields: Vec<Field>) -> Definition {
         kind: CollectionKind::Base,
         fields,
         options: Map::new(),
+        indexes: Vec::new(),
         rules: RuleTexts::default(),
         view_query: None,
         system: false,
@@ -64,16 +67,18 @@ async fn with(store: &Store, definitions: Vec<Definition>) -> Arc<Schema> {
 
 fn view(schema: &Arc<Schema>, name: &str) -> View {
     let collection = Arc::clone(schema.by_name(name).unwrap());
-    View { schema: Arc::clone(schema), shape: Shape::all(&collection), collection, sight: Arc::new(Sight { sees_all: true, ..Sight::default() }) }
+    View {
+        schema: Arc::clone(schema),
+        shape: Shape::all(&collection),
+        collection,
+        sight: Arc::new(Sight { sees_all: true, ..Sight::default() }),
+    }
 }
 
 async fn insert(store: &Store, view: &View, id: &str, values: &[(&str, Value)]) -> Json {
     let sets: Vec<_> = values.iter().map(|(name, value)| (view.collection.position(name).unwrap(), value.clone())).collect();
     let (view, id) = (view.clone(), id.to_owned());
-    let written = store
-        .write(move |tx| Box::pin(async move { records::insert(tx, &view, &id, &sets, NOW).await }))
-        .await
-        .unwrap();
+    let written = store.write(move |tx| Box::pin(async move { records::insert(tx, &view, &id, &sets, NOW).await })).await.unwrap();
     assert_eq!(written.version, 1);
     serde_json::from_slice(&written.record).unwrap()
 }
@@ -157,7 +162,8 @@ async fn filled(database: &Database) -> (Store, View, View) {
         ],
     )
     .await;
-    insert(&store, &things, "t2", &[("title", "x && y".into()), ("n", Value::Real(-0.5)), ("tags", "[]".into()), ("writer", "p2".into())]).await;
+    insert(&store, &things, "t2", &[("title", "x && y".into()), ("n", Value::Real(-0.5)), ("tags", "[]".into()), ("writer", "p2".into())])
+        .await;
     insert(&store, &things, "t3", &[("title", "x' or 'a".into()), ("readers", r#"["p2"]"#.into())]).await;
     (store, things, people)
 }
@@ -309,9 +315,7 @@ fn a_unique_value_stands_once_and_says_which_field_it_is() {
             let at = things.collection.position("code").unwrap();
             let writing = things.clone();
             let error = store
-                .write(move |tx| {
-                    Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, "x".into())], NOW).await })
-                })
+                .write(move |tx| Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, "x".into())], NOW).await }))
                 .await
                 .unwrap_err();
             assert_eq!(records::conflicting_field(&things.collection, store.dialect(), &error), Some("code"));
@@ -333,8 +337,9 @@ fn a_table_follows_its_collection_and_goes_alone() {
             after.fields.push(added);
             let schema = Arc::new(Schema::new(1, vec![after, people.collection.definition().clone()], store.dialect()).unwrap());
             let (before, now) = (Arc::clone(&things.collection), Arc::clone(schema.by_name("renamed").unwrap()));
+            let origins = collections::Origins::new(&before, &now, &[]);
             store
-                .write(move |tx| Box::pin(async move { collections::replace(tx, &before, &now).await }))
+                .write(move |tx| Box::pin(async move { collections::replace(tx, &before, &now, &origins, &|_, _| None).await }))
                 .await
                 .unwrap();
             let renamed = view(&schema, "renamed");

@@ -92,7 +92,7 @@ async fn a_name_is_one_word_and_unique_in_any_case(product: &Product) {
 }
 
 /// D-05: the names of contract 7.2, on creation and on rename.
-pub async fn reserved_names_are_refused_in_any_case(product: &Product) {
+async fn reserved_names_are_refused_in_any_case(product: &Product) {
     let admin = product.admin().await;
     let kept = admin.collection(&notes()).await;
     for name in [
@@ -138,7 +138,7 @@ async fn a_field_name_is_one_word_and_unique_in_any_case(product: &Product) {
 }
 
 /// D-62: null is admins only, an empty text is everybody; what is not sent stays.
-pub async fn a_rule_is_closed_by_null_and_opened_by_an_empty_text(product: &Product) {
+async fn a_rule_is_closed_by_null_and_opened_by_an_empty_text(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     let rules = ["list_rule", "view_rule", "create_rule", "update_rule", "delete_rule", "manage_rule"];
@@ -327,7 +327,7 @@ async fn a_field_that_becomes_required_or_unique_must_fit_the_records(product: &
 }
 
 /// D-02: two collections in use, one goes, everything else works; the name used again is empty.
-pub async fn deleting_a_collection_drops_exactly_its_table(product: &Product) {
+async fn deleting_a_collection_drops_exactly_its_table(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     let (left, right) = (admin.collection(&open("lefts", &notes()["schema"])).await, admin.collection(&open("rights", &notes()["schema"])).await);
@@ -350,7 +350,7 @@ pub async fn deleting_a_collection_drops_exactly_its_table(product: &Product) {
 }
 
 /// D-04: signed in is not enough, whatever the collection.
-pub async fn only_admins_reach_collections(product: &Product) {
+async fn only_admins_reach_collections(product: &Product) {
     let admin = product.admin().await;
     let user = product.user("eve").await;
     let guest = product.guest();
@@ -444,7 +444,7 @@ async fn truncate_empties_one_collection(product: &Product) {
 }
 
 /// D-49: a change of the schema in the middle of traffic costs nobody a record.
-pub async fn records_made_during_a_change_are_all_kept(product: &Product) {
+async fn records_made_during_a_change_are_all_kept(product: &Product) {
     let admin = product.admin().await;
     let user = product.user("writer").await;
     let notes = admin.collection(&notes()).await;

@@ -128,7 +128,7 @@ async fn a_page_number_outside_its_range_is_refused(product: &Product) {
 }
 
 /// D-61: two-valued, the same on both engines.
-pub async fn a_filter_finds_exactly_what_it_says(product: &Product) {
+async fn a_filter_finds_exactly_what_it_says(product: &Product) {
     library(product).await;
     let mut wrong = Vec::new();
     for (filter, expected) in [
@@ -205,7 +205,7 @@ async fn a_filter_over_times_knows_the_clock(product: &Product) {
 }
 
 /// D-61: never ignored, never everything.
-pub async fn a_filter_that_means_nothing_is_refused_with_its_position(product: &Product) {
+async fn a_filter_that_means_nothing_is_refused_with_its_position(product: &Product) {
     library(product).await;
     for (filter, position) in [
         ("nope=1", Some(0)),
@@ -273,7 +273,7 @@ async fn a_sort_orders_nulls_first_and_breaks_ties(product: &Product) {
 }
 
 /// D-07.
-pub async fn a_sort_that_means_nothing_is_refused_with_its_position(product: &Product) {
+async fn a_sort_that_means_nothing_is_refused_with_its_position(product: &Product) {
     library(product).await;
     for (sort, position) in [
         ("nope", Some(0)),
@@ -343,7 +343,7 @@ async fn a_search_looks_into_every_text_whatever_the_case(product: &Product) {
 }
 
 /// D-08: the target comes from the schema, and the caller's own view of it counts.
-pub async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
+async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     let authors = json!([

@@ -102,7 +102,7 @@ async fn a_change_touches_what_it_names(product: &Product) {
 }
 
 /// D-29.
-pub async fn two_hundred_increments_count_two_hundred(product: &Product) {
+async fn two_hundred_increments_count_two_hundred(product: &Product) {
     counting(product).await;
     let guest = product.guest();
     let id = guest.make("counters", &json!({"n": 0})).await["id"].clone();
@@ -182,7 +182,7 @@ async fn totals_stay_true(product: &Product) {
 }
 
 /// D-32: restrict, cascade, set_null and no_action are what they say.
-pub async fn a_record_that_others_point_at_stays(product: &Product) {
+async fn a_record_that_others_point_at_stays(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     admin.collection(&open("authors", &json!([{"name": "name", "type": "text"}]))).await;

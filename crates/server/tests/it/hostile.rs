@@ -1,0 +1,116 @@
+//! What an attacker tries: named after the public class of it (CVE, D-id) where there is one.
+
+use serde_json::{Value, json};
+
+use crate::callers::{Bearer, Calls, open, records};
+use crate::on_both_engines;
+use crate::process::PASSWORD;
+use crate::product::{Product, text};
+
+on_both_engines!(
+    cve_2026_25574_nobody_chooses_the_id_of_an_account,
+    cve_2026_35441_records_that_point_at_each_other_do_not_multiply,
+    d_54_a_nul_in_an_address_is_a_wrong_address,
+    d_54_a_sum_that_no_number_can_hold_is_refused,
+    an_admins_change_of_a_user_is_whole_or_not_at_all,
+);
+
+/// Rules such as `owner = @request.auth.id` know an account by its id alone: an upsert into an auth collection must not make one
+/// whose id is that of a user (D-03 by another door).
+async fn cve_2026_25574_nobody_chooses_the_id_of_an_account(product: &Product) {
+    let admin = product.admin().await;
+    let mut members = open("members", &json!([{"name": "nick", "type": "text"}]));
+    members["type"] = json!("auth");
+    admin.collection(&members).await;
+    let mut notes = open("notes", &json!([{"name": "owner", "type": "text"}, {"name": "body", "type": "text"}]));
+    notes["list_rule"] = json!("owner = @request.auth.id");
+    admin.collection(&notes).await;
+    let (victim, mallory) = (product.user("victim").await, product.user("mallory").await);
+    victim.make("notes", &json!({"owner": victim.id, "body": "private"})).await;
+
+    let upsert = format!("{}/upsert", records("members"));
+    let chosen = json!({"records": [{"id": victim.id, "email": "evil@example.com", "password": PASSWORD}]});
+    let outcome = mallory.post(&upsert, &chosen).await.expect(200).json();
+    assert_eq!(outcome["created"], json!(0), "{outcome}");
+    assert_eq!(outcome["errors"][0]["error"], json!("validation_failed"), "{outcome}");
+    let credentials = json!({"email": "evil@example.com", "password": PASSWORD});
+    product.guest().post("/api/v1/collections/members/auth/login", &credentials).await.refused(401, "invalid_credentials");
+
+    // Without an id the same is a registration like any other, and sees nothing of the victim's.
+    let free = json!({"records": [{"email": "evil@example.com", "password": PASSWORD}]});
+    assert_eq!(mallory.post(&upsert, &free).await.expect(200).json()["created"], json!(1));
+    let grant = product.guest().post("/api/v1/collections/members/auth/login", &credentials).await.expect(200).json();
+    let evil = Bearer { product, token: text(&grant["token"]["access_token"]) };
+    assert!(evil.column("notes", &[], "body").await.is_empty());
+
+    let by_admin = json!({"records": [{"id": "018f4e7a-0000-7000-8000-000000000001", "email": "moved@example.com", "password": PASSWORD}]});
+    assert_eq!(admin.post(&upsert, &by_admin).await.expect(200).json()["created"], json!(1), "moving accounts in is an admin's work");
+}
+
+/// Forty small records, each pointing at all forty: 150 MB two levels deep, 6 GB three levels deep, were it not for a limit.
+async fn cve_2026_35441_records_that_point_at_each_other_do_not_multiply(product: &Product) {
+    const MOST: usize = fastcms_store::records::MAX_EXPANDED_BYTES;
+    let admin = product.admin().await;
+    let links = json!({"collection": "nodes", "type": "many-to-many", "cascade_delete": "no_action"});
+    let schema = json!([{"name": "links", "type": "relation", "relation": links}, {"name": "t", "type": "text"}]);
+    admin.collection(&open("nodes", &schema)).await;
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(product.guest().make("nodes", &json!({"t": "x".repeat(500)})).await["id"].clone());
+    }
+    for id in &ids {
+        product.guest().change("nodes", id, &json!({"links": ids})).await.expect(200);
+    }
+    for expand in ["links.links", "links.links.links", "nodes_via_links.nodes_via_links"] {
+        let answer = product.guest().list("nodes", &[("expand", expand), ("per_page", "40")]).await.expect(200);
+        assert!(answer.bytes.len() < MOST + (1 << 20), "{expand}: {} bytes", answer.bytes.len());
+        assert_eq!(answer.json()["items"].as_array().unwrap().len(), 40, "the page itself is whole");
+    }
+    let once = product.guest().list("nodes", &[("expand", "links"), ("per_page", "40")]).await.expect(200).json();
+    let whole = |item: &Value| item["expand"]["links"].as_array().is_some_and(|links| links.len() == 40);
+    assert!(once["items"].as_array().unwrap().iter().all(whole), "what fits is complete");
+}
+
+async fn d_54_a_nul_in_an_address_is_a_wrong_address(product: &Product) {
+    let admin = product.admin().await;
+    let mut members = open("members", &json!([{"name": "nick", "type": "text", "validation": {"required": true, "unique": true}}]));
+    members["type"] = json!("auth");
+    members["options"] = json!({"identity_field": "nick"});
+    admin.collection(&members).await;
+    let guest = product.guest();
+    let body = json!({"email": "a\0b@example.com", "password": PASSWORD});
+    guest.post("/api/v1/auth/login", &body).await.refused(401, "invalid_credentials");
+    for name in ["nick", "email"] {
+        let body = json!({name: "a\0b", "password": PASSWORD});
+        let answer = guest.post("/api/v1/collections/members/auth/login", &body).await;
+        assert!(answer.status.is_client_error(), "{name}: {}", answer.status);
+    }
+}
+
+async fn d_54_a_sum_that_no_number_can_hold_is_refused(product: &Product) {
+    let admin = product.admin().await;
+    admin.collection(&open("counters", &json!([{"name": "n", "type": "number"}]))).await;
+    let record = product.guest().make("counters", &json!({"n": 1.7e308})).await;
+    let answer = product.guest().change("counters", &record["id"], &json!({"n+": 1.7e308})).await.refused(422, "validation_failed");
+    assert_eq!(answer.json()["details"]["n"], json!("Must be a number"));
+    assert_eq!(product.guest().column("counters", &[], "n").await, [json!(1.7e308)]);
+}
+
+/// A refused change must not have put its password in force, nor ended a session.
+async fn an_admins_change_of_a_user_is_whole_or_not_at_all(product: &Product) {
+    let admin = product.admin().await;
+    let (user, other) = (product.user("user").await, product.user("other").await);
+    let path = format!("/api/v1/admin/users/{}", user.id);
+    let change = json!({"password": "another horse, another battery", "email": "other@example.com"});
+    admin.patch(&path, &change).await.refused(409, "email_taken");
+    user.get("/api/v1/auth/me").await.expect(200);
+    let credentials = json!({"email": "user@example.com", "password": PASSWORD});
+    product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
+    other.get("/api/v1/auth/me").await.expect(200);
+
+    let change = json!({"password": "another horse, another battery", "email": "renamed@example.com"});
+    admin.patch(&path, &change).await.expect(200);
+    user.get("/api/v1/auth/me").await.refused(401, "invalid_token");
+    let credentials = json!({"email": "renamed@example.com", "password": "another horse, another battery"});
+    product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
+}

@@ -39,6 +39,8 @@ use crate::error::{Error, Result};
 
 /// How often an operation starts again when collections change under it.
 const MAX_ATTEMPTS: usize = 5;
+/// How long it waits before that.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// One request at the door of one collection, with the snapshot it is served from.
 #[derive(Clone)]
@@ -116,6 +118,8 @@ async fn settled<T>(app: &App, attempt: Result<T, Failure>) -> Result<Option<T>>
         Ok(answer) => Ok(Some(answer)),
         Err(Failure::Final(error)) => Err(error),
         Err(Failure::Stale) => {
+            // Another node's change may still be on its way to what this one keeps prepared, on each of its connections.
+            tokio::time::sleep(PAUSE).await;
             crate::collections::reload(app).await?;
             Ok(None)
         }

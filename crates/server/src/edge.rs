@@ -6,6 +6,7 @@
 pub(crate) mod body;
 mod credentials;
 mod exchange;
+mod held;
 mod host;
 mod identity;
 mod outgoing;
@@ -110,6 +111,7 @@ struct Inner<S> {
     table: Table<S>,
     settings: EdgeSettings,
     outgoing: outgoing::Headers,
+    room: held::Room,
 }
 
 impl<S> Clone for Edge<S> {
@@ -134,6 +136,7 @@ impl<S: Backend> Edge<S> {
                 table: Table::new(operations),
                 settings,
                 outgoing,
+                room: held::Room::new(),
             }),
         }
     }
@@ -158,7 +161,10 @@ impl<S: Backend> Edge<S> {
         // 1. Outermost: request id, security headers and the panic guard. Whatever happens below, the answer has them.
         let admitted = inner.admit(connection, parts, body, request_id, &mut seen);
         let response = match AssertUnwindSafe(admitted).catch_unwind().await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => inner
+                .room
+                .hold(response)
+                .unwrap_or_else(IntoResponse::into_response),
             Ok(Err(refusal)) => refusal.into_response(),
             Err(panic) => {
                 Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response()

@@ -117,6 +117,7 @@ pub async fn replace(
         "type = ",
         "fields = ",
         "options = ",
+        "indexes = ",
         "list_rule = ",
         "view_rule = ",
         "create_rule = ",

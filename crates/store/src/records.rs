@@ -150,7 +150,7 @@ async fn count_all(reader: &mut Reader<'_>, collection: &Collection) -> Result<i
 /// transaction of `PostgreSQL` (deadlock, serialization): read the snapshot again and retry.
 pub fn is_stale(error: &Error) -> bool {
     let fault = match error {
-        Error::Busy(fault) => return matches!(fault.code.as_str(), "40P01" | "40001"),
+        Error::Busy(fault) => return matches!(fault.code.as_str(), "40P01" | "40001" | "stale"),
         Error::Internal(fault) => fault,
         _ => return false,
     };

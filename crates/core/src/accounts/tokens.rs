@@ -110,7 +110,7 @@ async fn still_stands(
     decided_on: Option<&Secret<String>>,
 ) -> Result<()> {
     let stored = accounts::by_id_locked(tx, table, id).await?.ok_or(Error::InvalidCredentials)?;
-    let same = stored.password.as_ref().map(|phc| phc.expose()) == decided_on.map(|phc| phc.expose());
+    let same = stored.password.as_ref().map(Secret::expose) == decided_on.map(Secret::expose);
     if same && !stored.disabled { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
 

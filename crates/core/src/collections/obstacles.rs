@@ -54,7 +54,7 @@ async fn check_kept(
     let (old, new) = (&change.old.fields()[was], &change.new.fields()[now]);
     if retype::is_needed(old, new) {
         let found = rows::unfit(tx, change.old, was, &|json| converter.convert(now, json).is_some()).await?;
-        let key = if retype::is_narrower(old, new) { "select.values" } else { "type" };
+        let key = retype::narrower(old, new).unwrap_or("type");
         note(faults, key, &found, "has a value that does not fit", "have values that do not fit");
     }
     let target = |schema: &fastcms_store::schema::Schema, field| schema.target(field).map(|target| target.id().to_owned());

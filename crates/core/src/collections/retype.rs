@@ -33,16 +33,19 @@ use crate::fields::{self, Mode};
 
 /// Whether values that are there have to be looked at.
 pub(super) fn is_needed(old: &Field, new: &Field) -> bool {
-    old.kind != new.kind || old.is_many() != new.is_many() || is_narrower(old, new)
+    old.kind != new.kind || old.is_many() != new.is_many() || narrower(old, new).is_some()
 }
 
-/// Whether a select offers less than it did.
-pub(super) fn is_narrower(old: &Field, new: &Field) -> bool {
+/// What of a select offers less than it did: the key of it.
+pub(super) fn narrower(old: &Field, new: &Field) -> Option<&'static str> {
     if old.kind != FieldType::Select || new.kind != FieldType::Select {
-        return false;
+        return None;
     }
     let most = |field: &Field| field.select.as_ref().map_or(1, |select| select.max_select.max(1));
-    most(new) < most(old) || old.choices().iter().any(|choice| !new.choices().contains(choice))
+    if old.choices().iter().any(|choice| !new.choices().contains(choice)) {
+        return Some("select.values");
+    }
+    (most(new) < most(old)).then_some("select.max_select")
 }
 
 /// Turns values of one state of a collection into those of the next.

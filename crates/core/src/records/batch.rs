@@ -1,8 +1,6 @@
 //! Many records in one request: each is decided and validated on its own, and the failure of one leaves the others.
 
 use fastcms_expr::Context;
-use fastcms_store::BoxFuture;
-use futures_util::StreamExt;
 use serde_json::{Map, Value as Json};
 
 use super::{Door, create};
@@ -13,8 +11,6 @@ use crate::error::{Error, Result};
 
 /// Most items of one request (contract 16).
 pub const MAX_ITEMS: usize = 100;
-/// How many items are on their way at once: enough to share a commit, too few to crowd out other requests.
-const AT_ONCE: usize = 16;
 
 /// An item that failed.
 #[derive(Debug)]
@@ -40,12 +36,9 @@ pub async fn create_many(
     items: &[Json],
 ) -> Result<BatchOutcome> {
     let request = begin(caller, app, request, collection, "records", items.len())?;
-    let mut made: Vec<BoxFuture<'_, _>> = Vec::with_capacity(items.len());
-    for item in items {
-        made.push(Box::pin(async move { create(caller, app, request, collection, object(item)?).await }));
-    }
+    let creations = items.iter().map(|item| async move { create(caller, app, request, collection, object(item)?).await }).collect();
     let mut outcome = BatchOutcome::default();
-    for (index, answer) in settle(made).await.into_iter().enumerate() {
+    for (index, answer) in in_order(creations).await.into_iter().enumerate() {
         match answer {
             Ok(created) => outcome.records.push(created.record),
             Err(error) => outcome.failures.push(ItemFailure { index, error }),
@@ -74,8 +67,14 @@ pub(super) fn begin<'a>(
     Ok(request.within(Context::Batch))
 }
 
-pub(super) async fn settle<T: Send>(items: Vec<BoxFuture<'_, Result<T>>>) -> Vec<Result<T>> {
-    futures_util::stream::iter(items).buffered(AT_ONCE).collect().await
+/// Works the items off one after another: what one does may decide about those behind it, by a unique value, a relation or a rule. And
+/// however many items a request has, it takes up one connection and one place in the queue for hashing.
+pub(super) async fn in_order<T>(items: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut answers = Vec::with_capacity(items.len());
+    for item in items {
+        answers.push(item.await);
+    }
+    answers
 }
 
 pub(super) fn object(item: &Json) -> Result<&Map<String, Json>> {

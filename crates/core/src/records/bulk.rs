@@ -1,9 +1,8 @@
 //! The same change, or the deletion, of many records: each item is decided by its own rule.
 
-use fastcms_store::BoxFuture;
 use serde_json::{Map, Value as Json};
 
-use super::batch::{ItemFailure, begin, settle};
+use super::batch::{ItemFailure, begin, in_order};
 use super::{delete, update};
 use crate::access::RequestFacts;
 use crate::app::App;
@@ -23,11 +22,11 @@ pub async fn update_many(
     if data.is_empty() {
         return Err(Error::field("data", "This field is required"));
     }
-    let mut changes: Vec<BoxFuture<'_, _>> = Vec::with_capacity(ids.len());
-    for id in ids {
-        changes.push(Box::pin(update(caller, app, request, collection, id, data)));
-    }
-    Ok(failures(settle(changes).await))
+    let changes = ids
+        .iter()
+        .map(|id| update(caller, app, request, collection, id, data))
+        .collect();
+    Ok(failures(in_order(changes).await))
 }
 
 /// Deletes each of the records, and answers what could not be deleted. An id that is named twice is unknown the second time.
@@ -39,14 +38,16 @@ pub async fn delete_many(
     ids: &[String],
 ) -> Result<Vec<ItemFailure>> {
     let request = begin(caller, app, request, collection, "record_ids", ids.len())?;
-    let mut deletions: Vec<BoxFuture<'_, _>> = Vec::with_capacity(ids.len());
-    for id in ids {
-        deletions.push(Box::pin(delete(caller, app, request, collection, id)));
-    }
-    Ok(failures(settle(deletions).await))
+    let deletions = ids
+        .iter()
+        .map(|id| delete(caller, app, request, collection, id))
+        .collect();
+    Ok(failures(in_order(deletions).await))
 }
 
 fn failures<T>(answers: Vec<Result<T>>) -> Vec<ItemFailure> {
     let failed = answers.into_iter().enumerate();
-    failed.filter_map(|(index, answer)| answer.err().map(|error| ItemFailure { index, error })).collect()
+    failed
+        .filter_map(|(index, answer)| answer.err().map(|error| ItemFailure { index, error }))
+        .collect()
 }

@@ -7,7 +7,7 @@
 use fastcms_expr::RuleKind;
 use serde_json::{Map, Value as Json};
 
-use super::batch::{ItemFailure, begin, object};
+use super::batch::{ItemFailure, begin, in_order, object};
 use super::create::create_with_id;
 use super::update::Access;
 use super::{Door, Failure, MAX_ATTEMPTS, create, never_settled, settled, update};
@@ -51,10 +51,13 @@ pub async fn upsert(
     items: &[Json],
 ) -> Result<UpsertOutcome> {
     let request = begin(caller, app, request, collection, "records", items.len())?;
+    let stored = items
+        .iter()
+        .map(|item| store(caller, app, request, collection, item))
+        .collect();
     let mut outcome = UpsertOutcome::default();
-    // One after another: an item may name the record that one before it made.
-    for (index, item) in items.iter().enumerate() {
-        match store(caller, app, request, collection, item).await {
+    for (index, answer) in in_order(stored).await.into_iter().enumerate() {
+        match answer {
             Ok(Stored::Created(record)) => {
                 outcome.created += 1;
                 outcome.records.push(record);
@@ -69,7 +72,13 @@ pub async fn upsert(
     Ok(outcome)
 }
 
-async fn store(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, item: &Json) -> Result<Stored> {
+async fn store(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    item: &Json,
+) -> Result<Stored> {
     let mut data = object(item)?.clone();
     let id = match data.shift_remove("id") {
         None | Some(Json::Null) => {
@@ -82,10 +91,13 @@ async fn store(caller: &Caller, app: &App, request: RequestFacts<'_>, collection
     let mut passed = Error::NotFound;
     for _ in 0..MAX_LOOKS {
         let stored = match way(caller, app, request, collection, &id.text, &data).await? {
-            Way::Update => update(caller, app, request, collection, &id.text, &data).await.map(Stored::Updated),
+            Way::Update => update(caller, app, request, collection, &id.text, &data)
+                .await
+                .map(Stored::Updated),
             Way::Create if !id.is_uuid => return Err(Error::field("id", "Must be a UUID")),
             Way::Create => {
-                let created = create_with_id(caller, app, request, collection, &data, Some(&id.text)).await;
+                let created =
+                    create_with_id(caller, app, request, collection, &data, Some(&id.text)).await;
                 created.map(|created| Stored::Created(created.record))
             }
         };
@@ -107,8 +119,14 @@ struct Id {
 impl Id {
     fn of(text: String) -> Self {
         match uuid::Uuid::try_parse(&text) {
-            Ok(uuid) if text.len() == uuid::fmt::Hyphenated::LENGTH => Self { text: uuid.hyphenated().to_string(), is_uuid: true },
-            _ => Self { text, is_uuid: false },
+            Ok(uuid) if text.len() == uuid::fmt::Hyphenated::LENGTH => Self {
+                text: uuid.hyphenated().to_string(),
+                is_uuid: true,
+            },
+            _ => Self {
+                text,
+                is_uuid: false,
+            },
         }
     }
 }
@@ -126,7 +144,10 @@ async fn way(
     }
     for _ in 0..MAX_ATTEMPTS {
         let door = Door::open(caller, app, request, collection)?.with_data(data);
-        let look = match Access::on_the_way(&door, RuleKind::Update).precheck(&door, id).await {
+        let look = match Access::on_the_way(&door, RuleKind::Update)
+            .precheck(&door, id)
+            .await
+        {
             Ok(()) => Ok(Way::Update),
             Err(Failure::Final(Error::NotFound)) => Ok(Way::Create),
             Err(failure) => Err(failure),

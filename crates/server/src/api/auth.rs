@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::account::{AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, sign_in_schema, token_schema, user_schema};
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SessionCookie, SignedIn, UsersAccount};
+use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SessionCookie, UsersAccount};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 

@@ -156,7 +156,8 @@ impl Headers {
     fn drop_session_cookie(&self, headers: &mut HeaderMap, over_https: bool) {
         let about = |set: &HeaderValue| self.cookies.is_about(Cookie::Session, set.as_bytes());
         if !headers.get_all(header::SET_COOKIE).iter().any(about)
-            && let Ok(clear) = HeaderValue::try_from(self.cookies.clear(Cookie::Session, over_https))
+            && let Ok(clear) =
+                HeaderValue::try_from(self.cookies.clear(Cookie::Session, over_https))
         {
             headers.append(header::SET_COOKIE, clear);
         }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::callers::{Admin, Calls};
 
+pub mod changes;
 pub mod definitions;
 pub mod transfer;
 

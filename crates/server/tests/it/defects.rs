@@ -13,11 +13,10 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product, text};
 
+mod edge;
+
 on_both_engines!(
     d01_a_rule_is_never_executed,
-    d36_the_root_answers_in_production,
-    d37_every_answer_carries_the_security_headers,
-    d38_documentation_is_an_unknown_path_unless_it_is_on,
     d47_an_address_is_not_changed_by_a_profile,
     d54_no_input_makes_a_fault_of_ours,
     d55_internals_are_for_admins,
@@ -45,17 +44,18 @@ fn is_listed(source: &str, test: &str) -> bool {
 }
 
 shown_elsewhere! {
-    d02_deleting_a_collection_drops_one_table: "collections/definitions.rs" [deleting_a_collection_drops_exactly_its_table];
+    d02_deleting_a_collection_drops_one_table: "collections/changes.rs" [deleting_a_collection_drops_exactly_its_table];
     d03_an_account_of_a_collection_is_nobody_elsewhere:
-        "auth_collections.rs" [a_registration_takes_what_the_schema_offers_and_nothing_else, tokens_stay_in_their_audience];
+        "auth_collections.rs" [a_registration_takes_what_the_schema_offers_and_nothing_else],
+        "auth_collections/standing.rs" [tokens_stay_in_their_audience];
     d04_collections_are_for_admins: "collections/definitions.rs" [only_admins_reach_collections];
     d05_reserved_names_stay_reserved: "collections/definitions.rs" [reserved_names_are_refused_in_any_case];
     d07_a_sort_takes_field_names: "records/reading.rs" [a_sort_that_means_nothing_is_refused_with_its_position];
     d08_a_path_follows_the_relation: "records/reading.rs" [a_relation_is_followed_as_far_as_the_caller_sees];
-    d10_hidden_values_and_passwords_stay_inside: "fields.rs" [hidden_fields_never_leave_the_server, a_password_is_hashed_and_never_shown];
+    d10_hidden_values_and_passwords_stay_inside: "fields/secrecy.rs" [hidden_fields_never_leave_the_server, a_password_is_hashed_and_never_shown];
     d12_data_does_not_change_a_rule: "rules/meaning.rs" [data_cannot_change_what_a_rule_means];
     d13_owner_rules_work: "rules.rs" [owner_rules_work_as_documented];
-    d14_accounts_of_a_collection_use_their_token: "auth_collections.rs" [an_account_acts_as_itself];
+    d14_accounts_of_a_collection_use_their_token: "auth_collections/standing.rs" [an_account_acts_as_itself];
     d15_nobody_has_no_role: "rules.rs" [nobody_has_no_role];
     d17_new_passwords_and_sign_outs_end_sessions:
         "accounts.rs" [sessions_end_with_the_next_request], "auth_collections.rs" [a_new_password_ends_every_session];
@@ -70,10 +70,10 @@ shown_elsewhere! {
     d32_values_are_of_their_type: "fields.rs" [
         text_and_editor_take_strings, numbers_are_finite_and_flags_are_flags, addresses_are_addresses,
         days_and_instants_are_kept_in_one_form, a_choice_is_one_of_the_values, a_relation_is_a_record_that_exists,
-        json_and_points_come_back_equal, an_autodate_is_set_by_the_server, unique_is_a_conflict_that_names_its_field
-    ], "records/writing.rs" [a_record_that_others_point_at_stays];
+        json_and_points_come_back_equal, an_autodate_is_set_by_the_server
+    ], "fields/presence.rs" [unique_is_a_conflict_that_names_its_field], "records/writing.rs" [a_record_that_others_point_at_stays];
     d48_edits_of_admins_are_checked: "accounts.rs" [admins_manage_users_and_the_last_one_stays];
-    d49_schema_changes_hold: "collections/definitions.rs" [
+    d49_schema_changes_hold: "collections/changes.rs" [
         records_made_during_a_change_are_all_kept, a_change_happens_whole_or_not_at_all, a_rename_keeps_the_records,
         fields_come_go_and_keep_their_values, a_field_that_becomes_required_or_unique_must_fit_the_records
     ];
@@ -83,13 +83,6 @@ shown_elsewhere! {
     ];
     d62_rules_can_be_cleared: "collections/definitions.rs" [a_rule_is_closed_by_null_and_opened_by_an_empty_text];
 }
-
-const PRODUCTION: [(&str, &str); 4] = [
-    ("ENVIRONMENT", "production"),
-    ("BASE_URL", "https://cms.example.com"),
-    ("ALLOWED_HOSTS", "localhost,cms.example.com"),
-    ("CORS_ORIGINS", "https://app.example.com"),
-];
 
 /// The walk that ran a command on the original, and its kin.
 async fn d01_a_rule_is_never_executed(product: &Product) {
@@ -116,162 +109,6 @@ async fn d01_a_rule_is_never_executed(product: &Product) {
         }
     }
     assert_eq!(admin.get(&collection_path(&things)).await.expect(200).json(), things);
-}
-
-async fn d36_the_root_answers_in_production(product: &Product) {
-    let production = product.with(&PRODUCTION).await;
-    let root = production.guest().get("/").await.expect(200).json();
-    assert!(root["message"].is_string());
-    assert_eq!((&root["version"], &root["docs"]), (&Value::Null, &Value::Null));
-    assert_eq!(production.guest().get("/health").await.expect(200).json(), json!({"status": "healthy"}));
-    production.close().await;
-    let debug = product.with(&[("DEBUG", "true")]).await;
-    let root = debug.guest().get("/").await.expect(200).json();
-    assert_eq!(root["docs"], "/docs");
-    assert!(root["version"].is_string());
-    debug.close().await;
-}
-
-#[track_caller]
-fn assert_secured(answer: &Answer, path: &str, what: &str) {
-    for (name, value) in [
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        ("x-xss-protection", "0"),
-        ("referrer-policy", "strict-origin-when-cross-origin"),
-        ("permissions-policy", "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-    ] {
-        assert_eq!(answer.header(name), Some(value), "{what}: {name}");
-    }
-    assert!(answer.header("x-request-id").is_some_and(|id| id.len() >= 16), "{what}");
-    assert!(answer.header("vary").is_some_and(|vary| vary.contains("Origin")), "{what}");
-    if path.starts_with("/api/") {
-        assert_eq!(answer.header("cache-control"), Some("no-store, no-cache, must-revalidate, private"), "{what}");
-        assert_eq!(answer.header("pragma"), Some("no-cache"), "{what}");
-    }
-    for name in ["server", "x-powered-by"] {
-        assert_eq!(answer.header(name), None, "{what}");
-    }
-    if answer.status.as_u16() >= 400 {
-        let body = answer.json();
-        assert_eq!(body["request_id"].as_str(), answer.header("x-request-id"), "{what}");
-        let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["error", "message", "details", "request_id"], "{what}");
-        assert!(body["message"].is_string() && body["details"].is_object(), "{what}");
-    }
-}
-
-async fn d37_every_answer_carries_the_security_headers(product: &Product) {
-    let admin = product.admin().await;
-    admin.collection(&open("things", &json!([{"name": "title", "type": "text"}]))).await;
-    let path = records("things");
-    let large = json!({"data": {"title": "a".repeat(1 << 20)}});
-    let preflight = |origin: &str| {
-        Request::builder()
-            .method(Method::OPTIONS)
-            .uri("/api/v1/collections")
-            .header("host", "localhost:8000")
-            .header("origin", origin)
-            .header("access-control-request-method", "GET")
-            .body(Body::empty())
-            .unwrap()
-    };
-    let users = "/api/v1/admin/users";
-    drop_users(product).await;
-    for (what, status, path, sent) in [
-        ("ok", 200, "/health", request(None, Method::GET, "/health", None)),
-        ("ok under /api/", 200, "/api/v1/health", request(None, Method::GET, "/api/v1/health", None)),
-        ("unknown path", 404, "/nothing", request(None, Method::GET, "/nothing", None)),
-        ("unknown path under /api/", 404, "/api/v1/nothing", request(None, Method::GET, "/api/v1/nothing", None)),
-        ("method", 405, &path, request(None, Method::PUT, &path, Some(&json!({})))),
-        ("body", 413, &path, request(None, Method::POST, &path, Some(&large))),
-        ("not signed in", 401, COLLECTIONS, request(None, Method::GET, COLLECTIONS, None)),
-        ("a bad token", 401, &path, request(Some("junk"), Method::GET, &path, None)),
-        ("a bad filter", 400, &path, request(None, Method::GET, &with_query(&path, &[("filter", "nope = 1")]), None)),
-        ("a bad body", 422, &path, request(None, Method::POST, &path, Some(&json!({})))),
-        ("preflight", 400, "/api/v1/collections", preflight("https://evil.example")),
-        ("a fault of ours", 500, users, request(Some(&admin.token), Method::GET, users, None)),
-    ] {
-        let answer = product.send(sent).await;
-        assert_eq!(answer.status, status, "{what}: {}", String::from_utf8_lossy(&answer.bytes));
-        assert_secured(&answer, path, what);
-        assert_eq!(answer.header("strict-transport-security"), None, "{what}: not in development");
-        if status == 500 {
-            let body = String::from_utf8(answer.bytes.clone()).unwrap().to_lowercase();
-            assert_eq!(answer.code(), "internal_error");
-            assert!(["select", "table", "sqlite", "postgres", "no such", "relation", "users", "src/"].iter().all(|inner| !body.contains(inner)), "{body}");
-        }
-    }
-    let production = product.with(&PRODUCTION).await;
-    for (path, origin) in [("/", None), ("/api/v1/nothing", None), ("/api/v1/health", Some("https://app.example.com"))] {
-        let mut sent = request(None, Method::GET, path, None);
-        if let Some(origin) = origin {
-            sent.headers_mut().insert("origin", origin.parse().unwrap());
-        }
-        let answer = production.send(sent).await;
-        assert_secured(&answer, path, path);
-        assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000; includeSubDomains"), "{path}");
-        assert_eq!(answer.header("access-control-allow-origin"), origin, "{path}");
-    }
-    let allowed = production.send(preflight("https://app.example.com")).await;
-    assert_eq!(allowed.status, 204);
-    assert_secured(&allowed, "/", "preflight");
-    production.close().await;
-}
-
-/// Takes a table away behind the product's back.
-async fn drop_users(product: &Product) {
-    if product.engine() == Engine::Sqlite {
-        let file = product.url().strip_prefix("sqlite://").unwrap();
-        let connection = rusqlite::Connection::open(file).unwrap();
-        connection.execute_batch("PRAGMA foreign_keys = off; ALTER TABLE users RENAME TO taken_away").unwrap();
-        return;
-    }
-    let (client, connection) = tokio_postgres::connect(product.url(), tokio_postgres::NoTls).await.unwrap();
-    let driving = tokio::spawn(connection);
-    client.batch_execute("ALTER TABLE users RENAME TO taken_away").await.unwrap();
-    drop(client);
-    let _ = driving.await;
-}
-
-/// What of an answer must be alike: status, headers and body without what differs with every request.
-fn comparable(answer: &Answer) -> (u16, BTreeMap<String, String>, String) {
-    let without = |headers: &HeaderMap| {
-        let headers = headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
-        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
-    };
-    let id = answer.header("x-request-id").unwrap_or("-").to_owned();
-    (answer.status.as_u16(), without(&answer.headers), String::from_utf8_lossy(&answer.bytes).replace(&id, "[id]"))
-}
-
-async fn d38_documentation_is_an_unknown_path_unless_it_is_on(product: &Product) {
-    let admin = product.admin().await;
-    let production = product.with(&PRODUCTION).await;
-    for node in [product, &production] {
-        for token in [None, Some(admin.token.as_str())] {
-            // A production node issues for its own address; a token of the other is no credential there.
-            let token = token.filter(|_| std::ptr::eq(node, product));
-            for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE] {
-                let unknown = comparable(&call(node, token, method.clone(), "/nothing", None).await);
-                assert_eq!(unknown.0, 404);
-                for path in ["/docs", "/docs/", "/redoc", "/openapi.json", "/Docs", "/docs/index.html", "/openapi.json/"] {
-                    let answer = comparable(&call(node, token, method.clone(), path, None).await);
-                    assert_eq!(answer, unknown, "{method} {path}");
-                }
-            }
-        }
-    }
-    production.close().await;
-    let debug = product.with(&[("DEBUG", "true")]).await;
-    for path in ["/docs", "/redoc", "/openapi.json"] {
-        debug.guest().get(path).await.expect(200);
-    }
-    let document = debug.guest().get("/openapi.json").await.expect(200).json();
-    for path in ["/api/v1/collections", "/api/v1/collections/{name}/records", "/api/v1/collections/{name}/records/{id}"] {
-        assert!(document["paths"].get(path).is_some(), "{path} is served and not documented");
-    }
-    debug.close().await;
 }
 
 async fn d47_an_address_is_not_changed_by_a_profile(product: &Product) {

@@ -8,6 +8,9 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Product, text};
 
+mod presence;
+mod secrecy;
+
 on_both_engines!(
     text_and_editor_take_strings,
     numbers_are_finite_and_flags_are_flags,
@@ -17,12 +20,6 @@ on_both_engines!(
     a_relation_is_a_record_that_exists,
     json_and_points_come_back_equal,
     an_autodate_is_set_by_the_server,
-    required_is_asked_on_creation_and_against_null,
-    an_empty_text_is_no_value,
-    unique_is_a_conflict_that_names_its_field,
-    hidden_fields_never_leave_the_server,
-    a_password_is_hashed_and_never_shown,
-    strange_text_is_text,
 );
 
 /// What one definition of a field `f` takes (sent, kept) and refuses (sent, message; an empty one: whichever).
@@ -344,188 +341,4 @@ async fn an_autodate_is_set_by_the_server(product: &Product) {
     let updated = &changed["updated"];
     assert_eq!(changed["data"], json!({"n": 2, "both": updated, "first": created, "last": updated}));
     assert_eq!(guest.list("things", &[("filter", "both >= '2026-01-01' && last != null && first < @now")]).await.expect(200).json()["total"], 1);
-}
-
-async fn required_is_asked_on_creation_and_against_null(product: &Product) {
-    let admin = product.admin().await;
-    let guest = product.guest();
-    let target = admin.collection(&open("targets", &json!([{"name": "n", "type": "number"}]))).await;
-    let one = guest.make("targets", &json!({"n": 1})).await["id"].clone();
-    let kinds = [
-        (json!({"type": "text"}), json!("a")),
-        (json!({"type": "editor"}), json!("a")),
-        (json!({"type": "number"}), json!(0)),
-        (json!({"type": "bool"}), json!(false)),
-        (json!({"type": "email"}), json!("a@example.com")),
-        (json!({"type": "url"}), json!("https://example.com")),
-        (json!({"type": "date"}), json!("2026-01-31")),
-        (json!({"type": "datetime"}), json!("2026-01-31T09:30:00.000Z")),
-        (json!({"type": "select", "select": {"values": ["a"]}}), json!("a")),
-        (json!({"type": "relation", "relation": {"collection_id": target["id"]}}), one),
-        (json!({"type": "json"}), json!({})),
-        (json!({"type": "geopoint"}), json!({"lat": 0, "lng": 0})),
-    ];
-    for (at, (mut field, value)) in kinds.into_iter().enumerate() {
-        let name = format!("required{at}");
-        field["name"] = json!("f");
-        field["validation"] = json!({"required": true});
-        admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
-        let expected = json!({"f": "This field is required"});
-        for data in [json!({"other": "x"}), json!({"f": null}), json!({"f": null, "other": "x"})] {
-            let answer = guest.create(&name, &data).await.refused(422, "validation_failed");
-            assert_eq!(answer.json()["details"], expected, "{field}: {data}");
-        }
-        let made = guest.make(&name, &json!({"f": value})).await;
-        assert_eq!(made["data"]["f"], value, "{field}");
-        let answer = guest.change(&name, &made["id"], &json!({"f": null})).await.refused(422, "validation_failed");
-        assert_eq!(answer.json()["details"], expected, "{field}");
-        guest.change(&name, &made["id"], &json!({"other": "x"})).await.expect(200);
-    }
-}
-
-async fn an_empty_text_is_no_value(product: &Product) {
-    let admin = product.admin().await;
-    let guest = product.guest();
-    for kind in ["text", "editor", "email", "url"] {
-        let field = json!([{"name": "f", "type": kind, "validation": {"min_length": 3}}, {"name": "g", "type": kind, "validation": {"unique": true}}]);
-        admin.collection(&open(kind, &field)).await;
-        let made = guest.make(kind, &json!({"f": "", "g": ""})).await;
-        assert_eq!(made["data"], json!({"f": null, "g": null}), "{kind}");
-        guest.make(kind, &json!({"f": "", "g": ""})).await;
-        assert_eq!(guest.list(kind, &[("filter", "f = null")]).await.expect(200).json()["total"], 2);
-    }
-    for (kind, extra) in [("number", Value::Null), ("bool", Value::Null), ("date", Value::Null), ("datetime", Value::Null), ("select", json!({"values": ["a"]}))] {
-        admin.collection(&open(kind, &json!([{"name": "f", "type": kind, "select": extra}]))).await;
-        guest.create(kind, &json!({"f": ""})).await.refused(422, "validation_failed");
-    }
-}
-
-async fn unique_is_a_conflict_that_names_its_field(product: &Product) {
-    let admin = product.admin().await;
-    let guest = product.guest();
-    for (kind, value, other) in [
-        ("text", json!("a"), json!("A")),
-        ("number", json!(1), json!(1.5)),
-        ("email", json!("a@example.com"), json!("b@example.com")),
-        ("url", json!("https://example.com/a"), json!("https://example.com/b")),
-        ("date", json!("2026-01-31"), json!("2026-02-01")),
-        ("datetime", json!("2026-01-31T09:30:00.000Z"), json!("2026-01-31T09:30:00.001Z")),
-    ] {
-        let name = format!("unique_{kind}");
-        admin.collection(&open(&name, &json!([{"name": "first", "type": "text"}, {"name": "f", "type": kind, "validation": {"unique": true}}]))).await;
-        let one = guest.make(&name, &json!({"f": value})).await;
-        let two = guest.make(&name, &json!({"f": other})).await;
-        for answer in [guest.create(&name, &json!({"f": value})).await, guest.change(&name, &two["id"], &json!({"f": value})).await] {
-            let body = answer.refused(409, "unique_conflict").json();
-            assert_eq!(body["details"], json!({"f": "Must be unique"}), "{kind}");
-        }
-        guest.make(&name, &json!({"f": null})).await;
-        guest.make(&name, &json!({"first": "null never conflicts"})).await;
-        guest.delete(&record(&name, &one["id"])).await.expect(204);
-        guest.make(&name, &json!({"f": value})).await;
-    }
-    let same = json!({"f": "raced"});
-    let answers = join_all((0..20).map(|_| guest.create("unique_text", &same))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
-    assert!(answers.iter().all(|answer| answer.status == 201 || answer.code() == "unique_conflict"));
-}
-
-/// D-10: hidden is hidden from everybody, on every way out, and can be written by whoever may write.
-async fn hidden_fields_never_leave_the_server(product: &Product) {
-    let admin = product.admin().await;
-    let guest = product.guest();
-    admin.collection(&open("things", &json!([
-        {"name": "shown", "type": "text"}, {"name": "veiled", "type": "text", "hidden": true}, {"name": "number", "type": "number", "hidden": true},
-    ]))).await;
-    let made = guest.make("things", &json!({"shown": "s", "veiled": "hidden-marker", "number": 987_654})).await;
-    let changed = guest.change("things", &made["id"], &json!({"veiled": "hidden-marker-2", "number+": 1})).await.expect(200).json();
-    assert_eq!((&made["data"], &changed["data"]), (&json!({"shown": "s"}), &json!({"shown": "s"})));
-    let user = product.user("reader").await;
-    for token in [None, Some(user.token.clone()), Some(admin.token.clone())] {
-        let get = |path: String| {
-            let token = token.as_deref();
-            async move { crate::callers::call(product, token, http::Method::GET, &path, None).await }
-        };
-        for path in [crate::callers::records("things"), record("things", &made["id"])] {
-            let body = get(path).await.expect(200);
-            let body = String::from_utf8(body.bytes).unwrap();
-            assert!(!body.contains("hidden-marker") && !body.contains("98765") && !body.contains("veiled"), "{body}");
-        }
-        for (name, value, code) in [
-            ("filter", "veiled = 'hidden-marker-2'", "invalid_filter"),
-            ("filter", "veiled != null", "invalid_filter"),
-            ("filter", "shown = 's' && !(number > 5)", "invalid_filter"),
-            ("filter", "veiled:length > 1", "invalid_filter"),
-            ("sort", "veiled", "invalid_sort"),
-            ("sort", "shown,-number", "invalid_sort"),
-            ("fields", "veiled", "invalid_fields"),
-            ("fields", "veiled:upper", "invalid_fields"),
-        ] {
-            get(crate::callers::with_query(&crate::callers::records("things"), &[(name, value)])).await.refused(400, code);
-        }
-        let found = get(crate::callers::with_query(&crate::callers::records("things"), &[("search", "marker")])).await.expect(200).json();
-        assert_eq!(found["total"], 0);
-    }
-    let conflict = guest.create("things", &json!({"veiled": 5})).await.refused(422, "validation_failed").json();
-    assert_eq!(conflict["details"], json!({"veiled": "Must be a string"}));
-}
-
-/// D-10: on every write path, and on no way out.
-async fn a_password_is_hashed_and_never_shown(product: &Product) {
-    let admin = product.admin().await;
-    let guest = product.guest();
-    let mut members = open("members", &json!([{"name": "nick", "type": "text"}]));
-    members["type"] = json!("auth");
-    admin.collection(&members).await;
-    let made = guest.make("members", &json!({"email": "m@example.com", "password": PASSWORD, "nick": "m"})).await;
-    let login = |password: &'static str| async move {
-        let body = json!({"email": "m@example.com", "password": password});
-        product.guest().post(&format!("{COLLECTIONS}/members/auth/login"), &body).await
-    };
-    let entered = login(PASSWORD).await.expect(200);
-    let changed = admin.change("members", &made["id"], &json!({"password": "Another-Horse8-staple"})).await.expect(200);
-    login(PASSWORD).await.refused(401, "invalid_credentials");
-    login("Another-Horse8-staple").await.expect(200);
-    let got = admin.get(&record("members", &made["id"])).await.expect(200);
-    let listed = admin.list("members", &[]).await.expect(200);
-    for answer in [entered, changed, got, listed] {
-        let body = String::from_utf8(answer.bytes).unwrap();
-        assert!(!body.contains("password") && !body.contains("argon2") && !body.contains("Horse"), "{body}");
-    }
-    assert!(made["data"].get("password").is_none(), "{made}");
-    for (name, value, code) in [
-        ("filter", "password ~ 'argon2'", "invalid_filter"),
-        ("filter", "password != null", "invalid_filter"),
-        ("sort", "password", "invalid_sort"),
-        ("fields", "password", "invalid_fields"),
-    ] {
-        for answer in [guest.list("members", &[(name, value)]).await, admin.list("members", &[(name, value)]).await] {
-            answer.refused(400, code);
-        }
-    }
-    assert_eq!(admin.list("members", &[("search", "argon2")]).await.expect(200).json()["total"], 0);
-    for (weak, path) in [(json!({"email": "n@example.com", "password": "short"}), None), (json!({"password": "P@ssw0rd123!"}), Some(&made["id"]))] {
-        let answer = match path {
-            None => guest.create("members", &weak).await,
-            Some(id) => admin.change("members", id, &weak).await,
-        };
-        assert!(answer.refused(422, "password_policy").json()["details"]["password"].is_string());
-    }
-    assert_eq!(text(&made["data"]["nick"]), "m");
-}
-
-async fn strange_text_is_text(product: &Product) {
-    let admin: Admin<'_> = product.admin().await;
-    admin.collection(&open("things", &json!([{"name": "f", "type": "text"}]))).await;
-    for strange in ["'; DROP TABLE users; --", "\\", "\\\\'\"", "%_", "$1 ? :a @b", "{\"a\": 1}", "\u{202e}rtl", "a\u{300}", "\u{feff}bom", "\u{10ffff}", "null", "<script>"] {
-        let made = product.guest().make("things", &json!({"f": strange})).await;
-        assert_eq!(made["data"]["f"], strange);
-        let quoted = strange.replace('\\', "\\\\").replace('\'', "\\'");
-        for filter in [format!("f = '{quoted}'"), format!("f ~ '{quoted}'")] {
-            let found = product.guest().list("things", &[("filter", &filter)]).await.expect(200).json();
-            assert!(found["items"].as_array().unwrap().contains(&made), "{filter}: {found}");
-        }
-        let found = product.guest().list("things", &[("search", strange)]).await.expect(200).json();
-        assert!(found["items"].as_array().unwrap().contains(&made), "search {strange}");
-    }
 }

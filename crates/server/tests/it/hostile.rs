@@ -33,6 +33,7 @@ async fn cve_2026_25574_nobody_chooses_the_id_of_an_account(product: &Product) {
     let outcome = mallory.post(&upsert, &chosen).await.expect(200).json();
     assert_eq!(outcome["created"], json!(0), "{outcome}");
     assert_eq!(outcome["errors"][0]["error"], json!("validation_failed"), "{outcome}");
+    assert_eq!(outcome["errors"][0]["data"], json!({"id": victim.id, "email": "evil@example.com"}), "D-10: no password comes back");
     let credentials = json!({"email": "evil@example.com", "password": PASSWORD});
     product.guest().post("/api/v1/collections/members/auth/login", &credentials).await.refused(401, "invalid_credentials");
 
@@ -101,16 +102,16 @@ async fn an_admins_change_of_a_user_is_whole_or_not_at_all(product: &Product) {
     let admin = product.admin().await;
     let (user, other) = (product.user("user").await, product.user("other").await);
     let path = format!("/api/v1/admin/users/{}", user.id);
-    let change = json!({"password": "another horse, another battery", "email": "other@example.com"});
+    let change = json!({"password": "quite new horses, 77 batteries", "email": "other@example.com"});
     admin.patch(&path, &change).await.refused(409, "email_taken");
     user.get("/api/v1/auth/me").await.expect(200);
     let credentials = json!({"email": "user@example.com", "password": PASSWORD});
     product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
     other.get("/api/v1/auth/me").await.expect(200);
 
-    let change = json!({"password": "another horse, another battery", "email": "renamed@example.com"});
+    let change = json!({"password": "quite new horses, 77 batteries", "email": "renamed@example.com"});
     admin.patch(&path, &change).await.expect(200);
     user.get("/api/v1/auth/me").await.refused(401, "invalid_token");
-    let credentials = json!({"email": "renamed@example.com", "password": "another horse, another battery"});
+    let credentials = json!({"email": "renamed@example.com", "password": "quite new horses, 77 batteries"});
     product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
 }

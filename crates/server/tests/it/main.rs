@@ -1,5 +1,10 @@
 //! The integration suite: one binary, a module a noun, the product in process behind its real edge, on SQLite and on PostgreSQL.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 mod architecture;
 mod callers;
 mod engine;
@@ -20,3 +25,4 @@ mod limits;
 mod records;
 mod request_log;
 mod rules;
+mod schema_life;

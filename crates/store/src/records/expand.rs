@@ -15,7 +15,7 @@ pub const MAX_BACK: usize = 1_000;
 pub const MAX_EXPANDED: usize = 10_000;
 /// Most bytes of JSON that one request brings along in all, each time that a record is shown counted anew: a few records that point at
 /// each other multiply with every level. What does not fit is left out.
-pub const MAX_EXPANDED_BYTES: usize = 32 * 1024 * 1024;
+pub const MAX_EXPANDED_BYTES: usize = 16 * 1024 * 1024;
 /// Most ids in one statement.
 const CHUNK: usize = 1_000;
 

@@ -181,7 +181,7 @@ async fn totals_stay_true(product: &Product) {
     restarted.close().await;
 }
 
-/// D-32: restrict, cascade, set_null and no_action are what they say.
+/// D-32: each of the four words of `cascade_delete` means what it says.
 async fn a_record_that_others_point_at_stays(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();

@@ -26,8 +26,6 @@ pub use users::{
 pub use fastcms_store::accounts::sessions::Session;
 pub use fastcms_store::accounts::users::User;
 
-use crate::caller::Realm;
-
 /// Where a request came from, as sessions remember it.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
@@ -44,9 +42,4 @@ impl Device {
     pub fn new(address: impl Into<String>, user_agent: &str) -> Self {
         Self { address: address.into(), user_agent: user_agent.chars().filter(|c| !c.is_control()).take(Self::USER_AGENT_LIMIT).collect() }
     }
-}
-
-/// How a realm is written where ids are texts.
-pub(crate) fn realm_text(realm: &Realm) -> &str {
-    sessions::realm_text(realm)
 }

@@ -35,7 +35,7 @@ pub struct App {
     pub hasher: Hasher,
     /// What a password must be.
     pub passwords: Policy,
-    /// `iss` of every token and the head of every link: BASE_URL without its trailing slash.
+    /// `iss` of every token and the head of every link: `BASE_URL` without its trailing slash.
     pub issuer: String,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -62,7 +62,7 @@ impl App {
         self.clock.now().as_seconds()
     }
 
-    /// A fresh UUIDv7.
+    /// A fresh `UUIDv7`.
     pub fn new_id(&self) -> String {
         let mut random = [0; 10];
         self.rng.fill(&mut random);

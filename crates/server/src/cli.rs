@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server, as ENVIRONMENT says
+    /// Run the server, as `ENVIRONMENT` says
     Serve(Listen),
     /// Run a development server on this machine only, with the API docs on
     Dev(Dev),
@@ -65,10 +65,10 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Listen {
-    /// Address to listen on, instead of APP_HOST
+    /// Address to listen on, instead of `APP_HOST`
     #[arg(long)]
     host: Option<String>,
-    /// Port to listen on, instead of APP_PORT
+    /// Port to listen on, instead of `APP_PORT`
     #[arg(long)]
     port: Option<u16>,
 }
@@ -78,7 +78,7 @@ struct Dev {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen on, instead of APP_PORT
+    /// Port to listen on, instead of `APP_PORT`
     #[arg(long)]
     port: Option<u16>,
 }

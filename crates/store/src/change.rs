@@ -40,7 +40,7 @@ pub enum ChangeKind {
     IpRules,
     /// Keys that seal data or sign tokens.
     Keys,
-    /// An event waits in the outbox.
+    /// An event waits in the outbox. Said on the node that wrote it alone.
     Outbox,
 }
 

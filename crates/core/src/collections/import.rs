@@ -29,7 +29,12 @@ use crate::fields::{self, Mode};
 const MAX_DESCRIBED: usize = 100;
 
 /// Makes the collection of a document, with its records where they are wanted.
-pub async fn import(caller: &Caller, app: &App, document: &Map<String, Json>, with_records: bool) -> Result<Arc<Collection>> {
+pub async fn import(
+    caller: &Caller,
+    app: &App,
+    document: &Map<String, Json>,
+    with_records: bool,
+) -> Result<Arc<Collection>> {
     access::require_admin(caller)?;
     let now = crate::time::stamp(app.now_millis());
     let (sent, indexes) = read_definition(document, &now)?;
@@ -37,7 +42,9 @@ pub async fn import(caller: &Caller, app: &App, document: &Map<String, Json>, wi
     let mut errors = FieldErrors::default();
     for (at, index) in indexes.into_iter().enumerate() {
         match indexes::add(&mut definition, index) {
-            Err(Error::AlreadyExists(_)) => errors.add(format!("indexes.{at}.name"), "Must be unique"),
+            Err(Error::AlreadyExists(_)) => {
+                errors.add(format!("indexes.{at}.name"), "Must be unique")
+            }
             added => added?,
         }
     }
@@ -48,7 +55,9 @@ pub async fn import(caller: &Caller, app: &App, document: &Map<String, Json>, wi
     let collection = Arc::clone(alone.by_id(&id).ok_or(Error::NotFound)?);
     check_indexes(&collection)?;
     let checked = match document.get("records") {
-        Some(Json::Array(records)) if with_records => Reading::new(app, &collection, now).read(records)?,
+        Some(Json::Array(records)) if with_records => {
+            Reading::new(app, &collection, now).read(records)?
+        }
         None | Some(Json::Null | Json::Array(_)) => Vec::new(),
         Some(_) => return Err(Error::field("records", "Must be an array")),
     };
@@ -59,8 +68,11 @@ pub async fn import(caller: &Caller, app: &App, document: &Map<String, Json>, wi
                 let schema = insert(tx, definition, dialect).await?;
                 let collection = schema.by_id(&id).ok_or(Error::NotFound)?;
                 check_related(tx, &schema, collection, &checked).await?;
-                let records: Vec<NewRecord> = checked.into_iter().map(|checked| checked.record).collect();
-                rows::import(tx, collection, &records).await.map_err(|error| conflict(collection, dialect, error))?;
+                let records: Vec<NewRecord> =
+                    checked.into_iter().map(|checked| checked.record).collect();
+                rows::import(tx, collection, &records)
+                    .await
+                    .map_err(|error| conflict(collection, dialect, error))?;
                 Ok::<_, Error>((schema, id))
             })
         })
@@ -76,13 +88,18 @@ fn read_definition(document: &Map<String, Json>, now: &str) -> Result<(Sent, Vec
     let mut indexes = Vec::new();
     for (key, value) in document {
         match (key.as_str(), value) {
-            ("name" | "type" | "schema" | "options" | "view_query", _) => drop(body.insert(key.clone(), value.clone())),
-            ("rules" | "indexes", Json::Null) | ("records", _) | ("system", Json::Bool(_) | Json::Null) => {}
+            ("name" | "type" | "schema" | "options" | "view_query", _) => {
+                drop(body.insert(key.clone(), value.clone()))
+            }
+            ("rules" | "indexes", Json::Null)
+            | ("records", _)
+            | ("system", Json::Bool(_) | Json::Null) => {}
             ("rules", Json::Object(rules)) => {
                 for (key, rule) in rules {
-                    match RULE_KINDS.iter().any(|kind| rule_key(*kind) == key) {
-                        true => drop(body.insert(key.clone(), rule.clone())),
-                        false => errors.add(format!("rules.{key}"), "Unknown field"),
+                    if RULE_KINDS.iter().any(|kind| rule_key(*kind) == key) {
+                        body.insert(key.clone(), rule.clone());
+                    } else {
+                        errors.add(format!("rules.{key}"), "Unknown field");
                     }
                 }
             }
@@ -96,7 +113,9 @@ fn read_definition(document: &Map<String, Json>, now: &str) -> Result<(Sent, Vec
     let sent = match read(&body) {
         Ok(sent) => sent,
         Err(Error::Validation(faults)) => {
-            faults.iter().for_each(|(field, message)| errors.add(field, message));
+            faults
+                .iter()
+                .for_each(|(field, message)| errors.add(field, message));
             Sent::default()
         }
         Err(error) => return Err(error),
@@ -133,10 +152,13 @@ fn check_indexes(collection: &Collection) -> Result<()> {
     errors.into_result()
 }
 
-/// A record that is right as far as it goes, and what it points at: ids by the position of their field.
+/// What a record points at: ids by the position of their field.
+type Related = Vec<(usize, Vec<String>)>;
+
+/// A record that is right as far as it goes.
 struct Checked {
     record: NewRecord,
-    related: Vec<(usize, Vec<String>)>,
+    related: Related,
 }
 
 /// Reads the records of one document.
@@ -154,7 +176,15 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(app: &'a App, collection: &'a Collection, now: String) -> Self {
         let (ids, taken, errors) = (HashSet::new(), HashMap::new(), FieldErrors::default());
-        Self { app, collection, now, ids, taken, errors, faulty: 0 }
+        Self {
+            app,
+            collection,
+            now,
+            ids,
+            taken,
+            errors,
+            faulty: 0,
+        }
     }
 
     fn read(mut self, records: &[Json]) -> Result<Vec<Checked>> {
@@ -174,7 +204,13 @@ impl<'a> Reading<'a> {
             }
         }
         if self.faulty > MAX_DESCRIBED {
-            self.errors.add("records", format!("{} records are not valid; the first {MAX_DESCRIBED} are named", self.faulty));
+            self.errors.add(
+                "records",
+                format!(
+                    "{} records are not valid; the first {MAX_DESCRIBED} are named",
+                    self.faulty
+                ),
+            );
         }
         self.errors.into_result().map(|()| checked)
     }
@@ -185,7 +221,12 @@ impl<'a> Reading<'a> {
             return None;
         };
         // `expand` is what a list of records has besides.
-        for key in object.keys().filter(|key| !matches!(key.as_str(), "id" | "data" | "created" | "updated" | "expand")) {
+        for key in object.keys().filter(|key| {
+            !matches!(
+                key.as_str(),
+                "id" | "data" | "created" | "updated" | "expand"
+            )
+        }) {
             faults.add(key.as_str(), "Unknown field");
         }
         let id = match object.get("id") {
@@ -209,7 +250,12 @@ impl<'a> Reading<'a> {
         let read = self.values(data, &mut of_data);
         faults.nest("data", of_data);
         let (values, related) = read?;
-        let record = NewRecord { id, created, updated, values };
+        let record = NewRecord {
+            id,
+            created,
+            updated,
+            values,
+        };
         self.check_unique(at, &record, faults);
         Some(Checked { record, related })
     }
@@ -227,19 +273,26 @@ impl<'a> Reading<'a> {
     }
 
     /// A value for each field, and what relations point at.
-    fn values(&self, data: &Map<String, Json>, faults: &mut FieldErrors) -> Option<(Vec<Value>, Vec<(usize, Vec<String>)>)> {
+    fn values(
+        &self,
+        data: &Map<String, Json>,
+        faults: &mut FieldErrors,
+    ) -> Option<(Vec<Value>, Related)> {
         let fields = self.collection.fields();
         let mut values = vec![Value::Null; fields.len()];
         for (at, field) in fields.iter().enumerate() {
             let sent = data.get(&field.name).filter(|value| !value.is_null());
             if field.kind == FieldType::Autodate {
-                let is_automatic = sent.is_none() && !data.contains_key(&field.name) && field.autodate.unwrap_or_default().on_create;
+                let is_automatic = sent.is_none()
+                    && !data.contains_key(&field.name)
+                    && field.autodate.unwrap_or_default().on_create;
                 if sent.is_some() || is_automatic {
                     values[at] = self.instant(data, &field.name, faults).into();
                 }
             } else if field.system && field.kind == FieldType::Bool {
                 values[at] = Value::Bool(false);
-            } else if field.validation.required && !field.hidden && !data.contains_key(&field.name) {
+            } else if field.validation.required && !field.hidden && !data.contains_key(&field.name)
+            {
                 faults.add(field.name.as_str(), "This field is required");
             }
             if self.collection.is_password(at) && sent.is_some() {
@@ -253,7 +306,8 @@ impl<'a> Reading<'a> {
         let draft = match fields::check(self.collection, data, Mode::Update) {
             Ok(draft) => draft,
             Err(Error::Validation(more)) => {
-                more.iter().for_each(|(field, message)| faults.add(field, message));
+                more.iter()
+                    .for_each(|(field, message)| faults.add(field, message));
                 return None;
             }
             Err(_) => return None,
@@ -269,28 +323,52 @@ impl<'a> Reading<'a> {
 
     fn check_unique(&mut self, at: usize, record: &NewRecord, faults: &mut FieldErrors) {
         let collection = self.collection;
-        for (field, definition) in collection.fields().iter().enumerate().filter(|(_, field)| field.validation.unique) {
+        for (field, definition) in collection
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.validation.unique)
+        {
             let key = match &record.values[field] {
-                Value::Text(email) if collection.is_account_email(field) => accounts::fold_email(email),
+                Value::Text(email) if collection.is_account_email(field) => {
+                    accounts::fold_email(email)
+                }
                 value => key(value).unwrap_or_default(),
             };
             if !record.values[field].is_null() && self.taken.insert((field, key), at).is_some() {
                 faults.add(format!("data.{}", definition.name), "Must be unique");
             }
         }
-        for (number, index) in collection.definition().indexes.iter().enumerate().filter(|(_, index)| index.unique) {
+        for (number, index) in collection
+            .definition()
+            .indexes
+            .iter()
+            .enumerate()
+            .filter(|(_, index)| index.unique)
+        {
             let member = |name: &str| match name {
                 "id" => Some(record.id.clone()),
                 "created" => Some(record.created.clone()),
                 "updated" => Some(record.updated.clone()),
                 name => key(&record.values[collection.position(name)?]),
             };
-            let members: Option<Vec<String>> = index.fields.iter().map(|field| member(&field.name)).collect();
+            let members: Option<Vec<String>> = index
+                .fields
+                .iter()
+                .map(|field| member(&field.name))
+                .collect();
             // A record without a value in one of the members is free.
             let Some(members) = members else { continue };
             let key = Json::from(members).to_string();
-            if self.taken.insert((collection.fields().len() + number, key), at).is_some() {
-                faults.add("data", format!("Must be unique in the index `{}`", index.name));
+            if self
+                .taken
+                .insert((collection.fields().len() + number, key), at)
+                .is_some()
+            {
+                faults.add(
+                    "data",
+                    format!("Must be unique in the index `{}`", index.name),
+                );
             }
         }
     }
@@ -309,18 +387,38 @@ fn key(value: &Value) -> Option<String> {
 }
 
 /// Everything that the records point at is there, or is among them. Where a deletion leaves a pointer as it is, it may point nowhere.
-async fn check_related(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, checked: &[Checked]) -> Result<()> {
+async fn check_related(
+    tx: &mut Tx<'_>,
+    schema: &Schema,
+    collection: &Collection,
+    checked: &[Checked],
+) -> Result<()> {
     let mut errors = FieldErrors::default();
-    let own: HashSet<&str> = checked.iter().map(|checked| checked.record.id.as_str()).collect();
+    let own: HashSet<&str> = checked
+        .iter()
+        .map(|checked| checked.record.id.as_str())
+        .collect();
     for (at, field) in collection.fields().iter().enumerate() {
-        if field.relation.as_ref().is_none_or(|relation| relation.cascade_delete == OnDelete::NoAction) {
+        if field
+            .relation
+            .as_ref()
+            .is_none_or(|relation| relation.cascade_delete == OnDelete::NoAction)
+        {
             continue;
         }
         let pointers = checked.iter().enumerate().flat_map(|(number, checked)| {
-            checked.related.iter().filter(|(of, _)| *of == at).map(move |(_, ids)| (number, ids))
+            checked
+                .related
+                .iter()
+                .filter(|(of, _)| *of == at)
+                .map(move |(_, ids)| (number, ids))
         });
         let pointers: Vec<(usize, &Vec<String>)> = pointers.collect();
-        let mut asked: Vec<&str> = pointers.iter().flat_map(|(_, ids)| ids.iter()).map(String::as_str).collect();
+        let mut asked: Vec<&str> = pointers
+            .iter()
+            .flat_map(|(_, ids)| ids.iter())
+            .map(String::as_str)
+            .collect();
         asked.sort_unstable();
         asked.dedup();
         let found = match schema.target(field) {
@@ -328,10 +426,17 @@ async fn check_related(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection
             Some(target) => Some(rows::existing(tx, target, &asked).await?),
             None => Some(HashSet::new()),
         };
-        let is_there = |id: &String| found.as_ref().map_or_else(|| own.contains(id.as_str()), |found| found.contains(id));
+        let is_there = |id: &String| {
+            found
+                .as_ref()
+                .map_or_else(|| own.contains(id.as_str()), |found| found.contains(id))
+        };
         let lost = pointers.iter().filter(|(_, ids)| !ids.iter().all(is_there));
         for (number, _) in lost.take(MAX_DESCRIBED) {
-            errors.add(format!("records.{number}.data.{}", field.name), "The related record does not exist");
+            errors.add(
+                format!("records.{number}.data.{}", field.name),
+                "The related record does not exist",
+            );
         }
     }
     errors.into_result()

@@ -14,7 +14,9 @@ pub(super) struct Mentions {
 impl Mentions {
     /// Those of a rule; none of one that does not parse.
     pub fn of(rule: &str) -> Self {
-        let Ok(expression) = parse(rule) else { return Self::default() };
+        let Ok(expression) = parse(rule) else {
+            return Self::default();
+        };
         let mut mentions = Self::default();
         let canonical = expression.to_string();
         let mut chars = canonical.chars();
@@ -36,7 +38,8 @@ impl Mentions {
     fn note(&mut self, word: &mut String) {
         let name = word.split(':').next().unwrap_or_default();
         if name.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '@') {
-            self.paths.push(name.split('.').map(str::to_owned).collect());
+            self.paths
+                .push(name.split('.').map(str::to_owned).collect());
         }
         word.clear();
     }
@@ -44,7 +47,10 @@ impl Mentions {
     /// Whether a rule of the collection `home` may read its field, of the record, of what was sent, or by way of a relation.
     pub fn field_at_home(&self, home: &str, field: &str) -> bool {
         self.paths.iter().any(|path| match path[0].as_str() {
-            "@request" => path.get(1).is_some_and(|part| part == "data") && path.get(2).is_some_and(|name| name == field),
+            "@request" => {
+                path.get(1).is_some_and(|part| part == "data")
+                    && path.get(2).is_some_and(|name| name == field)
+            }
             "@collection" => Self::is_of(path, home, field),
             _ => path.iter().any(|segment| segment == field),
         })
@@ -62,11 +68,16 @@ impl Mentions {
 
     /// Whether it may hold the collection of the account that calls against `name`.
     pub fn realm(&self, name: &str) -> bool {
-        self.paths.iter().any(|path| path.join(".") == "@request.auth.collection") && self.texts.iter().any(|text| text == name)
+        self.paths
+            .iter()
+            .any(|path| path.join(".") == "@request.auth.collection")
+            && self.texts.iter().any(|text| text == name)
     }
 
     fn is_of(path: &[String], home: &str, field: &str) -> bool {
-        path.get(1).is_some_and(|name| name.eq_ignore_ascii_case(home)) && path.get(2).is_some_and(|name| name == field)
+        path.get(1)
+            .is_some_and(|name| name.eq_ignore_ascii_case(home))
+            && path.get(2).is_some_and(|name| name == field)
     }
 }
 
@@ -89,7 +100,9 @@ mod tests {
 
     #[test]
     fn names_are_told_from_values() {
-        let mentions = Mentions::of(r#"title = "owner \" kind" && @request.data.kind:lower != 'x' && writer.name = @collection.Posts.views"#);
+        let mentions = Mentions::of(
+            r#"title = "owner \" kind" && @request.data.kind:lower != 'x' && writer.name = @collection.Posts.views"#,
+        );
         for read in ["title", "kind", "writer", "name", "views"] {
             assert!(mentions.field_at_home("posts", read), "{read}");
         }
@@ -97,8 +110,14 @@ mod tests {
             assert!(!mentions.field_at_home("posts", other), "{other}");
         }
         assert!(!mentions.field_at_home("notes", "views"));
-        assert!(mentions.field_from_afar("posts", "views") && mentions.field_from_afar("authors", "name"));
-        assert!(!mentions.field_from_afar("posts", "title") && !mentions.field_from_afar("posts", "kind"));
+        assert!(
+            mentions.field_from_afar("posts", "views")
+                && mentions.field_from_afar("authors", "name")
+        );
+        assert!(
+            !mentions.field_from_afar("posts", "title")
+                && !mentions.field_from_afar("posts", "kind")
+        );
     }
 
     #[test]

@@ -41,8 +41,17 @@ pub(super) fn narrower(old: &Field, new: &Field) -> Option<&'static str> {
     if old.kind != FieldType::Select || new.kind != FieldType::Select {
         return None;
     }
-    let most = |field: &Field| field.select.as_ref().map_or(1, |select| select.max_select.max(1));
-    if old.choices().iter().any(|choice| !new.choices().contains(choice)) {
+    let most = |field: &Field| {
+        field
+            .select
+            .as_ref()
+            .map_or(1, |select| select.max_select.max(1))
+    };
+    if old
+        .choices()
+        .iter()
+        .any(|choice| !new.choices().contains(choice))
+    {
         return Some("select.values");
     }
     (most(new) < most(old)).then_some("select.max_select")
@@ -61,25 +70,42 @@ impl Converter {
     pub fn new(change: &Change<'_>, dialect: Dialect) -> Result<Self> {
         let mut definition = change.new.definition().clone();
         for field in &mut definition.fields {
-            let values = field.validation.values.take().filter(|_| field.kind == FieldType::Select);
-            field.validation = Validation { values, ..Validation::default() };
+            let values = field
+                .validation
+                .values
+                .take()
+                .filter(|_| field.kind == FieldType::Select);
+            field.validation = Validation {
+                values,
+                ..Validation::default()
+            };
         }
         let schema = Schema::new(0, vec![definition], dialect)?;
         let target = Arc::clone(schema.by_id(change.new.id()).ok_or(Error::NotFound)?);
-        let before = (0..change.new.fields().len()).map(|now| change.origins.of(now).map(|was| change.old.fields()[was].clone()));
-        Ok(Self { target, before: before.collect() })
+        let before = (0..change.new.fields().len()).map(|now| {
+            change
+                .origins
+                .of(now)
+                .map(|was| change.old.fields()[was].clone())
+        });
+        Ok(Self {
+            target,
+            before: before.collect(),
+        })
     }
 
     /// The value to store in the field at `now`, if this one is none that would be lost. Null in the place of an empty list.
     pub fn convert(&self, now: usize, json: &Json) -> Option<Value> {
         let (old, new) = (self.before.get(now)?.as_ref()?, &self.target.fields()[now]);
         match (old.kind, new.kind) {
-            (FieldType::Datetime | FieldType::Autodate, FieldType::Autodate | FieldType::Datetime) => {
+            (
+                FieldType::Datetime | FieldType::Autodate,
+                FieldType::Autodate | FieldType::Datetime,
+            ) => {
                 return json.as_str().map(Value::from);
             }
-            (_, FieldType::Autodate | FieldType::File) => return None,
             (FieldType::Relation, FieldType::Relation) => {}
-            (_, FieldType::Relation) => return None,
+            (_, FieldType::Autodate | FieldType::File | FieldType::Relation) => return None,
             _ => {}
         }
         let candidate = in_form_of(old, new, json)?;
@@ -122,7 +148,8 @@ fn in_form_of(old: &Field, new: &Field, json: &Json) -> Option<Json> {
         (kind, Numeric) if is_text(kind) => {
             let number: Number = serde_json::from_str(json.as_str()?).ok()?;
             // Written as it would be shown, or something of it would be lost.
-            (shown(number.as_f64()?).to_string() == json.as_str()?).then_some(number.into())
+            let again = shown(number.as_f64()?).to_string();
+            (json.as_str()? == again).then_some(number.into())
         }
         (kind, Bool) if is_text(kind) => json.as_str()?.parse::<bool>().ok().map(Json::from),
         (Date, Datetime) => Some(format!("{}{MIDNIGHT}", json.as_str()?).into()),
@@ -148,7 +175,9 @@ fn shown(number: f64) -> Json {
 /// Whether a value will be shown as `json`.
 fn is_same(value: &Value, storage: Storage, json: &Json) -> bool {
     match (value, storage) {
-        (Value::Text(text), Storage::Json) => serde_json::from_str::<Json>(text).is_ok_and(|stored| stored == *json),
+        (Value::Text(text), Storage::Json) => {
+            serde_json::from_str::<Json>(text).is_ok_and(|stored| stored == *json)
+        }
         (Value::Text(text), _) => json.as_str() == Some(text),
         (Value::Real(_) | Value::Bool(_), _) => true,
         _ => false,

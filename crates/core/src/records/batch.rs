@@ -1,9 +1,11 @@
 //! Many records in one request: each is decided and validated on its own, and the failure of one leaves the others.
 
 use fastcms_expr::Context;
+use fastcms_store::Tx;
 use serde_json::{Map, Value as Json};
 
-use super::{Door, create};
+use super::create::{Insert, prepare};
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
@@ -36,15 +38,50 @@ pub async fn create_many(
     items: &[Json],
 ) -> Result<BatchOutcome> {
     let request = begin(caller, app, request, collection, "records", items.len())?;
-    let creations = items.iter().map(|item| async move { create(caller, app, request, collection, object(item)?).await }).collect();
+    for _ in 0..MAX_ATTEMPTS {
+        let door = Door::open(caller, app, request, collection)?;
+        let attempt = attempt(&door, items).await;
+        if let Some(outcome) = settled(app, attempt).await? {
+            return Ok(outcome);
+        }
+    }
+    Err(never_settled())
+}
+
+/// One transaction for all of them, a savepoint each: an item that fails leaves the others, and the disk is waited for once.
+async fn attempt(door: &Door<'_>, items: &[Json]) -> Result<BatchOutcome, Failure> {
+    let mut prepared = Vec::with_capacity(items.len());
+    for item in items {
+        prepared.push(match object(item) {
+            Ok(data) => unless_stale(prepare(&door.clone().with_data(data), data, None).await)?,
+            Err(error) => Err(error),
+        });
+    }
+    door.app.store.write(move |tx| Box::pin(store_all(tx, prepared))).await
+}
+
+async fn store_all(tx: &mut Tx<'_>, prepared: Vec<Result<Insert>>) -> Result<BatchOutcome, Failure> {
     let mut outcome = BatchOutcome::default();
-    for (index, answer) in in_order(creations).await.into_iter().enumerate() {
+    for (index, ready) in prepared.into_iter().enumerate() {
+        let answer = match ready {
+            Ok(insert) => unless_stale(tx.savepoint(|tx| insert.run(tx)).await)?,
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(created) => outcome.records.push(created.record),
             Err(error) => outcome.failures.push(ItemFailure { index, error }),
         }
     }
     Ok(outcome)
+}
+
+/// An item's own outcome; a collection that changed meanwhile concerns them all.
+fn unless_stale<T>(answer: Result<T, Failure>) -> Result<Result<T>, Failure> {
+    match answer {
+        Ok(done) => Ok(Ok(done)),
+        Err(Failure::Final(error)) => Ok(Err(error)),
+        Err(Failure::Stale) => Err(Failure::Stale),
+    }
 }
 
 /// What all of these ask for before any item is looked at.

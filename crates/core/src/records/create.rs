@@ -45,6 +45,12 @@ pub(super) async fn create_with_id(
 }
 
 async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) -> Result<Created, Failure> {
+    let insert = prepare(door, data, id).await?;
+    door.app.store.write(move |tx| insert.run(tx)).await
+}
+
+/// Everything about a new record that needs no transaction: who may, what is valid, the hash of a password.
+pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) -> Result<Insert, Failure> {
     let rule = door.rule(RuleKind::Create)?;
     if rule == Predicate::False {
         return Err(access::refusal(door.caller).into());
@@ -59,8 +65,7 @@ async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) ->
     password::hash(door, &mut draft).await?;
 
     let id = id.map_or_else(|| door.app.new_id(), str::to_owned);
-    let insert = Insert { id, now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft };
-    door.app.store.write(move |tx| insert.run(tx)).await
+    Ok(Insert { id, now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft })
 }
 
 /// On a record that does not exist yet, a manage rule can only speak of the caller and the request.
@@ -70,7 +75,8 @@ fn rights(door: &Door<'_>) -> Rights {
     Rights { manages, is_admin }
 }
 
-struct Insert {
+/// A record that is ready to be stored.
+pub(super) struct Insert {
     id: String,
     now: String,
     view: View,
@@ -80,7 +86,8 @@ struct Insert {
 }
 
 impl Insert {
-    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Created, Failure>> {
+    /// Stores it, if the rule holds and what it points at exists.
+    pub(super) fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Created, Failure>> {
         Box::pin(async move {
             let Self { id, now, view, rule, refusal, draft } = self;
             let collection = &*view.collection;

@@ -185,6 +185,7 @@ crate::form! {
 }
 
 /// What a patch of a nullable text means for the row.
+#[expect(clippy::option_option, reason = "outer: was it sent; inner: a text or null")]
 pub fn nullable(patch: Patch<String>) -> Option<Option<String>> {
     match patch {
         Patch::Leave => None,
@@ -242,7 +243,7 @@ async fn end_session(
 
 crate::query! {
     /// Ending all but the calling session must be asked for by name.
-    pub struct Others {
+    pub struct AllButThis {
         pub others: bool,
     }
 }
@@ -250,7 +251,7 @@ crate::query! {
 async fn end_others(
     UsersAccount(caller): UsersAccount,
     State(app): State<Arc<App>>,
-    Query(query): Query<Others>,
+    Query(query): Query<AllButThis>,
 ) -> Answer<NoContent> {
     if !query.others {
         return Err(Refusal::field("others", "Must be true"));

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::account::{SessionsBody, TokenBody, device, sessions_schema, token_schema};
-use super::auth::{ChangePassword, Logout, Others, RefreshToken, confirmed, signed_out};
+use super::auth::{ChangePassword, AllButThis, Logout, RefreshToken, confirmed, signed_out};
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
 use crate::extract::{Anyone, Client, Facts, Form, Id, Json, JsonBytes, NoContent, Path, Place, Query, SignedIn};
@@ -195,7 +195,7 @@ async fn end_others(
     signed_in: SignedIn,
     State(app): State<Arc<App>>,
     Path(collection): Path<String>,
-    Query(query): Query<Others>,
+    Query(query): Query<AllButThis>,
 ) -> Answer<NoContent> {
     member(&signed_in, &app, &collection)?;
     if !query.others {

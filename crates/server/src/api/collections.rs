@@ -106,7 +106,7 @@ impl Form for Definition {
 }
 
 crate::query! {
-    struct Page {
+    struct Paging {
         page: Within<1, 10_000_000> = Within(1),
         per_page: Within<1, 200> = Within(30),
         include_system: bool = false,
@@ -122,7 +122,7 @@ struct CollectionsBody {
     message: Option<String>,
 }
 
-async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Page>) -> Answer<Json<CollectionsBody>> {
+async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Paging>) -> Answer<Json<CollectionsBody>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let found = collections::list(&caller, &app, page as usize, per_page as usize, query.include_system)?;
     let items = found.items.iter().map(|collection| collections::to_json(collection)).collect();
@@ -193,7 +193,17 @@ impl Form for Document {
     }
 
     fn schema() -> Value {
-        json!({"type": "object"})
+        let fields = json!({"type": "array", "items": {"type": "object"}});
+        let record = json!({"type": "object", "required": ["data"], "properties": {
+            "id": {"type": "string", "format": "uuid", "description": "Kept; made anew where there is none"},
+            "data": {"type": "object", "description": "Hidden fields may be missing; passwords are refused"},
+            "created": {"type": "string", "format": "date-time"}, "updated": {"type": "string", "format": "date-time"},
+        }});
+        json!({"type": "object", "required": ["name"], "additionalProperties": false, "properties": {
+            "name": {"type": "string"}, "type": {"enum": ["base", "auth", "view"]}, "schema": fields, "options": {"type": "object"},
+            "rules": {"type": "object"}, "indexes": fields, "records": {"type": "array", "items": record},
+            "view_query": {"type": ["string", "null"]}, "system": {"type": "boolean", "description": "Read, not used"},
+        }})
     }
 }
 

@@ -1,21 +1,17 @@
 //! `/api/v1/collections/{name}/records`: records, for whoever the collection's rules admit.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fastcms_core::access::{Context, RequestFacts, RequestParts};
 use fastcms_core::{App, records};
 use fastcms_core::records::ListParameters;
-use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
-use url::form_urlencoded;
 
 use super::{Operation, delete, get, patch, post};
 use crate::error::Answer;
-use crate::extract::{Anyone, Argument, Json, JsonBytes, NoContent, Params, Path, Query, Within};
+use crate::extract::{Anyone, Facts, Json, JsonBytes, NoContent, Params, Path, Query, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -67,45 +63,6 @@ pub(super) fn record_schema() -> Value {
     }})
 }
 
-/// The request as rules see it. Nothing of it is taken apart before a rule asks.
-struct Wire {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Argument for Wire {}
-
-impl<S: Sync> FromRequestParts<S> for Wire {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Who reads a body after this needs the headers too; without a body they can be taken.
-        let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
-        let headers = if has_body { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
-        Ok(Self { method: parts.method.clone(), uri: parts.uri.clone(), headers })
-    }
-}
-
-impl Wire {
-    fn facts(&self) -> RequestFacts<'_> {
-        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self }
-    }
-}
-
-impl RequestParts for Wire {
-    fn header(&self, name: &str) -> Option<String> {
-        let mut values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        let first = values.next()?.to_owned();
-        Some(values.fold(first, |joined, value| format!("{joined}, {value}")))
-    }
-
-    fn query(&self, name: &str) -> Option<String> {
-        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
-        pairs.filter(|(sent, _)| sent == name).last().map(|(_, value)| value.into_owned())
-    }
-}
-
 crate::query! {
     struct ListQuery {
         page: Within<1, 10_000_000> = Within(1),
@@ -123,7 +80,7 @@ async fn list(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    wire: Wire,
+    facts: Facts,
     Query(query): Query<ListQuery>,
 ) -> Answer<JsonBytes> {
     let parameters = ListParameters {
@@ -136,7 +93,7 @@ async fn list(
         expand: query.expand,
         skip_total: query.skip_total,
     };
-    let page = records::list(&caller, &app, wire.facts(), &name, &parameters).await?;
+    let page = records::list(&caller, &app, facts.request(), &name, &parameters).await?;
     Ok(JsonBytes(page.into_json().into()))
 }
 
@@ -150,10 +107,10 @@ async fn create(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    wire: Wire,
+    facts: Facts,
     Json(body): Json<Data>,
 ) -> Answer<Response> {
-    let created = records::create(&caller, &app, wire.facts(), &name, &body.data).await?;
+    let created = records::create(&caller, &app, facts.request(), &name, &body.data).await?;
     Ok((StatusCode::CREATED, JsonBytes(created.record.into())).into_response())
 }
 
@@ -167,10 +124,10 @@ async fn show(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     Path((name, id)): Path<(String, String)>,
-    wire: Wire,
+    facts: Facts,
     Query(query): Query<ShowQuery>,
 ) -> Answer<JsonBytes> {
-    let record = records::get(&caller, &app, wire.facts(), &name, &id, query.expand.as_deref()).await?;
+    let record = records::get(&caller, &app, facts.request(), &name, &id, query.expand.as_deref()).await?;
     Ok(JsonBytes(record.into()))
 }
 
@@ -178,10 +135,10 @@ async fn change(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     Path((name, id)): Path<(String, String)>,
-    wire: Wire,
+    facts: Facts,
     Json(body): Json<Data>,
 ) -> Answer<JsonBytes> {
-    let record = records::update(&caller, &app, wire.facts(), &name, &id, &body.data).await?;
+    let record = records::update(&caller, &app, facts.request(), &name, &id, &body.data).await?;
     Ok(JsonBytes(record.into()))
 }
 
@@ -189,8 +146,8 @@ async fn remove(
     Anyone(caller): Anyone,
     State(app): State<Arc<App>>,
     Path((name, id)): Path<(String, String)>,
-    wire: Wire,
+    facts: Facts,
 ) -> Answer<NoContent> {
-    records::delete(&caller, &app, wire.facts(), &name, &id).await?;
+    records::delete(&caller, &app, facts.request(), &name, &id).await?;
     Ok(NoContent)
 }

@@ -41,7 +41,7 @@ async fn check(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Answer<Js
 }
 
 crate::form! {
-    struct Setup {
+    struct FirstAdmin {
         email: String,
         password: Secret<String>,
         password_confirm: Secret<String>,
@@ -55,7 +55,7 @@ async fn set_up(
     State(app): State<Arc<App>>,
     client: Client,
     headers: HeaderMap,
-    Json(body): Json<Setup>,
+    Json(body): Json<FirstAdmin>,
 ) -> Answer<Json<AuthBody>> {
     confirmed("password_confirm", &body.password, &body.password_confirm)?;
     let header = headers.get("x-setup-token").and_then(|token| token.to_str().ok());

@@ -51,7 +51,7 @@ pub fn routes() -> Vec<Operation> {
 }
 
 crate::query! {
-    struct Page {
+    struct Paging {
         page: Within<1, 10_000_000> = Within(1),
         per_page: Within<1, 100> = Within(20),
     }
@@ -66,7 +66,7 @@ struct UsersBody {
     total_pages: i64,
 }
 
-async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Page>) -> Answer<Json<UsersBody>> {
+async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Paging>) -> Answer<Json<UsersBody>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let found = accounts::list_by_admin(&caller, &app, i64::from(page), i64::from(per_page)).await?;
     Ok(Json(UsersBody {
@@ -79,18 +79,18 @@ async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Q
 }
 
 crate::query! {
-    struct Role {
+    struct Promotion {
         role: String,
     }
 }
 
 crate::query! {
-    struct NewRole {
+    struct Beginning {
         role: String = "user".to_owned(),
     }
 }
 
-async fn create(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<NewRole>, Json(body): Json<Register>) -> Answer {
+async fn create(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Beginning>, Json(body): Json<Register>) -> Answer {
     let user = accounts::create_by_admin(&caller, &app, body.into_new_user()?, &query.role).await?;
     Ok((StatusCode::CREATED, Json(UserBody::from(user))).into_response())
 }
@@ -136,7 +136,7 @@ async fn set_role(
     Admin(caller): Admin,
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id>,
-    Query(query): Query<Role>,
+    Query(query): Query<Promotion>,
 ) -> Answer<Json<UserBody>> {
     Ok(Json(accounts::set_role(&caller, &app, &id, &query.role).await?.into()))
 }

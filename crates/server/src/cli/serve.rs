@@ -13,7 +13,7 @@ use super::{Dev, Failure, Listen, Outcome};
 use crate::{api, listener, logging};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
-const SWEEP: Duration = Duration::from_secs(600);
+const SWEEP: Duration = Duration::from_mins(10);
 
 pub fn serve(listen: Listen) -> Outcome {
     let sources = overridden(Sources::from_process(), listen.host, listen.port);

@@ -253,6 +253,10 @@ mod tests {
     fn the_log_shows_the_head_of_what_is_too_long() {
         assert_eq!(head("GET", 32), "GET");
         assert_eq!(head(&"A".repeat(70_000), 32), "A".repeat(32));
-        assert_eq!(head("/\u{e9}\u{e9}", 4), "/\u{e9}", "never half a character");
+        assert_eq!(
+            head("/\u{e9}\u{e9}", 4),
+            "/\u{e9}",
+            "never half a character"
+        );
     }
 }

@@ -48,6 +48,9 @@ impl<S: Sync> FromRequestParts<S> for Facts {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self { method: parts.method.clone(), headers: parts.headers.clone(), uri: parts.uri.clone() })
+        // Who reads a body after this needs the headers too; without a body they can be taken, which is cheaper.
+        let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
+        let headers = if has_body { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
+        Ok(Self { method: parts.method.clone(), headers, uri: parts.uri.clone() })
     }
 }

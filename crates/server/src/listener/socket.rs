@@ -27,8 +27,10 @@ use crate::edge::Connection;
 const HEAD: Duration = Duration::from_secs(10);
 /// Between an answer and the next request (contract 16).
 const IDLE: Duration = Duration::from_secs(75);
-/// A client that reads nothing of an answer for so long is gone.
+/// A client that takes less than [`LEAST_TAKEN`] of a waiting answer in so long is gone, or holds on to our memory.
 const UNWRITABLE: Duration = Duration::from_secs(30);
+/// Bytes: 4 KiB a second.
+const LEAST_TAKEN: usize = 120 * 1024;
 /// What is read and thrown away of a body nobody wants, so that the answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
@@ -122,6 +124,9 @@ pub(super) struct Socket {
     /// Armed lazily: it may ring early and is then set again, so that a request costs no timer.
     alarm: Option<Pin<Box<Sleep>>>,
     write_alarm: Option<Pin<Box<Sleep>>>,
+    /// Bytes that the client took since the alarm was set, and whether it is being waited for.
+    taken: usize,
+    blocked: bool,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
     refuse: Refuse,
     /// What goes out in place of an answer of the parser, and how many bytes that had.
@@ -144,6 +149,8 @@ impl Socket {
             waiting,
             alarm: None,
             write_alarm: None,
+            taken: 0,
+            blocked: false,
             linger: None,
             refuse,
             replaced: None,
@@ -206,21 +213,37 @@ impl Socket {
         Poll::Pending
     }
 
-    /// The outcome of a write; one that stays pending for too long fails.
-    fn poll_unwritable<T>(
+    /// The outcome of a write; one that stays pending for too long fails, and so does one of many that get on too slowly.
+    fn poll_unwritable(
         &mut self,
         cx: &mut Context<'_>,
-        outcome: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.write_alarm = None;
-            return outcome;
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = outcome {
+            self.taken = self.taken.saturating_add(*written.as_ref().unwrap_or(&0));
+            self.blocked = false;
+            return Poll::Ready(written);
         }
+        let ends = Instant::now() + UNWRITABLE;
         let alarm = self
             .write_alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(UNWRITABLE)));
-        ready!(alarm.as_mut().poll(cx));
-        Poll::Ready(Err(timed_out("the client does not read")))
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now())));
+        // An alarm that went by while nobody was waited for means nothing.
+        if !self.blocked && alarm.deadline() <= Instant::now() {
+            self.taken = 0;
+            alarm.as_mut().reset(ends);
+        }
+        self.blocked = true;
+        while alarm.as_mut().poll(cx).is_ready() {
+            // A window that began with an earlier answer says nothing of this one.
+            let is_whole = alarm.deadline() >= self.line.idle_since() + UNWRITABLE;
+            if is_whole && self.taken < LEAST_TAKEN {
+                return Poll::Ready(Err(timed_out("the client does not read")));
+            }
+            self.taken = 0;
+            alarm.as_mut().reset(ends);
+        }
+        Poll::Pending
     }
 }
 
@@ -284,8 +307,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.poll_unwritable(cx, outcome)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

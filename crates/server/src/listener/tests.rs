@@ -254,3 +254,30 @@ async fn a_stop_lets_accepted_requests_finish_and_takes_no_more() {
         .unwrap();
     drop(idle);
 }
+
+/// Slow reading: a byte now and then would hold an answer in memory for days.
+#[tokio::test]
+async fn a_client_that_reads_too_slowly_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (served, peer) = listener.accept().await.unwrap();
+    let mut socket = Socket::new(served, Line::new(peer), Box::new(|_| None));
+    tokio::time::pause();
+    let began = Instant::now();
+    let writing = tokio::spawn(async move {
+        loop {
+            if let Err(error) = socket.write_all(&[0; 64 * 1024]).await {
+                return error.kind();
+            }
+        }
+    });
+    let mut drop_by_drop = [0; 1024];
+    while !writing.is_finished() && began.elapsed() < Duration::from_secs(600) {
+        let _ = client.read(&mut drop_by_drop).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(writing.await.unwrap(), io::ErrorKind::TimedOut);
+    assert!(began.elapsed() >= Duration::from_secs(30));
+}

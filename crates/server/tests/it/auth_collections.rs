@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::callers::{Admin, Bearer, COLLECTIONS, Calls, collection_path, record};
+use crate::callers::{Admin, Bearer, COLLECTIONS, Calls, collection_path};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product, text};

@@ -1,12 +1,10 @@
 //! Every type of field: what it takes, what it keeps, what it says of what it does not take (contract 7.3, 3).
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::callers::{Admin, COLLECTIONS, Calls, open, record};
+use crate::callers::{COLLECTIONS, Calls, open, record};
 use crate::on_both_engines;
-use crate::process::PASSWORD;
-use crate::product::{Product, text};
+use crate::product::Product;
 
 mod presence;
 mod secrecy;

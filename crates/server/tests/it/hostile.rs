@@ -13,6 +13,7 @@ on_both_engines!(
     d_54_a_nul_in_an_address_is_a_wrong_address,
     d_54_a_sum_that_no_number_can_hold_is_refused,
     an_admins_change_of_a_user_is_whole_or_not_at_all,
+    d_54_no_field_is_called_like_a_column_that_the_engine_has,
 );
 
 /// Rules such as `owner = @request.auth.id` know an account by its id alone: an upsert into an auth collection must not make one
@@ -114,4 +115,19 @@ async fn an_admins_change_of_a_user_is_whole_or_not_at_all(product: &Product) {
     user.get("/api/v1/auth/me").await.refused(401, "invalid_token");
     let credentials = json!({"email": "renamed@example.com", "password": "quite new horses, 77 batteries"});
     product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
+}
+
+/// `PostgreSQL` puts columns of its own into every table; a schema made on `SQLite` must not stumble over them later.
+async fn d_54_no_field_is_called_like_a_column_that_the_engine_has(product: &Product) {
+    let admin = product.admin().await;
+    for name in ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "CTID"] {
+        let definition = open("things", &json!([{"name": name, "type": "text"}]));
+        let answer = admin.post(crate::callers::COLLECTIONS, &definition).await.refused(422, "validation_failed");
+        assert!(answer.json()["details"]["schema.0.name"].is_string(), "{name}");
+    }
+    // These are columns of the engine only as long as nobody takes the name.
+    let definition = open("things", &json!([{"name": "rowid", "type": "text"}, {"name": "oid", "type": "text"}]));
+    admin.collection(&definition).await;
+    product.guest().make("things", &json!({"rowid": "a", "oid": "b"})).await;
+    assert_eq!(product.guest().column("things", &[("sort", "@rowid,rowid")], "rowid").await, [json!("a")]);
 }

@@ -14,6 +14,8 @@ on_both_engines!(
     a_body_is_not_compressed,
     an_expression_has_4096_characters_64_levels_and_100_conditions,
     a_sort_has_five_fields,
+    an_expansion_has_ten_paths_and_goes_three_deep,
+    a_rule_sees_a_thousand_values_of_another_collection,
     a_page_has_a_hundred_records_and_a_window,
     many_are_a_hundred_at_once,
     a_select_has_two_hundred_values,
@@ -103,6 +105,54 @@ async fn a_sort_has_five_fields(product: &Product) {
     admin.collection(&open("wide", &json!(schema))).await;
     product.guest().list("wide", &[("sort", "a,-b,c,-d,e")]).await.expect(200);
     product.guest().list("wide", &[("sort", "a,-b,c,-d,e,f")]).await.refused(400, "invalid_sort");
+}
+
+async fn an_expansion_has_ten_paths_and_goes_three_deep(product: &Product) {
+    let admin = product.admin().await;
+    let links: Vec<Value> = (0..11).map(|n| json!({"name": format!("l{n}"), "type": "relation", "relation": {"collection": "chain"}})).collect();
+    admin.collection(&open("chain", &json!(links))).await;
+    let mut last = product.guest().make("chain", &json!({"l0": null})).await;
+    for _ in 0..4 {
+        last = product.guest().make("chain", &json!({"l0": last["id"], "l1": last["id"]})).await;
+    }
+    let paths = |count: usize| (0..count).map(|n| format!("l{n}")).collect::<Vec<_>>().join(",");
+    product.guest().list("chain", &[("expand", &paths(10))]).await.expect(200);
+    product.guest().list("chain", &[("expand", &paths(11))]).await.refused(400, "invalid_expand");
+    let path = crate::callers::record("chain", &last["id"]);
+    let deep = product.guest().get(&format!("{path}?expand=l0.l0.l0")).await.expect(200).json();
+    assert!(deep["expand"]["l0"]["expand"]["l0"]["expand"]["l0"]["id"].is_string(), "{deep}");
+    product.guest().get(&format!("{path}?expand=l0.l0.l0.l0")).await.refused(400, "invalid_expand");
+}
+
+/// Past the limit nobody knows whether the value would have been among them: the rule refuses, also under negation.
+async fn a_rule_sees_a_thousand_values_of_another_collection(product: &Product) {
+    let admin = product.admin().await;
+    let user = product.user("listed").await;
+    admin.collection(&json!({"name": "listed", "schema": [{"name": "account", "type": "text"}]})).await;
+    let mut definition = open("things", &json!([{"name": "n", "type": "number"}]));
+    definition["list_rule"] = json!("@collection.listed.account ?= @request.auth.id");
+    definition["view_rule"] = json!("!(@collection.listed.account ?= @request.auth.id)");
+    admin.collection(&definition).await;
+    let thing = user.make("things", &json!({"n": 1})).await;
+    let path = crate::callers::record("things", &thing["id"]);
+    let fill = |from: usize, count: usize| {
+        let rows: Vec<Value> = (from..from + count).map(|n| json!({"account": format!("a{n}")})).collect();
+        json!({"records": rows})
+    };
+    for round in 0..9 {
+        admin.post(&format!("{}/batch", records("listed")), &fill(round * 100, 100)).await.expect(201);
+    }
+    admin.post(&format!("{}/batch", records("listed")), &fill(900, 99)).await.expect(201);
+    user.get(&path).await.expect(200);
+    admin.make("listed", &json!({"account": user.id})).await;
+    assert_eq!(user.list("things", &[]).await.expect(200).json()["total"], 1, "a thousand values");
+    user.get(&path).await.refused(404, "not_found");
+    let last = admin.make("listed", &json!({"account": "one more"})).await;
+    let listed = user.list("things", &[]).await;
+    assert!(listed.status == 403 || listed.json()["total"] == 0, "{}", listed.json());
+    user.get(&path).await.refused(404, "not_found");
+    admin.delete(&crate::callers::record("listed", &last["id"])).await.expect(204);
+    assert_eq!(user.list("things", &[]).await.expect(200).json()["total"], 1);
 }
 
 async fn a_page_has_a_hundred_records_and_a_window(product: &Product) {

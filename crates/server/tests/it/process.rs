@@ -1,7 +1,7 @@
 //! The real binary as a process, spoken to over a socket: what only a process can show.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -142,14 +142,16 @@ impl Server {
     }
 
     pub fn try_call(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> std::io::Result<Answer> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
-        if let Some(token) = token {
-            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
-        }
         let body = body.map(Value::to_string).unwrap_or_default();
-        if !body.is_empty() {
-            head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
-        }
+        let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let length = match body.len() {
+            0 => String::new(),
+            length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n{credential}{length}",
+            self.port
+        );
         self.raw(format!("{head}\r\n{body}").as_bytes())
     }
 

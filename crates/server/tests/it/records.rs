@@ -10,6 +10,7 @@ use crate::product::{Product, text};
 
 pub mod many;
 pub mod reading;
+pub mod related;
 pub mod writing;
 
 on_both_engines!(

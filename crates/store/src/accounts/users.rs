@@ -7,6 +7,7 @@ use crate::{Dialect, Error, Reader, Row, Sql, Tx};
 
 /// A user without the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of independent flags, as it is stored")]
 pub struct User {
     pub id: String,
     pub email: String,

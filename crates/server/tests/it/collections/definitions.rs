@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::callers::{COLLECTIONS, Calls, collection_path, open, record, records, with_query};
+use crate::callers::{COLLECTIONS, Calls, collection_path, open, records, with_query};
 use crate::on_both_engines;
 use crate::product::{Product, text};
 
@@ -80,7 +80,7 @@ async fn a_name_is_one_word_and_unique_in_any_case(product: &Product) {
     assert_eq!(admin.reshape(&order, &json!({"name": "ORDER"})).await["name"], "ORDER");
 }
 
-/// D-05: the names of contract 7.2, on creation and on rename.
+/// D-05: the names of contract 7.2, on creation, on import and on rename.
 async fn reserved_names_are_refused_in_any_case(product: &Product) {
     let admin = product.admin().await;
     let kept = admin.collection(&notes()).await;
@@ -96,6 +96,8 @@ async fn reserved_names_are_refused_in_any_case(product: &Product) {
                 assert!(answer.refused(422, "validation_failed").json()["details"]["name"].is_string(), "{name}");
             }
             admin.patch(&collection_path(&kept), &json!({"name": name})).await.refused(422, "validation_failed");
+            let document = json!({"name": name, "type": "base", "schema": []});
+            admin.post(&format!("{COLLECTIONS}/import"), &document).await.refused(422, "validation_failed");
             product.guest().get(&records(name)).await.refused(404, "not_found");
         }
     }
@@ -240,6 +242,12 @@ async fn only_admins_reach_collections(product: &Product) {
         ("DELETE", &own, None),
         ("DELETE", &unknown, None),
         ("DELETE", "/api/v1/collections/name/notes/truncate", None),
+        ("GET", &format!("{own}/export"), None),
+        ("GET", &format!("{own}/export?include_data=true"), None),
+        ("POST", "/api/v1/collections/import", Some(json!({"name": "mine", "schema": []}))),
+        ("GET", &format!("{own}/indexes"), None),
+        ("POST", &format!("{own}/indexes"), Some(json!({"name": "by_title", "fields": [{"name": "title"}]}))),
+        ("DELETE", &format!("{own}/indexes/by_title"), None),
     ] {
         let method = http::Method::from_bytes(method.as_bytes()).unwrap();
         let refused = guest.call(method.clone(), path, body.as_ref()).await.refused(401, "authentication_required");

@@ -99,7 +99,7 @@ async fn unique_is_a_conflict_that_names_its_field(product: &Product) {
 }
 
 async fn strange_text_is_text(product: &Product) {
-    let admin: Admin<'_> = product.admin().await;
+    let admin = product.admin().await;
     admin.collection(&open("things", &json!([{"name": "f", "type": "text"}]))).await;
     for strange in ["'; DROP TABLE users; --", "\\", "\\\\'\"", "%_", "$1 ? :a @b", "{\"a\": 1}", "\u{202e}rtl", "a\u{300}", "\u{feff}bom", "\u{10ffff}", "null", "<script>"] {
         let made = product.guest().make("things", &json!({"f": strange})).await;

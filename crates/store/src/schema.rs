@@ -8,7 +8,7 @@ mod offer;
 mod pattern;
 mod rules;
 
-pub use collection::{Collection, CollectionKind, Definition, ENGINE_COLUMNS, SYSTEM_COLUMNS, auth_fields};
+pub use collection::{Collection, CollectionKind, Definition, SYSTEM_COLUMNS, auth_fields};
 pub use field::{
     AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, RelationOptions, SelectOptions, Storage, Validation,
 };

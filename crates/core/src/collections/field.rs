@@ -2,7 +2,7 @@
 
 use fastcms_store::Name;
 use fastcms_store::schema::{
-    AutodateOptions, Cardinality, ENGINE_COLUMNS, Field, FieldType, GeopointOptions, OnDelete, Pattern, RelationOptions, SYSTEM_COLUMNS, SelectOptions,
+    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, Pattern, RelationOptions, SYSTEM_COLUMNS, SelectOptions,
     Validation,
 };
 use serde_json::{Map, Number, Value as Json};
@@ -43,7 +43,7 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Opti
     if let Err(error) = Name::new(name.as_str()) {
         errors.add("name", capitalised(&error.to_string()));
     }
-    if SYSTEM_COLUMNS.iter().chain(&ENGINE_COLUMNS).any(|taken| taken.eq_ignore_ascii_case(&name)) {
+    if SYSTEM_COLUMNS.iter().any(|taken| taken.eq_ignore_ascii_case(&name)) {
         errors.add("name", "This name belongs to a system field");
     }
     let mut field = Field { label, hint, hidden, ..Field::new(name, kind) };

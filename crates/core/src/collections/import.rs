@@ -43,7 +43,7 @@ pub async fn import(
     for (at, index) in indexes.into_iter().enumerate() {
         match indexes::add(&mut definition, index) {
             Err(Error::AlreadyExists(_)) => {
-                errors.add(format!("indexes.{at}.name"), "Must be unique")
+                errors.add(format!("indexes.{at}.name"), "Must be unique");
             }
             added => added?,
         }
@@ -89,7 +89,7 @@ fn read_definition(document: &Map<String, Json>, now: &str) -> Result<(Sent, Vec
     for (key, value) in document {
         match (key.as_str(), value) {
             ("name" | "type" | "schema" | "options" | "view_query", _) => {
-                drop(body.insert(key.clone(), value.clone()))
+                body.insert(key.clone(), value.clone());
             }
             ("rules" | "indexes", Json::Null)
             | ("records", _)

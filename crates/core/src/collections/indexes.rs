@@ -152,7 +152,7 @@ fn read_members(sent: &[Json], errors: &mut FieldErrors) -> Vec<IndexMember> {
                 order,
             }),
             None | Some(Json::Null) => {
-                errors.add(format!("fields.{at}.name"), "This field is required")
+                errors.add(format!("fields.{at}.name"), "This field is required");
             }
             Some(_) => errors.add(format!("fields.{at}.name"), "Must be a string"),
         }

@@ -47,6 +47,8 @@ pub fn routes() -> Vec<Operation> {
             .summary("A collection as a document, with its records where `include_data` says so")
             .long()
             .answers(200, "The document, as an attachment, without hidden fields of records", json!({"type": "object"}))
+            .refuses(400, "wrong_collection_type")
+            .refuses(404, "not_found")
             .refuses(422, "validation_failed (include_data: more than MAX_FILE_SIZE)"),
         post("/api/v1/collections/import", import)
             .summary("Make the collection of a document, with its records where `import_records` says so, or nothing at all")

@@ -268,13 +268,13 @@ async fn a_client_that_reads_too_slowly_is_let_go() {
     let began = Instant::now();
     let writing = tokio::spawn(async move {
         loop {
-            if let Err(error) = socket.write_all(&[0; 64 * 1024]).await {
+            if let Err(error) = socket.write_all(&[0; 16 * 1024]).await {
                 return error.kind();
             }
         }
     });
     let mut drop_by_drop = [0; 1024];
-    while !writing.is_finished() && began.elapsed() < Duration::from_secs(600) {
+    while !writing.is_finished() && began.elapsed() < Duration::from_mins(10) {
         let _ = client.read(&mut drop_by_drop).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     }

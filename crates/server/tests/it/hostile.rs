@@ -13,7 +13,7 @@ on_both_engines!(
     d_54_a_nul_in_an_address_is_a_wrong_address,
     d_54_a_sum_that_no_number_can_hold_is_refused,
     an_admins_change_of_a_user_is_whole_or_not_at_all,
-    d_54_no_field_is_called_like_a_column_that_the_engine_has,
+    d_54_a_field_may_be_called_like_a_column_that_the_engine_has,
 );
 
 /// Rules such as `owner = @request.auth.id` know an account by its id alone: an upsert into an auth collection must not make one
@@ -117,13 +117,19 @@ async fn an_admins_change_of_a_user_is_whole_or_not_at_all(product: &Product) {
     product.guest().post("/api/v1/auth/login", &credentials).await.expect(200);
 }
 
-/// `PostgreSQL` puts columns of its own into every table; a schema made on `SQLite` must not stumble over them later.
-async fn d_54_no_field_is_called_like_a_column_that_the_engine_has(product: &Product) {
+/// `PostgreSQL` puts columns of its own into every table; a field may be called like one of them all the same.
+async fn d_54_a_field_may_be_called_like_a_column_that_the_engine_has(product: &Product) {
     let admin = product.admin().await;
-    for name in ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "CTID"] {
-        let definition = open("things", &json!([{"name": name, "type": "text"}]));
-        let answer = admin.post(crate::callers::COLLECTIONS, &definition).await.refused(422, "validation_failed");
-        assert!(answer.json()["details"]["schema.0.name"].is_string(), "{name}");
+    for (n, name) in ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "CTID"].into_iter().enumerate() {
+        let collection = format!("engine{n}");
+        let field = json!([{"name": name, "type": "text", "validation": {"unique": true}}]);
+        admin.collection(&open(&collection, &field)).await;
+        product.guest().make(&collection, &json!({name: "a"})).await;
+        let records = format!("/api/v1/collections/{collection}/records");
+        let again = product.guest().post(&records, &json!({"data": {name: "a"}})).await.refused(409, "unique_conflict");
+        assert!(again.json()["details"][name].is_string(), "{name}: {}", again.json());
+        let sorted = product.guest().column(&collection, &[("sort", name), ("filter", &format!("{name} = \"a\""))], name).await;
+        assert_eq!(sorted, [json!("a")]);
     }
     // These are columns of the engine only as long as nobody takes the name.
     let definition = open("things", &json!([{"name": "rowid", "type": "text"}, {"name": "oid", "type": "text"}]));

@@ -1,9 +1,6 @@
 //! The integration suite: one binary, a module a noun, the product in process behind its real edge, on SQLite and on PostgreSQL.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod architecture;
 mod callers;

@@ -431,3 +431,50 @@ fn the_readme_goes_from_nothing_to_a_filtered_list() {
     assert_eq!(list["total"], 1, "{list}");
     assert_eq!(list["items"][0]["data"]["title"], "Hello");
 }
+
+/// Sends the same request from `callers` threads at once, each over a socket of its own.
+fn at_once(callers: usize, call: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
+    let gate = std::sync::Barrier::new(callers);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..callers)
+            .map(|n| {
+                let (gate, call) = (&gate, &call);
+                scope.spawn(move || {
+                    gate.wait();
+                    call(n)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// D-18, D-29, D-30 with real parallelism.
+#[test]
+fn parallel_callers_cannot_split_one_outcome() {
+    let mut server = Server::new(&[]);
+    server.start();
+    let setups = at_once(50, |n| {
+        let body = json!({"email": format!("a{n}@example.com"), "password": PASSWORD, "password_confirm": PASSWORD});
+        server.call("POST", "/api/v1/setup", None, Some(&body))
+    });
+    let winners: Vec<&Answer> = setups.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(winners.len(), 1, "{:?}", setups.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    let won = winners[0].json();
+    let token = won["token"]["access_token"].as_str().unwrap();
+    assert_eq!(server.call("GET", "/api/v1/admin/users", Some(token), None).json()["total"], 1);
+
+    assert_eq!(server.call("POST", "/api/v1/collections", Some(token), Some(&posts())).status, 201);
+    let record = json!({"data": {"title": "counted", "n": 0}});
+    let made = server.call("POST", "/api/v1/collections/posts/records", None, Some(&record)).json();
+    let path = format!("/api/v1/collections/posts/records/{}", made["id"].as_str().unwrap());
+    let raised = at_once(200, |_| server.call("PATCH", &path, None, Some(&json!({"data": {"n+": 1}}))));
+    assert!(raised.iter().all(|answer| answer.status == 200));
+    assert_eq!(server.call("GET", &path, None, None).json()["data"]["n"], 200);
+
+    let body = json!({"refresh_token": won["token"]["refresh_token"]});
+    let refreshed = at_once(50, |_| server.call("POST", "/api/v1/auth/refresh", None, Some(&body)));
+    let successors: std::collections::BTreeSet<String> =
+        refreshed.iter().map(|answer| answer.json()["refresh_token"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(successors.len(), 1);
+}

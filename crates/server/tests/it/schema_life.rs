@@ -19,6 +19,7 @@ on_both_engines!(
     a_rename_is_said_in_one_way,
     another_name_alone_is_another_field,
     records_in_the_way_are_counted_and_named,
+    records_that_collide_are_counted_and_named,
     limits_are_for_what_is_written_from_now_on,
     a_refused_change_leaves_no_trace,
     a_type_of_collection_is_for_life,
@@ -34,8 +35,19 @@ fn told(answer: crate::product::Answer, key: &str) -> String {
         .to_owned()
 }
 
+/// A change of the schema and nothing else.
 fn schema(fields: Value) -> Value {
-    json!({"schema": fields})
+    Value::Object([("schema".to_owned(), fields)].into_iter().collect())
+}
+
+/// The fields of `posts`, with this validation of `title` and these choices of `kind`.
+fn posts(title: Value, kinds: &[&str]) -> Value {
+    let mut title_field = json!({"name": "title", "type": "text"});
+    title_field["validation"] = title;
+    json!([
+        title_field, {"name": "kind", "type": "select", "select": {"values": kinds}},
+        {"name": "tags", "type": "select", "select": {"values": ["x", "y", "z"], "max_select": 3}},
+    ])
 }
 
 async fn a_renamed_field_keeps_its_values(product: &Product) {
@@ -199,83 +211,70 @@ async fn another_name_alone_is_another_field(product: &Product) {
 async fn records_in_the_way_are_counted_and_named(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    let fields = |title: Value, kind: Value| {
-        json!([
-            {"name": "title", "type": "text", "validation": title}, {"name": "kind", "type": "select", "select": kind},
-            {"name": "tags", "type": "select", "select": {"values": ["x", "y", "z"], "max_select": 3}},
-        ])
-    };
-    let kinds = json!({"values": ["a", "b", "c"]});
-    let posts = admin
-        .collection(&open("posts", &fields(json!({}), kinds.clone())))
+    let kinds = ["a", "b", "c"];
+    let made = admin
+        .collection(&open("posts", &posts(json!({}), &kinds)))
         .await;
-    let path = collection_path(&posts);
+    let path = collection_path(&made);
     let mut ids = Vec::new();
     for n in 0..8 {
         let title = if n < 7 { Value::Null } else { json!("t") };
-        ids.push(text(&guest.make("posts", &json!({"title": title, "kind": if n == 3 { "b" } else { "a" }, "tags": ["x", "y"]})).await["id"]));
+        let data =
+            json!({"title": title, "kind": if n == 3 { "b" } else { "a" }, "tags": ["x", "y"]});
+        ids.push(text(&guest.make("posts", &data).await["id"]));
         product.clock.advance_millis(1);
     }
-    let message = told(
-        admin
-            .patch(
-                &path,
-                &schema(fields(json!({"required": true}), kinds.clone())),
-            )
-            .await,
+    let refused =
+        async |fields: Value, key: &str| told(admin.patch(&path, &schema(fields)).await, key);
+    let message = refused(
+        posts(json!({"required": true}), &kinds),
         "schema.0.validation.required",
-    );
+    )
+    .await;
     assert_eq!(
         message,
         format!("7 records have no value: {}, …", ids[..5].join(", "))
     );
-    let message = told(
-        admin
-            .patch(
-                &path,
-                &schema(fields(json!({}), json!({"values": ["c", "a"]}))),
-            )
-            .await,
-        "schema.1.select.values",
-    );
+    let message = refused(posts(json!({}), &["c", "a"]), "schema.1.select.values").await;
     assert_eq!(
         message,
         format!("1 record has a value that does not fit: {}", ids[3])
     );
-    let mut fewer = fields(json!({}), kinds.clone());
+    let mut fewer = posts(json!({}), &kinds);
     fewer[2]["select"]["max_select"] = json!(1);
-    assert!(
-        told(
-            admin.patch(&path, &schema(fewer)).await,
-            "schema.2.select.max_select"
-        )
-        .starts_with("8 records")
-    );
-    let mut more = fields(json!({}), kinds.clone());
+    let message = refused(fewer, "schema.2.select.max_select").await;
+    assert!(message.starts_with("8 records"), "{message}");
+    let mut more = posts(json!({}), &kinds);
     more.as_array_mut()
         .unwrap()
         .push(json!({"name": "n", "type": "number", "validation": {"required": true}}));
+    let message = refused(more, "schema.3.validation.required").await;
     assert!(
-        told(
-            admin.patch(&path, &schema(more)).await,
-            "schema.3.validation.required"
-        )
-        .starts_with("8 records have no value yet")
+        message.starts_with("8 records have no value yet"),
+        "{message}"
     );
+    // What is in nobody's way is free to go.
+    admin
+        .reshape(&made, &schema(posts(json!({}), &["b", "a"])))
+        .await;
+}
 
-    for id in &ids[..2] {
-        guest
-            .change("posts", &json!(id), &json!({"title": "same"}))
-            .await
-            .expect(200);
+async fn records_that_collide_are_counted_and_named(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    let made = admin
+        .collection(&open("posts", &posts(json!({}), &["a"])))
+        .await;
+    let mut ids = Vec::new();
+    for title in ["same", "same", "other"] {
+        ids.push(text(
+            &guest.make("posts", &json!({"title": title})).await["id"],
+        ));
+        product.clock.advance_millis(1);
     }
+    let unique = schema(posts(json!({"unique": true}), &["a"]));
     let message = told(
-        admin
-            .patch(
-                &path,
-                &schema(fields(json!({"unique": true}), kinds.clone())),
-            )
-            .await,
+        admin.patch(&collection_path(&made), &unique).await,
         "schema.0.validation.unique",
     );
     assert_eq!(
@@ -290,25 +289,13 @@ async fn records_in_the_way_are_counted_and_named(product: &Product) {
         .await
         .expect(200);
     let message = told(
-        admin
-            .patch(
-                &path,
-                &schema(fields(json!({"unique": true}), kinds.clone())),
-            )
-            .await,
+        admin.patch(&collection_path(&made), &unique).await,
         "schema.0.validation.unique",
     );
     assert_eq!(
         message,
         format!("1 record has more than 2600 bytes: {}", ids[0])
     );
-    // What is in nobody's way is free to go.
-    admin
-        .reshape(
-            &posts,
-            &schema(fields(json!({}), json!({"values": ["b", "a"]}))),
-        )
-        .await;
 }
 
 async fn limits_are_for_what_is_written_from_now_on(product: &Product) {

@@ -12,9 +12,6 @@ use crate::{Dialect, Error, Name, Sql};
 /// Columns of every collection's table that no field may be named after.
 pub const SYSTEM_COLUMNS: [&str; 3] = ["id", "created", "updated"];
 
-/// Columns that every table of `PostgreSQL` has already. No field is called so on `SQLite` either: a schema moves between the two.
-pub const ENGINE_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
-
 /// What a collection is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -10,6 +10,7 @@ use crate::product::Product;
 on_both_engines!(
     a_rule_never_changes_its_meaning_by_a_rename,
     what_others_read_of_a_field_follows_or_refuses,
+    a_field_that_an_index_reads_stays,
     a_collection_takes_its_relations_along_when_it_is_renamed,
     a_rule_that_names_a_renamed_collection_stands_in_the_way,
 );
@@ -99,33 +100,34 @@ async fn what_others_read_of_a_field_follows_or_refuses(product: &Product) {
         let message = told(admin.patch(&path, &schema(fields)).await, "schema");
         assert!(message.contains(who), "{message}");
     }
+}
+
+async fn a_field_that_an_index_reads_stays(product: &Product) {
+    let admin = product.admin().await;
+    let fields = json!([{"name": "name", "type": "text"}, {"name": "age", "type": "number"}]);
+    let authors = admin.collection(&open("authors", &fields)).await;
+    let path = collection_path(&authors);
+    let index = json!({"name": "by_age", "fields": [{"name": "age"}]});
     admin
-        .post(
-            &format!("{path}/indexes"),
-            &json!({"name": "by_age", "fields": [{"name": "age"}]}),
-        )
+        .post(&format!("{path}/indexes"), &index)
         .await
         .expect(201);
-    admin.reshape(&books, &json!({"list_rule": ""})).await;
-    let message = told(
-        admin
-            .patch(&path, &schema(json!([{"name": "called", "type": "text"}])))
-            .await,
-        "schema",
-    );
-    assert!(
-        message.contains("The index `by_age` reads `age`"),
-        "{message}"
-    );
+    for gone in [
+        json!([{"name": "name", "type": "text"}]),
+        json!([{"name": "age", "type": "json"}]),
+    ] {
+        let message = told(admin.patch(&path, &schema(gone)).await, "schema");
+        assert!(
+            message.contains("The index `by_age` reads `age`"),
+            "{message}"
+        );
+    }
     admin
         .delete(&format!("{path}/indexes/by_age"))
         .await
         .expect(204);
     admin
-        .reshape(
-            &authors,
-            &schema(json!([{"name": "called", "type": "text"}])),
-        )
+        .reshape(&authors, &schema(json!([{"name": "name", "type": "text"}])))
         .await;
 }
 

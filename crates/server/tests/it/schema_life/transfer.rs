@@ -85,60 +85,56 @@ async fn fill(product: &Product, admin: &Admin<'_>) {
         .expect(200);
 }
 
+/// The collections that [`fill`] makes, as documents.
+async fn documents(admin: &Admin<'_>) -> [Vec<u8>; 2] {
+    let targets = export(admin, "targets").await.expect(200).bytes;
+    [targets, export(admin, "things").await.expect(200).bytes]
+}
+
+/// The records that a filter finds.
+async fn found(admin: &Admin<'_>) -> Value {
+    let page = admin.list("things", &[("filter", "number = 0.1")]).await;
+    page.expect(200).json()["items"].clone()
+}
+
+/// What these documents are after a way through a product on this engine, and what is found there.
+fn elsewhere(engine: Engine, sent: [Vec<u8>; 2]) -> ([Vec<u8>; 2], Value) {
+    // A thread of its own: each product has its runtime.
+    let through = std::thread::spawn(move || {
+        let (answer, received) = std::sync::mpsc::channel();
+        run(engine, |there| {
+            Box::pin(async move {
+                let admin = there.admin().await;
+                there.clock.advance_seconds(100);
+                for document in &sent {
+                    let document: Value = serde_json::from_slice(document).unwrap();
+                    admin.post(IMPORT, &document).await.expect(201);
+                }
+                answer
+                    .send((documents(&admin).await, found(&admin).await))
+                    .unwrap();
+            })
+        });
+        received.recv().unwrap()
+    });
+    through.join().unwrap()
+}
+
 /// From one engine to the other and back: the same bytes each time.
 fn there_and_back(from: Engine, to: Engine) {
     run(from, |here| {
         Box::pin(async move {
             let admin = here.admin().await;
             fill(here, &admin).await;
-            let documents: [Vec<u8>; 2] = [
-                export(&admin, "targets").await.expect(200).bytes,
-                export(&admin, "things").await.expect(200).bytes,
-            ];
-            let sent = documents.clone();
-            let answered = std::thread::spawn(move || {
-                let (answer, received) = std::sync::mpsc::channel();
-                run(to, |there| {
-                    Box::pin(async move {
-                        let admin = there.admin().await;
-                        there.clock.advance_seconds(100);
-                        for document in &sent {
-                            let document: Value = serde_json::from_slice(document).unwrap();
-                            admin.post(IMPORT, &document).await.expect(201);
-                        }
-                        let again = [
-                            export(&admin, "targets").await.expect(200).bytes,
-                            export(&admin, "things").await.expect(200).bytes,
-                        ];
-                        answer
-                            .send((
-                                again,
-                                admin
-                                    .list("things", &[("filter", "number = 0.1")])
-                                    .await
-                                    .expect(200)
-                                    .json(),
-                            ))
-                            .unwrap();
-                    })
-                });
-                received.recv().unwrap()
-            });
-            let (again, found) = answered.join().unwrap();
-            for (before, after) in documents.iter().zip(&again) {
+            let before = documents(&admin).await;
+            let (again, items) = elsewhere(to, before.clone());
+            for (before, after) in before.iter().zip(&again) {
                 assert_eq!(
                     String::from_utf8_lossy(before),
                     String::from_utf8_lossy(after)
                 );
             }
-            assert_eq!(
-                found["items"],
-                admin
-                    .list("things", &[("filter", "number = 0.1")])
-                    .await
-                    .expect(200)
-                    .json()["items"]
-            );
+            assert_eq!(items, found(&admin).await);
             for name in ["things", "targets"] {
                 let collection = admin
                     .get(&format!("{COLLECTIONS}/name/{name}"))
@@ -150,18 +146,16 @@ fn there_and_back(from: Engine, to: Engine) {
                     .await
                     .expect(204);
             }
-            for (document, name) in again.iter().zip(["targets", "things"]) {
+            for document in &again {
                 admin
                     .post(IMPORT, &serde_json::from_slice(document).unwrap())
                     .await
                     .expect(201);
-                assert_eq!(&export(&admin, name).await.expect(200).bytes, document);
             }
+            assert!(documents(&admin).await == again, "the same bytes once more");
+            let twin = json!({"secret": "s", "text": items[0]["data"]["text"]});
             admin
-                .create(
-                    "things",
-                    &json!({"secret": "s", "text": found["items"][0]["data"]["text"]}),
-                )
+                .create("things", &twin)
                 .await
                 .refused(409, "unique_conflict");
         })

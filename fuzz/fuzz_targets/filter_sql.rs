@@ -32,16 +32,9 @@ struct Given {
 
 static GIVEN: LazyLock<Given> = LazyLock::new(|| {
     let world = given::world();
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("target/filter_sql/{}", std::process::id()));
-    let config = StoreConfig {
-        readers: 1,
-        ..StoreConfig::new(DatabaseUrl::sqlite(folder.join("app.db")))
-    };
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/filter_sql/{}", std::process::id()));
+    let config = StoreConfig { readers: 1, ..StoreConfig::new(DatabaseUrl::sqlite(folder.join("app.db"))) };
     let store = runtime.block_on(async {
         let store = Store::open(config).await.expect("a store");
         migrations::apply(&store).await.expect("its tables");
@@ -49,40 +42,22 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| {
         store
     });
     let seen = |name: &str| format!("id-{name}");
-    let own =
-        |source: &str| predicate(&world, source, Place::Rule(RuleKind::List)).expect("a rule");
-    let rows = HashMap::from([
-        (seen("home"), own("n != null || title ~ 'a'")),
-        (seen("People"), Predicate::True),
-    ]);
-    let sight = Sight {
-        sees_all: false,
-        own: Some((seen("People"), "r1".to_owned())),
-        rows,
-    };
-    Given {
-        runtime,
-        store,
-        world,
-        sight,
-    }
+    let own = |source: &str| predicate(&world, source, Place::Rule(RuleKind::List)).expect("a rule");
+    let rows = HashMap::from([(seen("home"), own("n != null || title ~ 'a'")), (seen("People"), Predicate::True)]);
+    let sight = Sight { sees_all: false, own: Some((seen("People"), "r1".to_owned())), rows };
+    Given { runtime, store, world, sight }
 });
 
 fn predicate(world: &world::World, source: &str, place: Place) -> Option<Predicate> {
     let checked = check(&parse(source).ok()?, &given::offer(world, place), place).ok()?;
-    checked
-        .bind(&given::Call, values::NOW.parse().expect("a known moment"))
-        .ok()
+    checked.bind(&given::Call, values::NOW.parse().expect("a known moment")).ok()
 }
 
 fn sql(given: &Given, dialect: Dialect, predicate: &Predicate, trust: Trust<'_>) -> Sql {
     let home = &given.world.home().collection;
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT t0.id FROM ")
-        .table(home.table())
-        .push(" AS t0 WHERE ");
-    push(&mut sql, &given.world.schema, home, predicate, trust)
-        .expect("a predicate can be written");
+    sql.push("SELECT t0.id FROM ").table(home.table()).push(" AS t0 WHERE ");
+    push(&mut sql, &given.world.schema, home, predicate, trust).expect("a predicate can be written");
     sql
 }
 
@@ -96,30 +71,18 @@ fuzz_target!(|source: &str| {
         let trust = sight.map_or(Trust::Rule, Trust::Query);
         sql(given, Dialect::Postgres, &predicate, trust);
         let statement = sql(given, Dialect::Sqlite, &predicate, trust);
-        let read = given.store.read(Plan::Bounded, move |reader| {
-            Box::pin(async move { reader.fetch(&statement).await })
-        });
+        let read =
+            given.store.read(Plan::Bounded, move |reader| Box::pin(async move { reader.fetch(&statement).await }));
         let rows = match given.runtime.block_on(read) {
             Ok(rows) => rows,
             // Many paths through many relations, on rows that all point at each other.
             Err(Error::Timeout) => continue,
             Err(error) => panic!("{error:?}"),
         };
-        let found: BTreeSet<_> = rows
-            .iter()
-            .map(|row| row.text(0).expect("an id").to_owned())
-            .collect();
-        let rows = (0..given.world.home().records.len()).map(|row| world::Seen {
-            world: &given.world,
-            table: 0,
-            row,
-            sight,
-        });
-        let matched = rows.filter(|row| {
-            predicate
-                .matches(row)
-                .expect("a row that answers everything")
-        });
+        let found: BTreeSet<_> = rows.iter().map(|row| row.text(0).expect("an id").to_owned()).collect();
+        let rows =
+            (0..given.world.home().records.len()).map(|row| world::Seen { world: &given.world, table: 0, row, sight });
+        let matched = rows.filter(|row| predicate.matches(row).expect("a row that answers everything"));
         assert_eq!(
             found,
             matched.map(|row| row.record().id.clone()).collect(),

@@ -52,11 +52,7 @@ pub fn world() -> World {
 /// The names an expression may use in its place.
 pub fn offer(world: &World, place: Place) -> Offer<'_> {
     let home = &world.home().collection;
-    if place == Place::Filter {
-        Offer::to_queries(&world.schema, home)
-    } else {
-        Offer::to_rules(&world.schema, home)
-    }
+    if place == Place::Filter { Offer::to_queries(&world.schema, home) } else { Offer::to_rules(&world.schema, home) }
 }
 
 /// The request of an account.
@@ -64,13 +60,7 @@ pub struct Call;
 
 impl Request for Call {
     fn auth(&self) -> Option<Auth<'_>> {
-        Some(Auth {
-            id: "r1",
-            role: None,
-            verified: true,
-            email: "Ab1@example.com",
-            collection: "People",
-        })
+        Some(Auth { id: "r1", role: None, verified: true, email: "Ab1@example.com", collection: "People" })
     }
 
     fn method(&self) -> &'static str {

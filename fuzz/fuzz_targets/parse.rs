@@ -39,10 +39,7 @@ fuzz_target!(|source: &str| {
     if let Ok(again) = parse(&written) {
         assert_eq!(expression, again, "{written}");
     } else {
-        assert!(
-            written.chars().count() > fastcms_expr::MAX_LENGTH,
-            "{written}"
-        );
+        assert!(written.chars().count() > fastcms_expr::MAX_LENGTH, "{written}");
     }
     let now = values::NOW.parse().expect("a known moment");
     for place in PLACES {
@@ -53,15 +50,8 @@ fuzz_target!(|source: &str| {
             continue;
         };
         for row in 0..WORLD.home().records.len() {
-            let row = world::Seen {
-                world: &WORLD,
-                table: 0,
-                row,
-                sight: None,
-            };
-            predicate
-                .matches(&row)
-                .expect("a row that answers everything");
+            let row = world::Seen { world: &WORLD, table: 0, row, sight: None };
+            predicate.matches(&row).expect("a row that answers everything");
         }
     }
 });

@@ -54,29 +54,15 @@ impl Cluster {
     pub fn start() -> io::Result<Self> {
         let is_root = account::is_root()?;
         let binaries = Binaries::find_or_install(is_root)?;
-        let account = if is_root {
-            Some(Account::unprivileged()?)
-        } else {
-            None
-        };
-        announce(&format!(
-            "PostgreSQL: a server of our own, from `{}`",
-            binaries.folder().display()
-        ));
+        let account = if is_root { Some(Account::unprivileged()?) } else { None };
+        announce(&format!("PostgreSQL: a server of our own, from `{}`", binaries.folder().display()));
 
         let folder = make_folder(account.as_ref())?;
         // From here on the watcher answers for the folder, whatever goes wrong next.
         let watcher = watch(&binaries, &folder, account.as_ref())?;
-        let mut cluster = Self {
-            url: String::new(),
-            watcher,
-        };
+        let mut cluster = Self { url: String::new(), watcher };
         let password = random_hex()?;
-        let workshop = Workshop {
-            binaries,
-            folder,
-            account,
-        };
+        let workshop = Workshop { binaries, folder, account };
         workshop.initialise(&password)?;
         let port = workshop.serve()?;
         cluster.url = format!("postgres://{ROLE}:{password}@127.0.0.1:{port}/postgres");
@@ -118,16 +104,7 @@ impl Workshop {
         // on the key derivation of each connection than on its test.
         let mut initdb = self.command(&self.binaries.initdb());
         initdb
-            .args([
-                "--username",
-                ROLE,
-                "--auth",
-                "password",
-                "--encoding",
-                "UTF8",
-                "--locale",
-                "C.UTF-8",
-            ])
+            .args(["--username", ROLE, "--auth", "password", "--encoding", "UTF8", "--locale", "C.UTF-8"])
             .arg("--no-sync")
             .arg("--pgdata")
             .arg(self.data())
@@ -136,10 +113,7 @@ impl Workshop {
         let output = initdb.output()?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!(
-                "`initdb` failed: {}",
-                reason.trim()
-            )));
+            return Err(io::Error::other(format!("`initdb` failed: {}", reason.trim())));
         }
         let configuration = self.data().join("postgresql.conf");
         let defaults = fs::read_to_string(&configuration)?;
@@ -152,28 +126,14 @@ impl Workshop {
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port()?;
             let mut start = self.command(&self.binaries.pg_ctl());
-            start
-                .args(["start", "--wait", "--silent", "--options"])
-                .arg(format!("-p {port}"));
-            start
-                .arg("--log")
-                .arg(&log)
-                .arg("--pgdata")
-                .arg(self.data());
-            if start
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()?
-                .success()
-            {
+            start.args(["start", "--wait", "--silent", "--options"]).arg(format!("-p {port}"));
+            start.arg("--log").arg(&log).arg("--pgdata").arg(self.data());
+            if start.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
                 return Ok(port);
             }
         }
         let log = fs::read_to_string(log).unwrap_or_default();
-        Err(io::Error::other(format!(
-            "the PostgreSQL server does not start; its log:\n{}",
-            log.trim()
-        )))
+        Err(io::Error::other(format!("the PostgreSQL server does not start; its log:\n{}", log.trim())))
     }
 
     fn data(&self) -> PathBuf {
@@ -189,16 +149,11 @@ impl Workshop {
 fn command(program: &Path, folder: &Path, account: Option<&Account>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
-    for (name, _) in
-        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-    {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
         command.env_remove(name);
     }
     if let Some(account) = account {
-        command
-            .uid(account.uid)
-            .gid(account.gid)
-            .env("HOME", folder);
+        command.uid(account.uid).gid(account.gid).env("HOME", folder);
     }
     command
 }
@@ -206,16 +161,9 @@ fn command(program: &Path, folder: &Path, account: Option<&Account>) -> Command 
 /// Starts the watching process, in a process group of its own so that Ctrl-C does not reach it.
 fn watch(binaries: &Binaries, folder: &Path, account: Option<&Account>) -> io::Result<Child> {
     let mut watcher = command(Path::new("/bin/sh"), folder, account);
-    watcher
-        .args(["-c", WATCH, "watch"])
-        .arg(binaries.pg_ctl())
-        .arg(folder);
+    watcher.args(["-c", WATCH, "watch"]).arg(binaries.pg_ctl()).arg(folder);
     // Not inside the folder: that is about to be removed.
-    watcher
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    watcher.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let spawned = watcher.process_group(0).spawn();
     if spawned.is_err() {
         fs::remove_dir_all(folder)?;
@@ -237,21 +185,13 @@ fn make_folder(account: Option<&Account>) -> io::Result<PathBuf> {
 fn temporary_root(account: Option<&Account>) -> PathBuf {
     const OTHERS_MAY_ENTER: u32 = 0o001;
     let configured = std::env::temp_dir();
-    let open_to_all = |path: &Path| {
-        path.metadata()
-            .is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_MAY_ENTER != 0)
-    };
-    if account.is_none() || configured.ancestors().all(open_to_all) {
-        configured
-    } else {
-        PathBuf::from("/tmp")
-    }
+    let open_to_all =
+        |path: &Path| path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_MAY_ENTER != 0);
+    if account.is_none() || configured.ancestors().all(open_to_all) { configured } else { PathBuf::from("/tmp") }
 }
 
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// 128 random bits.

@@ -31,7 +31,12 @@ pub fn find_or_install(is_root: bool) -> io::Result<PathBuf> {
         }
     }
     let package = format!("schemathesis=={VERSION}");
-    run(Command::new(folder.join("bin").join("pip")).args(["install", "--quiet", "--disable-pip-version-check", &package]))?;
+    run(Command::new(folder.join("bin").join("pip")).args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        &package,
+    ]))?;
     Ok(program)
 }
 

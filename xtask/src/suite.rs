@@ -40,10 +40,7 @@ fn run_steps(options: &Options, tally: &mut Tally) -> io::Result<()> {
         }
         announce("lints: `cargo clippy --all-targets -- -D warnings`");
         let mut clippy = cargo();
-        clippy
-            .arg("clippy")
-            .args(options.selection())
-            .args(["--all-targets", "--locked"]);
+        clippy.arg("clippy").args(options.selection()).args(["--all-targets", "--locked"]);
         if !status(clippy.args(["--", "-D", "warnings"]))?.success() {
             tally.step_failed("lints");
         }
@@ -66,10 +63,7 @@ fn run_tests(options: &Options, tally: &mut Tally) -> io::Result<()> {
         test.env(SCHEMATHESIS, schemathesis::find_or_install(account::is_root()?)?);
     }
     announce("tests: `cargo test`");
-    test.arg("test")
-        .args(options.selection())
-        .args(["--locked", "--no-fail-fast"])
-        .args(&options.filter);
+    test.arg("test").args(options.selection()).args(["--locked", "--no-fail-fast"]).args(&options.filter);
     let status = stream(&mut test, tally)?;
     tally.finish_tests(status.success());
     Ok(())
@@ -77,14 +71,8 @@ fn run_tests(options: &Options, tally: &mut Tally) -> io::Result<()> {
 
 /// Runs a command, passing its standard output on line by line while the tally reads along.
 fn stream(command: &mut Command, tally: &mut Tally) -> io::Result<ExitStatus> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child
-        .stdout
-        .take()
-        .expect("standard output was asked for as a pipe");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().expect("standard output was asked for as a pipe");
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
@@ -106,21 +94,10 @@ fn conclude(options: &Options, tally: &Tally) -> Result<(), Failure> {
     // A run in which nothing ran proves nothing, so it is not allowed to look green.
     let nothing_ran = tally.passed() == 0 && tally.failed() == 0;
     if nothing_ran {
-        println!(
-            "no test ran{}",
-            if options.filter.is_some() {
-                ": nothing matches the filter"
-            } else {
-                ""
-            }
-        );
+        println!("no test ran{}", if options.filter.is_some() { ": nothing matches the filter" } else { "" });
     }
     println!("{} passed, {} failed", tally.passed(), tally.failed());
-    if tally.failed() > 0 || nothing_ran {
-        Err(Failure::Checks)
-    } else {
-        Ok(())
-    }
+    if tally.failed() > 0 || nothing_ran { Err(Failure::Checks) } else { Ok(()) }
 }
 
 fn status(command: &mut Command) -> io::Result<ExitStatus> {

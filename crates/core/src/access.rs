@@ -59,7 +59,12 @@ pub(crate) fn rule_on_the_way(facts: &Facts<'_>, collection: &Collection, kind: 
 }
 
 /// What this caller sees of records: everything, or what `paths` (filters and sort keys of the request) may touch in other collections.
-pub(crate) fn sight<'p>(facts: &Facts<'_>, home: &Collection, paths: impl Iterator<Item = &'p [String]>, now: Timestamp) -> Sight {
+pub(crate) fn sight<'p>(
+    facts: &Facts<'_>,
+    home: &Collection,
+    paths: impl Iterator<Item = &'p [String]>,
+    now: Timestamp,
+) -> Sight {
     let own = facts.caller.account().and_then(|account| match &account.realm {
         Realm::Users => None,
         Realm::Collection(id) => Some((id.to_string(), account.id.clone())),

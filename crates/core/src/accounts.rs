@@ -11,16 +11,20 @@ mod sign_in;
 mod tokens;
 mod users;
 
-pub use collection::{AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection};
+pub use collection::{
+    AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection,
+};
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use sessions::Sessions;
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
-pub use sign_in::{change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions};
+pub use sign_in::{
+    change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,
+};
 pub(crate) use tokens::ring_of;
 pub use tokens::{Grant, authenticate, refresh};
 pub use users::{
-    AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin, list_by_admin, own, register,
-    set_role, update_by_admin,
+    AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,
+    list_by_admin, own, register, set_role, update_by_admin,
 };
 
 pub use fastcms_store::accounts::sessions::Session;
@@ -40,6 +44,9 @@ impl Device {
     pub const USER_AGENT_LIMIT: usize = 512;
 
     pub fn new(address: impl Into<String>, user_agent: &str) -> Self {
-        Self { address: address.into(), user_agent: user_agent.chars().filter(|c| !c.is_control()).take(Self::USER_AGENT_LIMIT).collect() }
+        Self {
+            address: address.into(),
+            user_agent: user_agent.chars().filter(|c| !c.is_control()).take(Self::USER_AGENT_LIMIT).collect(),
+        }
     }
 }

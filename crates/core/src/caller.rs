@@ -24,7 +24,9 @@ impl Realm {
     pub fn of_audience(audience: &str) -> Option<Self> {
         match audience.strip_prefix("fastcms:")? {
             "users" => Some(Self::Users),
-            other => other.strip_prefix("collection:").filter(|id| !id.is_empty()).map(|id| Self::Collection(id.into())),
+            other => {
+                other.strip_prefix("collection:").filter(|id| !id.is_empty()).map(|id| Self::Collection(id.into()))
+            }
         }
     }
 }

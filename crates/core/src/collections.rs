@@ -16,10 +16,10 @@ mod written;
 
 pub use change::{Truncated, create, delete, truncate};
 pub use definition::{MAX_COLLECTIONS, MAX_FIELDS, MAX_SELECT_VALUES, RESERVED_NAMES};
-pub use indexes::{MAX_INDEX_FIELDS, MAX_INDEXES, create_index, delete_index, index, index_to_json, indexes};
-pub use update::update;
 pub use export::{Export, export};
 pub use import::import;
+pub use indexes::{MAX_INDEX_FIELDS, MAX_INDEXES, create_index, delete_index, index, index_to_json, indexes};
+pub use update::update;
 pub use written::to_json;
 
 use std::sync::Arc;
@@ -65,7 +65,9 @@ pub async fn reload(app: &App) -> Result<()> {
 
 /// Makes `schema` what requests look at, unless they look at a newer one.
 fn adopt(app: &App, schema: &Arc<Schema>) {
-    app.schema.rcu(|current| if current.generation() < schema.generation() { Arc::clone(schema) } else { Arc::clone(current) });
+    app.schema.rcu(
+        |current| if current.generation() < schema.generation() { Arc::clone(schema) } else { Arc::clone(current) },
+    );
 }
 
 /// A page of collections.

@@ -157,40 +157,27 @@ impl Config {
         config.warnings = warnings;
         config.refusals = rules::refusals(&config, command);
         // A variable that could not be read has its fault already; what a rule says of its stand-in would only confuse.
-        config.refusals.retain(|refusal| {
-            faults
-                .iter()
-                .all(|fault| fault.variable != refusal.variable)
-        });
+        config.refusals.retain(|refusal| faults.iter().all(|fault| fault.variable != refusal.variable));
         let warnings = rules::warnings(&config);
         config.warnings.extend(warnings);
 
         if command != Command::Other {
             faults.append(&mut config.refusals);
         }
-        if faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(Faults(faults))
-        }
+        if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
     }
 
     /// The folder for what the product itself keeps on disk: that of the `SQLite` file, else `data` in the working directory.
     pub fn data_directory(&self) -> PathBuf {
         match &self.database.engine {
-            Engine::Sqlite { path } => path
-                .parent()
-                .map_or_else(|| self.directory.clone(), Path::to_path_buf),
+            Engine::Sqlite { path } => path.parent().map_or_else(|| self.directory.clone(), Path::to_path_buf),
             Engine::Postgres => self.directory.join("data"),
         }
     }
 
     /// Where the effective value of `variable` came from.
     pub fn origin(&self, variable: &Variable) -> &Origin {
-        self.effective
-            .iter()
-            .find(|one| one.name == variable.name)
-            .map_or(&Origin::Default, |one| &one.source)
+        self.effective.iter().find(|one| one.name == variable.name).map_or(&Origin::Default, |one| &one.source)
     }
 }
 

@@ -130,7 +130,9 @@ fn set(collection: &Collection, at: usize, json: &Json, draft: &mut Draft) -> Re
         return Ok(());
     }
     let value = match field.kind {
-        FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url => text::check(field, collection.pattern(at), json)?,
+        FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url => {
+            text::check(field, collection.pattern(at), json)?
+        }
         FieldType::Number => number::check(field, json)?,
         FieldType::Bool => number::check_bool(json)?,
         FieldType::Date => time::check_date(json)?,

@@ -79,11 +79,19 @@ impl<'a> Door<'a> {
 
     /// The collection as this caller sees it, all visible fields shown.
     fn view(&self) -> View {
-        self.view_with(access::sight(&self.facts(), &self.collection, std::iter::empty(), self.now), Shape::all(&self.collection))
+        self.view_with(
+            access::sight(&self.facts(), &self.collection, std::iter::empty(), self.now),
+            Shape::all(&self.collection),
+        )
     }
 
     fn view_with(&self, sight: Sight, shape: Shape) -> View {
-        View { schema: Arc::clone(&self.schema), collection: Arc::clone(&self.collection), sight: Arc::new(sight), shape }
+        View {
+            schema: Arc::clone(&self.schema),
+            collection: Arc::clone(&self.collection),
+            sight: Arc::new(sight),
+            shape,
+        }
     }
 
     /// The instant of this request as records keep it.
@@ -137,7 +145,9 @@ fn write_failure(collection: &Collection, dialect: fastcms_store::Dialect, error
     match conflicting_field(collection, dialect, &error) {
         Some("email") if collection.is_auth() => Failure::Final(Error::EmailTaken),
         Some(field) => Failure::Final(Error::UniqueConflict(field.to_owned())),
-        None if is_taken_id(collection, dialect, &error) => Failure::Final(Error::AlreadyExists("A record with this id".to_owned())),
+        None if is_taken_id(collection, dialect, &error) => {
+            Failure::Final(Error::AlreadyExists("A record with this id".to_owned()))
+        }
         None => error.into(),
     }
 }

@@ -46,13 +46,7 @@ pub struct Filter {
 }
 
 /// Requests, newest first. What was answered within the last second may be missing.
-pub async fn list(
-    caller: &Caller,
-    app: &App,
-    filter: Filter,
-    limit: u32,
-    offset: u32,
-) -> Result<Vec<LoggedRequest>> {
+pub async fn list(caller: &Caller, app: &App, filter: Filter, limit: u32, offset: u32) -> Result<Vec<LoggedRequest>> {
     access::require_admin(caller)?;
     let wanted = Wanted {
         since: days_ago(app, filter.days),
@@ -60,9 +54,8 @@ pub async fn list(
         status: filter.status.map(i64::from),
         user_id: wanted("user_id", filter.user_id)?,
     };
-    let read = app.store.read(Plan::Scan, move |reader| {
-        Box::pin(rows::page(reader, wanted, limit.into(), offset.into()))
-    });
+    let read =
+        app.store.read(Plan::Scan, move |reader| Box::pin(rows::page(reader, wanted, limit.into(), offset.into())));
     Ok(read.await?)
 }
 
@@ -70,9 +63,7 @@ pub async fn list(
 pub async fn statistics(caller: &Caller, app: &App, days: u32) -> Result<Totals> {
     access::require_admin(caller)?;
     let since = days_ago(app, days);
-    let read = app.store.read(Plan::Scan, move |reader| {
-        Box::pin(rows::totals(reader, since))
-    });
+    let read = app.store.read(Plan::Scan, move |reader| Box::pin(rows::totals(reader, since)));
     Ok(read.await?)
 }
 
@@ -83,10 +74,7 @@ pub async fn cleanup(caller: &Caller, app: &App, retention_days: u32) -> Result<
     let mut deleted = 0;
     loop {
         let before = before.clone();
-        let some: u64 = app
-            .store
-            .write(move |tx| Box::pin(rows::delete_before(tx, before, SWEPT_TOGETHER)))
-            .await?;
+        let some: u64 = app.store.write(move |tx| Box::pin(rows::delete_before(tx, before, SWEPT_TOGETHER))).await?;
         deleted += some;
         if some < SWEPT_TOGETHER.unsigned_abs() {
             return Ok(deleted);
@@ -107,10 +95,7 @@ fn days_ago(app: &App, days: u32) -> String {
 fn wanted(parameter: &'static str, text: Option<String>) -> Result<Option<String>> {
     let Some(text) = text else { return Ok(None) };
     if text.chars().count() > MAX_WANTED {
-        return Err(Error::field(
-            parameter,
-            format!("Maximum length is {MAX_WANTED}"),
-        ));
+        return Err(Error::field(parameter, format!("Maximum length is {MAX_WANTED}")));
     }
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Some(text))

@@ -22,15 +22,8 @@ impl Checked {
     ///
     /// # Errors
     /// [`EvaluationError`]: the caller denies.
-    pub fn bind(
-        &self,
-        request: &dyn Request,
-        now: Timestamp,
-    ) -> Result<Predicate, EvaluationError> {
-        Binder {
-            operands: Operands { request, now },
-        }
-        .node(&self.root)
+    pub fn bind(&self, request: &dyn Request, now: Timestamp) -> Result<Predicate, EvaluationError> {
+        Binder { operands: Operands { request, now } }.node(&self.root)
     }
 }
 
@@ -82,17 +75,9 @@ impl Binder<'_> {
             Operand::One(value) if !column.list => {
                 // Empty text is stored as null when the field is not required.
                 let empty = value == Value::Text(String::new());
-                let same = test(
-                    Term::Column(column.clone()),
-                    Comparison::Equal,
-                    Quantifier::Any,
-                    Term::Constant(value),
-                );
-                if empty {
-                    same.or(is_null(column.clone()))
-                } else {
-                    same
-                }
+                let same =
+                    test(Term::Column(column.clone()), Comparison::Equal, Quantifier::Any, Term::Constant(value));
+                if empty { same.or(is_null(column.clone())) } else { same }
             }
             _ => return Err(wrong_type(&name)),
         };
@@ -111,38 +96,21 @@ impl Binder<'_> {
             (left, Operand::Stored(right)) => stored_right(compare, left, right, &name)?,
             (left, right) => constant(both_known(compare, left, right, &name)?),
         };
-        Ok(if compare.negated {
-            holds.negated()
-        } else {
-            holds
-        })
+        Ok(if compare.negated { holds.negated() } else { holds })
     }
 }
 
 /// `:each` before `!=` and `!~` says "no item is": the complement of "some item is".
 fn quantifier(compare: &Compare) -> Quantifier {
-    if compare.each && !compare.negated {
-        Quantifier::Every
-    } else {
-        Quantifier::Any
-    }
+    if compare.each && !compare.negated { Quantifier::Every } else { Quantifier::Any }
 }
 
 fn constant(holds: bool) -> Predicate {
-    if holds {
-        Predicate::True
-    } else {
-        Predicate::False
-    }
+    if holds { Predicate::True } else { Predicate::False }
 }
 
 fn is_null(column: Column) -> Predicate {
-    test(
-        Term::Column(column),
-        Comparison::Equal,
-        Quantifier::Any,
-        Term::Constant(Value::Null),
-    )
+    test(Term::Column(column), Comparison::Equal, Quantifier::Any, Term::Constant(Value::Null))
 }
 
 /// A test in the normal form of [`crate::predicate`].
@@ -161,20 +129,11 @@ fn test(left: Term, comparison: Comparison, quantifier: Quantifier, right: Term)
         Some(flipped) if backwards => (right, flipped, left),
         _ => (left, comparison, right),
     };
-    Predicate::Test(Test {
-        left,
-        comparison,
-        quantifier,
-        right,
-    })
+    Predicate::Test(Test { left, comparison, quantifier, right })
 }
 
 /// `column = [items]`, item by item in order.
-fn whole(
-    column: Column,
-    items: Vec<Value>,
-    name: &RequestName,
-) -> Result<Predicate, EvaluationError> {
+fn whole(column: Column, items: Vec<Value>, name: &RequestName) -> Result<Predicate, EvaluationError> {
     if items.is_empty() {
         return Ok(is_null(column));
     }
@@ -182,12 +141,7 @@ fn whole(
     if items.contains(&Value::Null) {
         return Ok(Predicate::False);
     }
-    Ok(test(
-        Term::Column(column),
-        Comparison::Equal,
-        Quantifier::Whole,
-        Term::List(items),
-    ))
+    Ok(test(Term::Column(column), Comparison::Equal, Quantifier::Whole, Term::List(items)))
 }
 
 /// A stored side against values of the request or the source.
@@ -200,12 +154,7 @@ fn stored_left(
     let quantifier = quantifier(compare);
     let items = match right {
         Operand::One(value) => {
-            return Ok(test(
-                left,
-                compare.comparison,
-                quantifier,
-                Term::Constant(value),
-            ));
+            return Ok(test(left, compare.comparison, quantifier, Term::Constant(value)));
         }
         Operand::Many(items) => items,
         Operand::Opaque | Operand::Stored(_) => return Err(wrong_type(name)),
@@ -226,10 +175,7 @@ fn stored_left(
     }
     within(&items, MAX_LIST_ITEMS, name)?;
     let total = items.len();
-    let values: Vec<Value> = items
-        .into_iter()
-        .filter(|item| *item != Value::Null)
-        .collect();
+    let values: Vec<Value> = items.into_iter().filter(|item| *item != Value::Null).collect();
     let mut alternatives = Vec::new();
     if values.len() < total {
         if quantifier == Quantifier::Every {
@@ -239,12 +185,7 @@ fn stored_left(
         alternatives.push(test(left.clone(), compare.comparison, quantifier, null));
     }
     if !values.is_empty() {
-        alternatives.push(test(
-            left,
-            compare.comparison,
-            quantifier,
-            Term::List(values),
-        ));
+        alternatives.push(test(left, compare.comparison, quantifier, Term::List(values)));
     }
     Ok(Predicate::any(alternatives))
 }
@@ -256,14 +197,7 @@ fn stored_right(
     right: Term,
     name: &RequestName,
 ) -> Result<Predicate, EvaluationError> {
-    let one = |value: Value| {
-        test(
-            Term::Constant(value),
-            compare.comparison,
-            Quantifier::Any,
-            right.clone(),
-        )
-    };
+    let one = |value: Value| test(Term::Constant(value), compare.comparison, Quantifier::Any, right.clone());
     let items = match left {
         Operand::One(value) => return Ok(one(value)),
         Operand::Many(items) => items,
@@ -291,37 +225,17 @@ fn stored_right(
 }
 
 /// Both sides are known: decided here.
-fn both_known(
-    compare: &Compare,
-    left: Operand,
-    right: Operand,
-    name: &RequestName,
-) -> Result<bool, EvaluationError> {
+fn both_known(compare: &Compare, left: Operand, right: Operand, name: &RequestName) -> Result<bool, EvaluationError> {
     let against_null = |side: &Side| side == &Side::Value(Value::Null);
-    if !compare.any
-        && !compare.each
-        && (against_null(&compare.left) || against_null(&compare.right))
-    {
-        let other = if against_null(&compare.right) {
-            left
-        } else {
-            right
-        };
+    if !compare.any && !compare.each && (against_null(&compare.left) || against_null(&compare.right)) {
+        let other = if against_null(&compare.right) { left } else { right };
         return Ok(compare.comparison == Comparison::Equal && other.is_null());
     }
     if !compare.any && !compare.each {
         return match (left, right) {
-            (Operand::One(left), Operand::One(right)) => {
-                holds(compare.comparison, &left, &right, name)
-            }
-            (Operand::Many(left), Operand::Many(right))
-                if compare.comparison == Comparison::Equal =>
-            {
-                Ok(left == right)
-            }
-            (Operand::One(Value::Null), Operand::Many(items))
-                if compare.comparison == Comparison::Equal =>
-            {
+            (Operand::One(left), Operand::One(right)) => holds(compare.comparison, &left, &right, name),
+            (Operand::Many(left), Operand::Many(right)) if compare.comparison == Comparison::Equal => Ok(left == right),
+            (Operand::One(Value::Null), Operand::Many(items)) if compare.comparison == Comparison::Equal => {
                 Ok(items.is_empty())
             }
             (Operand::Many(_), _) | (_, Operand::Many(_)) => Err(unexpected_list(name)),
@@ -357,20 +271,11 @@ fn both_known(
 }
 
 fn items_or_null(items: Vec<Value>) -> Vec<Value> {
-    if items.is_empty() {
-        vec![Value::Null]
-    } else {
-        items
-    }
+    if items.is_empty() { vec![Value::Null] } else { items }
 }
 
 /// Compares two known values; different types are an error unless one is null.
-fn holds(
-    comparison: Comparison,
-    left: &Value,
-    right: &Value,
-    name: &RequestName,
-) -> Result<bool, EvaluationError> {
+fn holds(comparison: Comparison, left: &Value, right: &Value, name: &RequestName) -> Result<bool, EvaluationError> {
     let ordered = comparison != Comparison::Equal;
     let fits = match (left, right) {
         (Value::Null, _) | (_, Value::Null) | (Value::Text(_), Value::Text(_)) => true,
@@ -378,19 +283,11 @@ fn holds(
         (Value::Bool(_), Value::Bool(_)) => !ordered,
         _ => false,
     };
-    if fits {
-        Ok(comparison.holds(left, right))
-    } else {
-        Err(wrong_type(name))
-    }
+    if fits { Ok(comparison.holds(left, right)) } else { Err(wrong_type(name)) }
 }
 
 fn within(items: &[Value], limit: usize, name: &RequestName) -> Result<(), EvaluationError> {
-    if items.len() > limit {
-        Err(too_many(name, limit))
-    } else {
-        Ok(())
-    }
+    if items.len() > limit { Err(too_many(name, limit)) } else { Ok(()) }
 }
 
 /// The request operand an error is blamed on: the only side whose type is not known before.
@@ -402,22 +299,15 @@ fn request_name(compare: &Compare) -> RequestName {
 }
 
 fn wrong_type(name: &RequestName) -> EvaluationError {
-    EvaluationError::WrongType {
-        operand: name.to_string(),
-    }
+    EvaluationError::WrongType { operand: name.to_string() }
 }
 
 fn unexpected_list(name: &RequestName) -> EvaluationError {
-    EvaluationError::UnexpectedList {
-        operand: name.to_string(),
-    }
+    EvaluationError::UnexpectedList { operand: name.to_string() }
 }
 
 fn too_many(name: &RequestName, limit: usize) -> EvaluationError {
-    EvaluationError::TooManyItems {
-        operand: name.to_string(),
-        limit,
-    }
+    EvaluationError::TooManyItems { operand: name.to_string(), limit }
 }
 
 #[cfg(test)]

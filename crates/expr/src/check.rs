@@ -96,48 +96,28 @@ impl Checked {
     /// Whether stored values of the row take part: if not, and [`Checked::reads_collections`] is false too, binding
     /// always gives `True` or `False`.
     pub fn needs_row(&self) -> bool {
-        self.root.any_side(
-            &|side| matches!(side, Side::Stored(Term::Column(_) | Term::Distance { .. })),
-            &|flag| matches!(flag, Flag::ColumnSet(_) | Flag::Changed(_)),
-        )
+        self.root.any_side(&|side| matches!(side, Side::Stored(Term::Column(_) | Term::Distance { .. })), &|flag| {
+            matches!(flag, Flag::ColumnSet(_) | Flag::Changed(_))
+        })
     }
 
     /// Whether `@collection` takes part.
     pub fn reads_collections(&self) -> bool {
-        self.root.any_side(
-            &|side| matches!(side, Side::Stored(Term::Collection { .. })),
-            &|_| false,
-        )
+        self.root.any_side(&|side| matches!(side, Side::Stored(Term::Collection { .. })), &|_| false)
     }
 
     /// Whether `@request.data` takes part.
     pub fn reads_data(&self) -> bool {
-        self.root.any_side(
-            &|side| {
-                matches!(
-                    side,
-                    Side::Request {
-                        name: RequestName::Data(_),
-                        ..
-                    }
-                )
-            },
-            &|flag| {
-                matches!(
-                    flag,
-                    Flag::RequestSet(RequestName::Data(_)) | Flag::Changed(_)
-                )
-            },
-        )
+        self.root.any_side(&|side| matches!(side, Side::Request { name: RequestName::Data(_), .. }), &|flag| {
+            matches!(flag, Flag::RequestSet(RequestName::Data(_)) | Flag::Changed(_))
+        })
     }
 }
 
 impl CheckedNode {
     fn any_side(&self, side: &dyn Fn(&Side) -> bool, flag: &dyn Fn(&Flag) -> bool) -> bool {
         match self {
-            Self::All(members) | Self::Any(members) => {
-                members.iter().any(|member| member.any_side(side, flag))
-            }
+            Self::All(members) | Self::Any(members) => members.iter().any(|member| member.any_side(side, flag)),
             Self::Not(inner) => inner.any_side(side, flag),
             Self::Compare(compare) => side(&compare.left) || side(&compare.right),
             Self::Flag { flag: found, .. } => flag(found),
@@ -152,11 +132,7 @@ struct Checker<'a> {
 
 /// An operand whose names are known.
 enum Resolved {
-    Side {
-        side: Side,
-        given: comparison::Given,
-        each: bool,
-    },
+    Side { side: Side, given: comparison::Given, each: bool },
     Flag(Flag),
 }
 
@@ -174,10 +150,7 @@ impl Checker<'_> {
     }
 
     fn condition(&self, condition: &Condition) -> Result<CheckedNode, Error> {
-        let left_is_value = !matches!(
-            condition.left.form,
-            Form::Word(..) | Form::Record(..) | Form::Distance { .. }
-        );
+        let left_is_value = !matches!(condition.left.form, Form::Word(..) | Form::Record(..) | Form::Distance { .. });
         let left = self.operand(&condition.left, true)?;
         let Some((operator, right_operand)) = &condition.test else {
             return lone(condition, left);
@@ -189,11 +162,7 @@ impl Checker<'_> {
         let right = self.operand(right_operand, bare_is_field)?;
         let (
             Resolved::Side { side, given, each },
-            Resolved::Side {
-                side: right_side,
-                given: right_given,
-                each: right_each,
-            },
+            Resolved::Side { side: right_side, given: right_given, each: right_each },
         ) = (left, right)
         else {
             return Err(Error::new(
@@ -202,10 +171,7 @@ impl Checker<'_> {
             ));
         };
         if right_each {
-            return Err(Error::new(
-                right_operand.at.0,
-                "`:each` stands only on the left",
-            ));
+            return Err(Error::new(right_operand.at.0, "`:each` stands only on the left"));
         }
         let compare = comparison::Sides {
             left: (side, given, condition.left.at.0),
@@ -224,15 +190,11 @@ impl Checker<'_> {
             Form::Number(value) => Ok(literal(Value::Number(*value))),
             Form::Text(text) => Ok(literal(Value::Text(text.clone()))),
             Form::List(items) => comparison::list(items),
-            Form::Macro(moment) => Ok(Resolved::Side {
-                side: Side::Macro(*moment),
-                given: comparison::Given::Macro,
-                each: false,
-            }),
+            Form::Macro(moment) => {
+                Ok(Resolved::Side { side: Side::Macro(*moment), given: comparison::Given::Macro, each: false })
+            }
             // No field opens with a digit: `2026-01-31` and ids are text anywhere.
-            Form::Word(word, None)
-                if !bare_is_field || word.starts_with(|c: char| c.is_ascii_digit()) =>
-            {
+            Form::Word(word, None) if !bare_is_field || word.starts_with(|c: char| c.is_ascii_digit()) => {
                 Ok(literal(Value::Text(word.clone())))
             }
             Form::Word(word, Some(suffix)) if !bare_is_field => Err(Error::new(
@@ -245,18 +207,8 @@ impl Checker<'_> {
             Form::Word(path, suffix) => self.field(path, at, *suffix),
             Form::Record(path, suffix) => self.field(path, at + "@record.".len(), *suffix),
             Form::Request(name, suffix) => self.request(name, *suffix, at),
-            Form::Collection {
-                collection,
-                field,
-                suffix,
-            } => self.collection(collection, field, *suffix, at),
-            Form::Distance {
-                field,
-                field_at,
-                lat,
-                lng,
-                unit,
-            } => self.distance(field, field_at.0, (*lat, *lng), *unit),
+            Form::Collection { collection, field, suffix } => self.collection(collection, field, *suffix, at),
+            Form::Distance { field, field_at, lat, lng, unit } => self.distance(field, field_at.0, (*lat, *lng), *unit),
         }
     }
 
@@ -269,10 +221,7 @@ impl Checker<'_> {
     }
 
     fn sees_data(&self) -> bool {
-        matches!(
-            self.place,
-            Place::Rule(RuleKind::Create | RuleKind::Update | RuleKind::Manage)
-        )
+        matches!(self.place, Place::Rule(RuleKind::Create | RuleKind::Update | RuleKind::Manage))
     }
 
     fn sees_change(&self) -> bool {
@@ -282,20 +231,13 @@ impl Checker<'_> {
 
 fn literal(value: Value) -> Resolved {
     let given = comparison::Given::of(&value);
-    Resolved::Side {
-        side: Side::Value(value),
-        given,
-        each: false,
-    }
+    Resolved::Side { side: Side::Value(value), given, each: false }
 }
 
 /// A condition without an operator: only what is true or false by itself.
 fn lone(condition: &Condition, left: Resolved) -> Result<CheckedNode, Error> {
     match left {
-        Resolved::Flag(flag) => Ok(CheckedNode::Flag {
-            flag,
-            expected: true,
-        }),
+        Resolved::Flag(flag) => Ok(CheckedNode::Flag { flag, expected: true }),
         Resolved::Side {
             side: side @ (Side::Stored(_) | Side::Request { .. }),
             given: comparison::Given::Fixed(Kind::Bool),
@@ -309,21 +251,13 @@ fn lone(condition: &Condition, left: Resolved) -> Result<CheckedNode, Error> {
             right: Side::Value(Value::Bool(true)),
             kind: Some(Kind::Bool),
         })),
-        Resolved::Side { .. } => Err(Error::new(
-            condition.end.0,
-            format!(
-                "expected an operator such as `=` after `{}`",
-                condition.left
-            ),
-        )),
+        Resolved::Side { .. } => {
+            Err(Error::new(condition.end.0, format!("expected an operator such as `=` after `{}`", condition.left)))
+        }
     }
 }
 
-fn flagged(
-    flag: Flag,
-    operator: crate::syntax::Operator,
-    right: &Operand,
-) -> Result<CheckedNode, Error> {
+fn flagged(flag: Flag, operator: crate::syntax::Operator, right: &Operand) -> Result<CheckedNode, Error> {
     if operator.comparison != Comparison::Equal || operator.any {
         return Err(Error::new(
             operator.at.0,
@@ -331,14 +265,8 @@ fn flagged(
         ));
     }
     match right.form {
-        Form::Bool(value) => Ok(CheckedNode::Flag {
-            flag,
-            expected: value != operator.negated,
-        }),
-        _ => Err(Error::new(
-            right.at.0,
-            format!("found `{right}`, expected true or false"),
-        )),
+        Form::Bool(value) => Ok(CheckedNode::Flag { flag, expected: value != operator.negated }),
+        _ => Err(Error::new(right.at.0, format!("found `{right}`, expected true or false"))),
     }
 }
 

@@ -12,10 +12,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(position: usize, reason: impl Into<String>) -> Self {
-        Self {
-            position,
-            reason: reason.into(),
-        }
+        Self { position, reason: reason.into() }
     }
 }
 

@@ -59,10 +59,7 @@ impl FieldList {
         if self.include.is_empty() {
             return (!self.exclude.iter().any(|excluded| excluded == name)).then_some(None);
         }
-        self.include
-            .iter()
-            .find(|item| item.name == name)
-            .map(|item| item.transform.as_ref())
+        self.include.iter().find(|item| item.name == name).map(|item| item.transform.as_ref())
     }
 }
 
@@ -77,10 +74,7 @@ pub fn parse_fields(source: &str, schema: &dyn Schema) -> Result<FieldList, Erro
         let reason = format!("a field list has at most {MAX_LENGTH} characters");
         return Err(Error::new(MAX_LENGTH, reason));
     }
-    let mut reader = Reader {
-        characters: source.chars().collect(),
-        next: 0,
-    };
+    let mut reader = Reader { characters: source.chars().collect(), next: 0 };
     let mut list = FieldList::default();
     reader.skip_blanks();
     if reader.peek().is_none() {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    Auth, Cell, Column, Context, EvaluationError, Field, Input, Kind, Place, Predicate, Request,
-    Row, RuleKind, Schema, Value, check, parse,
+    Auth, Cell, Column, Context, EvaluationError, Field, Input, Kind, Place, Predicate, Request, Row, RuleKind, Schema,
+    Value, check, parse,
 };
 
 /// Fields as (name, kind, list, target of the relation).
@@ -48,10 +48,7 @@ const ALL: &[(&str, Fields)] = &[
 
 impl Collections {
     fn fields(&self) -> Fields {
-        ALL.iter()
-            .find(|(name, _)| *name == self.0)
-            .map(|(_, fields)| *fields)
-            .unwrap()
+        ALL.iter().find(|(name, _)| *name == self.0).map(|(_, fields)| *fields).unwrap()
     }
 }
 
@@ -60,17 +57,11 @@ impl Schema for Collections {
         self.fields()
             .iter()
             .find(|(known, ..)| *known == name)
-            .map(|(_, kind, list, _)| Field {
-                kind: *kind,
-                list: *list,
-            })
+            .map(|(_, kind, list, _)| Field { kind: *kind, list: *list })
     }
 
     fn field_names(&self) -> Vec<String> {
-        self.fields()
-            .iter()
-            .map(|(name, ..)| (*name).to_owned())
-            .collect()
+        self.fields().iter().map(|(name, ..)| (*name).to_owned()).collect()
     }
 
     fn related(&self, field: &str) -> Option<Box<dyn Schema + '_>> {
@@ -82,9 +73,7 @@ impl Schema for Collections {
     }
 
     fn collection(&self, name: &str) -> Option<Box<dyn Schema + '_>> {
-        ALL.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(known, _)| Box::new(Collections(known)) as Box<dyn Schema>)
+        ALL.iter().find(|(known, _)| *known == name).map(|(known, _)| Box::new(Collections(known)) as Box<dyn Schema>)
     }
 
     fn collection_names(&self) -> Vec<String> {
@@ -114,10 +103,7 @@ impl Call {
     }
 
     pub(crate) fn alice() -> Self {
-        Self {
-            auth: Some(ALICE),
-            ..Self::default()
-        }
+        Self { auth: Some(ALICE), ..Self::default() }
     }
 
     pub(crate) fn with(mut self, path: &str, value: impl Into<Input>) -> Self {
@@ -252,8 +238,7 @@ pub(crate) const NOW: &str = "2026-03-15T13:30:00.1239Z";
 
 pub(crate) fn bind(source: &str, place: Place, call: &Call) -> Result<Predicate, EvaluationError> {
     let expression = parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    let checked =
-        check(&expression, &POSTS, place).unwrap_or_else(|error| panic!("{source}: {error}"));
+    let checked = check(&expression, &POSTS, place).unwrap_or_else(|error| panic!("{source}: {error}"));
     checked.bind(call, NOW.parse().unwrap())
 }
 

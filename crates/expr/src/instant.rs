@@ -23,27 +23,17 @@ pub fn normalise_instant(text: &str) -> Option<String> {
     }
     // In parts, since a timestamp ends before 9999-12-31T00:00Z, which is a favourite for "never".
     let pieces = Pieces::parse(text).ok()?;
-    let written = pieces
-        .date()
-        .to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    let written = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
     let offset = match pieces.to_numeric_offset() {
         Some(offset) => offset.seconds(),
         // A zone that did not make an offset is a fault, not something to leave out.
-        None if text
-            .get(10..)
-            .unwrap_or_default()
-            .contains(['Z', 'z', '+', '-']) =>
-        {
+        None if text.get(10..).unwrap_or_default().contains(['Z', 'z', '+', '-']) => {
             return None;
         }
         None => 0,
     };
-    let civil = written
-        .checked_sub(Span::new().try_seconds(offset).ok()?)
-        .ok()?;
-    (0..=9999)
-        .contains(&civil.year())
-        .then(|| civil_text(civil))
+    let civil = written.checked_sub(Span::new().try_seconds(offset).ok()?).ok()?;
+    (0..=9999).contains(&civil.year()).then(|| civil_text(civil))
 }
 
 /// Reads `YYYY-MM-DD` and gives it back when the day exists.
@@ -60,14 +50,10 @@ fn has_plain_year(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 10
         && bytes.is_ascii()
-        && bytes
-            .iter()
-            .take(10)
-            .enumerate()
-            .all(|(index, byte)| match index {
-                4 | 7 => *byte == b'-',
-                _ => byte.is_ascii_digit(),
-            })
+        && bytes.iter().take(10).enumerate().all(|(index, byte)| match index {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 fn civil_text(civil: DateTime) -> String {
@@ -171,10 +157,9 @@ impl Macro {
         let date = now.date();
         let civil = match self {
             Self::Now => now,
-            Self::Day(days, _) => date
-                .checked_add(Span::new().try_days(days).ok()?)
-                .ok()?
-                .to_datetime(Time::midnight()),
+            Self::Day(days, _) => {
+                date.checked_add(Span::new().try_days(days).ok()?).ok()?.to_datetime(Time::midnight())
+            }
             Self::TodayEnd => date.to_datetime(end),
             Self::MonthStart => date.first_of_month().to_datetime(Time::midnight()),
             Self::MonthEnd => date.last_of_month().to_datetime(end),
@@ -215,16 +200,10 @@ impl TimeUnit {
 impl fmt::Display for Macro {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Relative(unit, amount) = self {
-            let name = UNITS
-                .iter()
-                .find(|(_, known, _)| known == unit)
-                .map_or("", |(name, ..)| *name);
+            let name = UNITS.iter().find(|(_, known, _)| known == unit).map_or("", |(name, ..)| *name);
             return write!(f, "@{name}{amount:+}");
         }
-        let name = FIXED
-            .iter()
-            .find(|(_, known)| known == self)
-            .map_or("", |(name, _)| *name);
+        let name = FIXED.iter().find(|(_, known)| known == self).map_or("", |(name, _)| *name);
         write!(f, "@{name}")
     }
 }

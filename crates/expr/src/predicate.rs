@@ -276,10 +276,7 @@ impl Predicate {
     pub fn collections(&self) -> Vec<(&str, &str)> {
         let mut found = Vec::new();
         self.each_term(&mut |term| {
-            if let Term::Collection {
-                collection, field, ..
-            } = term
-            {
+            if let Term::Collection { collection, field, .. } = term {
                 let pair = (collection.as_str(), field.as_str());
                 if !found.contains(&pair) {
                     found.push(pair);

@@ -29,10 +29,7 @@ pub enum SortKey {
 /// [`Error`] for anything that is not a name the schema offers, and past the limits.
 pub fn parse_sort(source: &str, schema: &dyn Schema) -> Result<Vec<SortKey>, Error> {
     if source.chars().nth(MAX_LENGTH).is_some() {
-        return Err(Error::new(
-            MAX_LENGTH,
-            format!("a sort has at most {MAX_LENGTH} characters"),
-        ));
+        return Err(Error::new(MAX_LENGTH, format!("a sort has at most {MAX_LENGTH} characters")));
     }
     if source.trim().is_empty() {
         return Ok(Vec::new());
@@ -42,10 +39,7 @@ pub fn parse_sort(source: &str, schema: &dyn Schema) -> Result<Vec<SortKey>, Err
     for part in source.split(',') {
         let blanks = part.chars().take_while(|c| c.is_whitespace()).count();
         if keys.len() == MAX_SORT_KEYS {
-            return Err(Error::new(
-                start + blanks,
-                format!("a sort has at most {MAX_SORT_KEYS} keys"),
-            ));
+            return Err(Error::new(start + blanks, format!("a sort has at most {MAX_SORT_KEYS} keys")));
         }
         keys.push(key(part.trim(), start + blanks, schema)?);
         start += part.chars().count() + 1;
@@ -67,16 +61,10 @@ fn key(text: &str, position: usize, schema: &dyn Schema) -> Result<SortKey, Erro
     }
     let column = crate::check::column(name, position, schema)?;
     if column.is_many() {
-        return Err(Error::new(
-            position,
-            format!("`{name}` holds a list, which has no order"),
-        ));
+        return Err(Error::new(position, format!("`{name}` holds a list, which has no order")));
     }
     if matches!(column.kind, Kind::Json | Kind::Geo) {
-        return Err(Error::new(
-            position,
-            format!("`{name}` holds {}, which has no order", column.kind.noun()),
-        ));
+        return Err(Error::new(position, format!("`{name}` holds {}, which has no order", column.kind.noun())));
     }
     Ok(SortKey::Column { column, descending })
 }

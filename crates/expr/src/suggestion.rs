@@ -1,10 +1,7 @@
 //! "Did you mean": the known name nearest to a mistyped one.
 
 /// ` (did you mean `x`?)` with the nearest candidate, or nothing when none is near.
-pub(crate) fn suggest<S: AsRef<str>>(
-    typed: &str,
-    candidates: impl IntoIterator<Item = S>,
-) -> String {
+pub(crate) fn suggest<S: AsRef<str>>(typed: &str, candidates: impl IntoIterator<Item = S>) -> String {
     /// Longer words are not compared: the distance takes time proportional to both lengths.
     const LONGEST: usize = 100;
     if typed.len() > LONGEST {
@@ -16,8 +13,7 @@ pub(crate) fn suggest<S: AsRef<str>>(
         .into_iter()
         .filter(|candidate| candidate.as_ref().len() <= LONGEST)
         .map(|candidate| {
-            let distance =
-                strsim::osa_distance(&typed_lower, &candidate.as_ref().to_ascii_lowercase());
+            let distance = strsim::osa_distance(&typed_lower, &candidate.as_ref().to_ascii_lowercase());
             (distance, candidate)
         })
         .filter(|(distance, _)| *distance <= allowed)

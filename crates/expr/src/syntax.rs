@@ -159,10 +159,7 @@ impl Suffix {
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, suffix)| *suffix == self)
-            .map_or("", |(name, _)| name)
+        Self::ALL.iter().find(|(_, suffix)| *suffix == self).map_or("", |(name, _)| name)
     }
 }
 

@@ -44,9 +44,7 @@ impl ClientAddressHeader {
     /// Reads the name of a header, in any case.
     pub fn parse(name: &str) -> Option<Self> {
         let named = |header: &Self| header.name().eq_ignore_ascii_case(name.trim());
-        [Self::XForwardedFor, Self::Forwarded, Self::XRealIp]
-            .into_iter()
-            .find(named)
+        [Self::XForwardedFor, Self::Forwarded, Self::XRealIp].into_iter().find(named)
     }
 }
 
@@ -77,12 +75,7 @@ pub struct ClientAddress {
 impl ClientAddress {
     /// The client that is the peer itself.
     pub fn direct(peer: IpAddr) -> Self {
-        Self {
-            address: peer.to_canonical(),
-            via_proxy: false,
-            scheme: None,
-            host: None,
-        }
+        Self { address: peer.to_canonical(), via_proxy: false, scheme: None, host: None }
     }
 
     /// The network a limit is counted for: the address itself for IPv4, its /64 for IPv6 (one
@@ -99,14 +92,8 @@ impl ClientAddress {
 
 fn network(address: IpAddr, v4_prefix: u8) -> IpNet {
     match address.to_canonical() {
-        IpAddr::V4(v4) => Ipv4Net::new(v4, v4_prefix)
-            .expect("a prefix up to 32")
-            .trunc()
-            .into(),
-        IpAddr::V6(v6) => Ipv6Net::new(v6, 64)
-            .expect("a prefix up to 128")
-            .trunc()
-            .into(),
+        IpAddr::V4(v4) => Ipv4Net::new(v4, v4_prefix).expect("a prefix up to 32").trunc().into(),
+        IpAddr::V6(v6) => Ipv6Net::new(v6, 64).expect("a prefix up to 128").trunc().into(),
     }
 }
 
@@ -147,15 +134,9 @@ impl AddressPolicy {
     }
 
     /// The client's address and which hop from the right named it, counted from 1.
-    fn by_x_forwarded_for<'h>(
-        &self,
-        lines: impl IntoIterator<Item = &'h [u8]>,
-    ) -> Option<(IpAddr, usize)> {
+    fn by_x_forwarded_for<'h>(&self, lines: impl IntoIterator<Item = &'h [u8]>) -> Option<(IpAddr, usize)> {
         let lines: Vec<&[u8]> = lines.into_iter().collect();
-        let hops = lines
-            .iter()
-            .rev()
-            .flat_map(|line| line.rsplit(|byte| *byte == b','));
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
         self.proxies.walk(hops.map(spelling::address))
     }
 
@@ -163,10 +144,7 @@ impl AddressPolicy {
     where
         I: IntoIterator<Item = &'h [u8]>,
     {
-        let unknown = ClientAddress {
-            via_proxy: true,
-            ..ClientAddress::direct(peer)
-        };
+        let unknown = ClientAddress { via_proxy: true, ..ClientAddress::direct(peer) };
         let Some(elements) = forwarded::parse(lines("forwarded")) else {
             return unknown;
         };
@@ -199,11 +177,7 @@ fn scheme(text: &str) -> Option<Scheme> {
 fn single<'h>(lines: impl IntoIterator<Item = &'h [u8]>) -> Option<IpAddr> {
     let mut lines = lines.into_iter();
     let line = lines.next()?;
-    if lines.next().is_some() {
-        None
-    } else {
-        spelling::address(line)
-    }
+    if lines.next().is_some() { None } else { spelling::address(line) }
 }
 
 /// The item the hop that named the client wrote: the `hop`th from the right, or the left-most of a
@@ -211,10 +185,7 @@ fn single<'h>(lines: impl IntoIterator<Item = &'h [u8]>) -> Option<IpAddr> {
 /// them).
 fn nth_from_right<'h>(lines: impl IntoIterator<Item = &'h [u8]>, hop: usize) -> Option<String> {
     let lines: Vec<&[u8]> = lines.into_iter().collect();
-    let items = lines
-        .iter()
-        .rev()
-        .flat_map(|line| line.rsplit(|byte| *byte == b','));
+    let items = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     let item = items.take(hop).last()?;
     Some(String::from_utf8_lossy(item.trim_ascii()).into_owned())
 }

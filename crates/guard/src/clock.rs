@@ -60,9 +60,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -84,8 +82,7 @@ impl TestClock {
 
     /// Moves the clock by `seconds`, which may be negative.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0
-            .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+        self.0.fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
     }
 
     /// Moves the clock by `millis`, which may be negative.

@@ -96,10 +96,7 @@ impl CookiePolicy {
     }
 
     fn write(self, cookie: Cookie, value: &str, max_age: u32, over_https: bool) -> String {
-        let mut text = format!(
-            "{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax",
-            self.name(cookie)
-        );
+        let mut text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax", self.name(cookie));
         if max_age == 0 {
             // For what does not know Max-Age.
             text.push_str("; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
@@ -112,15 +109,9 @@ impl CookiePolicy {
     }
 
     /// Finds the product's cookies in the `Cookie` headers of a request. A value that is not text is nobody's and reads as empty.
-    pub fn read<'r>(
-        self,
-        headers: impl IntoIterator<Item = &'r [u8]>,
-    ) -> Result<Sent<'r>, Duplicate> {
+    pub fn read<'r>(self, headers: impl IntoIterator<Item = &'r [u8]>) -> Result<Sent<'r>, Duplicate> {
         let mut sent = Sent::default();
-        for pair in headers
-            .into_iter()
-            .flat_map(|header| header.split(|byte| *byte == b';'))
-        {
+        for pair in headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';')) {
             let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
                 continue;
             };
@@ -142,9 +133,7 @@ impl CookiePolicy {
 
     /// Whether this `Set-Cookie` value is about `cookie`.
     pub fn is_about(self, cookie: Cookie, set_cookie: &[u8]) -> bool {
-        set_cookie
-            .strip_prefix(self.name(cookie).as_bytes())
-            .is_some_and(|rest| rest.first() == Some(&b'='))
+        set_cookie.strip_prefix(self.name(cookie).as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
     }
 }
 
@@ -157,18 +146,9 @@ const fn is_cookie_octet(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    const PLAIN: CookiePolicy = CookiePolicy {
-        host_prefix: false,
-        always_secure: false,
-    };
-    const PRODUCTION: CookiePolicy = CookiePolicy {
-        always_secure: true,
-        ..PLAIN
-    };
-    const PREFIXED: CookiePolicy = CookiePolicy {
-        host_prefix: true,
-        ..PLAIN
-    };
+    const PLAIN: CookiePolicy = CookiePolicy { host_prefix: false, always_secure: false };
+    const PRODUCTION: CookiePolicy = CookiePolicy { always_secure: true, ..PLAIN };
+    const PREFIXED: CookiePolicy = CookiePolicy { host_prefix: true, ..PLAIN };
     const BOTH: [Cookie; 2] = [Cookie::Session, Cookie::OauthFlow];
 
     fn attributes(set_cookie: &str) -> Vec<String> {
@@ -181,23 +161,14 @@ mod tests {
         for cookie in BOTH {
             let set = PLAIN.set(cookie, "value", 300, false).unwrap();
             assert!(set.starts_with(&format!("{}=value; ", PLAIN.name(cookie))));
-            assert_eq!(
-                attributes(&set),
-                ["Path=/", "Max-Age=300", "HttpOnly", "SameSite=Lax"]
-            );
+            assert_eq!(attributes(&set), ["Path=/", "Max-Age=300", "HttpOnly", "SameSite=Lax"]);
         }
     }
 
     #[test]
     fn the_names_are_the_documented_ones() {
-        assert_eq!(
-            BOTH.map(|cookie| PLAIN.name(cookie)),
-            ["fastcms_session", "oauth_collection"]
-        );
-        assert_eq!(
-            BOTH.map(|cookie| PREFIXED.name(cookie)),
-            ["__Host-fastcms_session", "__Host-oauth_collection"]
-        );
+        assert_eq!(BOTH.map(|cookie| PLAIN.name(cookie)), ["fastcms_session", "oauth_collection"]);
+        assert_eq!(BOTH.map(|cookie| PREFIXED.name(cookie)), ["__Host-fastcms_session", "__Host-oauth_collection"]);
     }
 
     /// R83: Secure in production, over HTTPS, and wherever the name demands it.
@@ -214,11 +185,7 @@ mod tests {
                 let set = policy.set(cookie, "value", 300, over_https).unwrap();
                 let clear = policy.clear(cookie, over_https);
                 for text in [set, clear] {
-                    assert_eq!(
-                        attributes(&text).contains(&"Secure".to_owned()),
-                        secure,
-                        "{text}"
-                    );
+                    assert_eq!(attributes(&text).contains(&"Secure".to_owned()), secure, "{text}");
                     assert!(!text.to_lowercase().contains("domain"), "{text}");
                 }
             }
@@ -235,40 +202,16 @@ mod tests {
 
     #[test]
     fn a_value_cannot_add_attributes() {
-        for value in [
-            "a; Domain=evil.example",
-            "a\r\nb",
-            "a b",
-            "a,b",
-            "é",
-            "\"a\"",
-            "a\\b",
-        ] {
-            assert_eq!(
-                PLAIN.set(Cookie::Session, value, 1, false),
-                Err(UnfitValue::Octet),
-                "{value}"
-            );
+        for value in ["a; Domain=evil.example", "a\r\nb", "a b", "a,b", "é", "\"a\"", "a\\b"] {
+            assert_eq!(PLAIN.set(Cookie::Session, value, 1, false), Err(UnfitValue::Octet), "{value}");
         }
         let room = MAX_BYTES - "fastcms_session".len();
-        assert!(
-            PLAIN
-                .set(Cookie::Session, &"a".repeat(room), 1, false)
-                .is_ok()
-        );
-        assert_eq!(
-            PLAIN.set(Cookie::Session, &"a".repeat(room + 1), 1, false),
-            Err(UnfitValue::Size)
-        );
+        assert!(PLAIN.set(Cookie::Session, &"a".repeat(room), 1, false).is_ok());
+        assert_eq!(PLAIN.set(Cookie::Session, &"a".repeat(room + 1), 1, false), Err(UnfitValue::Size));
     }
 
-    fn session<'r>(
-        policy: CookiePolicy,
-        headers: &[&'r str],
-    ) -> Result<Option<&'r str>, Duplicate> {
-        policy
-            .read(headers.iter().map(|header| header.as_bytes()))
-            .map(|sent| sent.session)
+    fn session<'r>(policy: CookiePolicy, headers: &[&'r str]) -> Result<Option<&'r str>, Duplicate> {
+        policy.read(headers.iter().map(|header| header.as_bytes())).map(|sent| sent.session)
     }
 
     #[test]
@@ -288,13 +231,7 @@ mod tests {
             assert_eq!(session(PLAIN, headers), Ok(expected), "{headers:?}");
         }
         let sent = PLAIN.read([&b"oauth_collection=flow; fastcms_session=\xff"[..]]);
-        assert_eq!(
-            sent,
-            Ok(Sent {
-                session: Some(""),
-                oauth_flow: Some("flow")
-            })
-        );
+        assert_eq!(sent, Ok(Sent { session: Some(""), oauth_flow: Some("flow") }));
     }
 
     /// R85: cookie tossing is refused, whichever header it hides in.
@@ -305,16 +242,9 @@ mod tests {
             &["fastcms_session=a", "fastcms_session=b"],
             &["fastcms_session=; x=y; fastcms_session=b"],
         ] {
-            assert_eq!(
-                session(PLAIN, headers),
-                Err(Duplicate("fastcms_session")),
-                "{headers:?}"
-            );
+            assert_eq!(session(PLAIN, headers), Err(Duplicate("fastcms_session")), "{headers:?}");
         }
-        assert_eq!(
-            session(PLAIN, &["oauth_collection=a; oauth_collection=b"]),
-            Err(Duplicate("oauth_collection"))
-        );
+        assert_eq!(session(PLAIN, &["oauth_collection=a; oauth_collection=b"]), Err(Duplicate("oauth_collection")));
         assert_eq!(session(PLAIN, &["other=a; other=b"]), Ok(None));
     }
 

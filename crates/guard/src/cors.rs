@@ -22,13 +22,7 @@ pub const EXPOSE_HEADERS: &str = "X-Request-ID, Retry-After, RateLimit, RateLimi
 pub const MAX_AGE_SECONDS: &str = "600";
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const HEADERS: [&str; 5] = [
-    "authorization",
-    "content-type",
-    "x-api-key",
-    "x-requested-with",
-    "accept",
-];
+const HEADERS: [&str; 5] = ["authorization", "content-type", "x-api-key", "x-requested-with", "accept"];
 
 /// Why a policy cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,37 +94,19 @@ impl CorsPolicy {
     ///
     /// # Errors
     /// The first item that is no origin, or `*` together with credentials.
-    pub fn new<'i>(
-        items: impl IntoIterator<Item = &'i str>,
-        credentials: bool,
-    ) -> Result<Self, CorsError> {
-        let mut policy = Self {
-            origins: Vec::new(),
-            any: false,
-            credentials,
-        };
-        for item in items
-            .into_iter()
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-        {
+    pub fn new<'i>(items: impl IntoIterator<Item = &'i str>, credentials: bool) -> Result<Self, CorsError> {
+        let mut policy = Self { origins: Vec::new(), any: false, credentials };
+        for item in items.into_iter().map(str::trim).filter(|item| !item.is_empty()) {
             if item == "*" {
                 policy.any = true;
                 continue;
             }
-            let origin = Origin::parse(item).map_err(|fault| CorsError::Origin {
-                item: item.to_owned(),
-                fault,
-            })?;
+            let origin = Origin::parse(item).map_err(|fault| CorsError::Origin { item: item.to_owned(), fault })?;
             if !policy.origins.contains(&origin) {
                 policy.origins.push(origin);
             }
         }
-        if policy.any && credentials {
-            Err(CorsError::AnyWithCredentials)
-        } else {
-            Ok(policy)
-        }
+        if policy.any && credentials { Err(CorsError::AnyWithCredentials) } else { Ok(policy) }
     }
 
     /// The listed origins.
@@ -152,15 +128,9 @@ impl CorsPolicy {
     /// all. `Vary: Origin` goes on every answer, this one or that.
     pub fn allow_origin(&self, origin: &str) -> Option<Allowed<'_>> {
         if let Some(listed) = self.origins.iter().find(|listed| listed.as_str() == origin) {
-            return Some(Allowed {
-                origin: listed.as_str(),
-                credentials: self.credentials,
-            });
+            return Some(Allowed { origin: listed.as_str(), credentials: self.credentials });
         }
-        self.any.then_some(Allowed {
-            origin: "*",
-            credentials: false,
-        })
+        self.any.then_some(Allowed { origin: "*", credentials: false })
     }
 
     /// Judges a preflight by its `Origin`, its `Access-Control-Request-Method` and the lines of its
@@ -178,21 +148,9 @@ impl CorsPolicy {
         if !METHODS.contains(&method) {
             return Preflight::Refused(Refusal::Method);
         }
-        let mut names = requested_headers
-            .into_iter()
-            .flat_map(|line| line.split(','))
-            .map(str::trim);
-        let known = |name: &str| {
-            name.is_empty()
-                || HEADERS
-                    .iter()
-                    .any(|header| header.eq_ignore_ascii_case(name))
-        };
-        if names.all(known) {
-            Preflight::Allowed(allowed)
-        } else {
-            Preflight::Refused(Refusal::Header)
-        }
+        let mut names = requested_headers.into_iter().flat_map(|line| line.split(',')).map(str::trim);
+        let known = |name: &str| name.is_empty() || HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
+        if names.all(known) { Preflight::Allowed(allowed) } else { Preflight::Refused(Refusal::Header) }
     }
 
     /// Whether a WebSocket upgrade with this `Origin` may go on: browsers apply no CORS to it, so

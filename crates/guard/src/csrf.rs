@@ -34,9 +34,7 @@ pub struct Own<'r> {
 impl Own<'_> {
     fn is(self, origin: &str) -> bool {
         let asked = |(scheme, authority): (&str, &str)| {
-            origin
-                .split_once("://")
-                .is_some_and(|(its, host)| its == scheme && host.eq_ignore_ascii_case(authority))
+            origin.split_once("://").is_some_and(|(its, host)| its == scheme && host.eq_ignore_ascii_case(authority))
         };
         origin == self.public || self.asked.is_some_and(asked)
     }
@@ -57,10 +55,7 @@ mod tests {
     const PUBLIC: &str = "https://cms.example.com";
 
     fn judge(fetch_site: Option<&str>, origin: Option<&str>) -> bool {
-        let own = Own {
-            public: PUBLIC,
-            asked: None,
-        };
+        let own = Own { public: PUBLIC, asked: None };
         allows(Source { fetch_site, origin }, own)
     }
 
@@ -85,11 +80,7 @@ mod tests {
             (None, Some(""), false),
             (None, None, false),
         ] {
-            assert_eq!(
-                judge(fetch_site, origin),
-                allowed,
-                "{fetch_site:?} {origin:?}"
-            );
+            assert_eq!(judge(fetch_site, origin), allowed, "{fetch_site:?} {origin:?}");
         }
     }
 
@@ -110,10 +101,7 @@ mod tests {
 
     #[test]
     fn on_loopback_the_address_that_was_asked_counts_as_well() {
-        let own = Own {
-            public: PUBLIC,
-            asked: Some(("http", "localhost:8000")),
-        };
+        let own = Own { public: PUBLIC, asked: Some(("http", "localhost:8000")) };
         for (origin, allowed) in [
             ("http://localhost:8000", true),
             ("http://LOCALHOST:8000", true),
@@ -123,10 +111,7 @@ mod tests {
             ("http://localhost", false),
             ("http://127.0.0.1:8000", false),
         ] {
-            let source = Source {
-                fetch_site: None,
-                origin: Some(origin),
-            };
+            let source = Source { fetch_site: None, origin: Some(origin) };
             assert_eq!(allows(source, own), allowed, "{origin}");
         }
     }

@@ -22,22 +22,14 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const CONTENT_SECURITY_POLICY: &str = "content-security-policy";
 
 /// HTTPS only, for a year, subdomains included (RFC 6797): in production.
-pub const STRICT_TRANSPORT_SECURITY: Header = (
-    "strict-transport-security",
-    "max-age=31536000; includeSubDomains",
-);
+pub const STRICT_TRANSPORT_SECURITY: Header = ("strict-transport-security", "max-age=31536000; includeSubDomains");
 
 /// The policy of an answer that is no page: nothing may load, nobody may frame it.
 pub const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// For answers under `/api/` that set no `Cache-Control` themselves.
-pub const NO_STORE: [Header; 2] = [
-    (
-        "cache-control",
-        "no-store, no-cache, must-revalidate, private",
-    ),
-    ("pragma", "no-cache"),
-];
+pub const NO_STORE: [Header; 2] =
+    [("cache-control", "no-store, no-cache, must-revalidate, private"), ("pragma", "no-cache")];
 
 /// For pages: no other origin shares their browsing context, embeds them or is embedded by them
 /// unasked.
@@ -64,11 +56,7 @@ const FIXED: [Header; 6] = [
 /// The headers that are the same on every answer, without a policy: see [`security_headers`] for
 /// the whole set.
 pub const fn fixed(production: bool) -> &'static [Header] {
-    if production {
-        &FIXED
-    } else {
-        FIXED.split_at(FIXED.len() - 1).0
-    }
+    if production { &FIXED } else { FIXED.split_at(FIXED.len() - 1).0 }
 }
 
 /// What an answer is.
@@ -132,21 +120,12 @@ impl PagePolicy {
     /// Scripts are not allowed by `'self'`: uploads are served from the same origin, and a `<script
     /// src>` does not care how they would be displayed.
     pub const fn new(nonce: Nonce) -> Self {
-        Self {
-            nonce,
-            report_url: None,
-            connect: Vec::new(),
-            images: Vec::new(),
-        }
+        Self { nonce, report_url: None, connect: Vec::new(), images: Vec::new() }
     }
 
     /// Sends violation reports to `path`, an absolute path of the own origin.
     pub fn report_to(mut self, path: &str) -> Self {
-        self.report_url = Some(
-            path.chars()
-                .filter(|c| c.is_ascii_graphic() && *c != '"')
-                .collect(),
-        );
+        self.report_url = Some(path.chars().filter(|c| c.is_ascii_graphic() && *c != '"').collect());
         self
     }
 
@@ -172,14 +151,8 @@ impl PagePolicy {
 impl fmt::Display for PagePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nonce = self.nonce.as_str();
-        write!(
-            f,
-            "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; "
-        )?;
-        write!(
-            f,
-            "style-src 'nonce-{nonce}' 'self'; img-src 'self' blob: data:"
-        )?;
+        write!(f, "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; ")?;
+        write!(f, "style-src 'nonce-{nonce}' 'self'; img-src 'self' blob: data:")?;
         for origin in &self.images {
             write!(f, " {origin}")?;
         }
@@ -187,13 +160,11 @@ impl fmt::Display for PagePolicy {
         for origin in &self.connect {
             write!(f, " {origin}")?;
         }
-        f.write_str("; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; ")?;
+        f.write_str(
+            "; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; ",
+        )?;
         f.write_str("frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types fastcms default")?;
-        if self.report_url.is_some() {
-            write!(f, "; report-to {REPORT_GROUP}")
-        } else {
-            Ok(())
-        }
+        if self.report_url.is_some() { write!(f, "; report-to {REPORT_GROUP}") } else { Ok(()) }
     }
 }
 
@@ -206,10 +177,7 @@ mod tests {
     fn the_fixed_set_is_that_of_the_contract() {
         let development = fixed(false);
         assert_eq!(
-            development
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}"))
-                .collect::<Vec<_>>(),
+            development.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
             [
                 "x-content-type-options: nosniff",
                 "x-frame-options: DENY",
@@ -220,44 +188,26 @@ mod tests {
             ]
         );
         assert_eq!(&fixed(true)[..5], development);
-        assert_eq!(
-            fixed(true)[5..],
-            [(
-                "strict-transport-security",
-                "max-age=31536000; includeSubDomains"
-            )]
-        );
+        assert_eq!(fixed(true)[5..], [("strict-transport-security", "max-age=31536000; includeSubDomains")]);
     }
 
     #[test]
     fn data_may_load_nothing_and_a_page_only_its_own() {
         let data = security_headers(false, Answer::Data);
-        assert_eq!(
-            data.last().unwrap().1,
-            "default-src 'none'; frame-ancestors 'none'"
-        );
+        assert_eq!(data.last().unwrap().1, "default-src 'none'; frame-ancestors 'none'");
         let policy = PagePolicy::new(Nonce::generate(&TestRng::new(1))).report_to("/api/v1/csp");
         let page = security_headers(true, Answer::Page(&policy));
-        let get = |name| {
-            page.iter()
-                .find(|header| header.0 == name)
-                .map(|header| header.1.as_str())
-        };
+        let get = |name| page.iter().find(|header| header.0 == name).map(|header| header.1.as_str());
         assert_eq!(get("cross-origin-opener-policy"), Some("same-origin"));
         assert_eq!(get("reporting-endpoints"), Some("csp=\"/api/v1/csp\""));
-        assert_eq!(
-            get(CONTENT_SECURITY_POLICY),
-            Some(policy.to_string().as_str())
-        );
+        assert_eq!(get(CONTENT_SECURITY_POLICY), Some(policy.to_string().as_str()));
     }
 
     #[test]
     fn the_page_policy_names_the_nonce_and_nothing_unsafe() {
         let nonce = Nonce::generate(&SystemRng);
         let files = crate::cors::Origin::parse("https://files.example").unwrap();
-        let policy = PagePolicy::new(nonce.clone())
-            .allow_images(&files)
-            .to_string();
+        let policy = PagePolicy::new(nonce.clone()).allow_images(&files).to_string();
         for part in [
             "default-src 'none'; ",
             &format!("script-src 'nonce-{}' 'strict-dynamic'; ", nonce.as_str()),
@@ -283,13 +233,9 @@ mod tests {
 
     #[test]
     fn every_header_is_one_line_of_visible_ascii() {
-        let policy =
-            PagePolicy::new(Nonce::generate(&SystemRng)).report_to("/x\r\nset-cookie: a=\"b\"");
+        let policy = PagePolicy::new(Nonce::generate(&SystemRng)).report_to("/x\r\nset-cookie: a=\"b\"");
         for (name, value) in security_headers(true, Answer::Page(&policy)) {
-            assert!(
-                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
-                "{name}"
-            );
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
             assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)), "{value}");
         }
     }

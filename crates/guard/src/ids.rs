@@ -39,10 +39,7 @@ impl TestRng {
 
 impl Rng for TestRng {
     fn fill(&self, buffer: &mut [u8]) {
-        let mut state = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for chunk in buffer.chunks_mut(32) {
             *state = Sha256::digest(*state).into();
             // A second digest, so that no output shows the state.
@@ -85,11 +82,7 @@ pub fn digits<const N: usize>(rng: &(impl Rng + ?Sized)) -> String {
     while text.len() < N {
         // 250 is the largest multiple of ten below 256: values past it would favour low digits.
         let unbiased = bytes::<32>(rng).into_iter().filter(|byte| *byte < 250);
-        text.extend(
-            unbiased
-                .take(N - text.len())
-                .map(|byte| char::from(b'0' + byte % 10)),
-        );
+        text.extend(unbiased.take(N - text.len()).map(|byte| char::from(b'0' + byte % 10)));
     }
     text
 }
@@ -109,10 +102,7 @@ mod tests {
 
     #[test]
     fn a_test_source_repeats_itself_and_the_system_does_not() {
-        assert_eq!(
-            bytes::<100>(&TestRng::new(7)),
-            bytes::<100>(&TestRng::new(7))
-        );
+        assert_eq!(bytes::<100>(&TestRng::new(7)), bytes::<100>(&TestRng::new(7)));
         assert_ne!(bytes::<32>(&TestRng::new(7)), bytes::<32>(&TestRng::new(8)));
         let source = TestRng::new(7);
         assert_ne!(bytes::<32>(&source), bytes::<32>(&source));
@@ -126,9 +116,6 @@ mod tests {
         for digit in digits::<10_000>(&source).bytes() {
             seen[usize::from(digit - b'0')] += 1;
         }
-        assert!(
-            seen.iter().all(|count| (880..1120).contains(count)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|count| (880..1120).contains(count)), "{seen:?}");
     }
 }

@@ -50,15 +50,8 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 7] = [
-        Self::Access,
-        Self::Refresh,
-        Self::File,
-        Self::Impersonation,
-        Self::OAuthState,
-        Self::EmailAction,
-        Self::Wrap,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Access, Self::Refresh, Self::File, Self::Impersonation, Self::OAuthState, Self::EmailAction, Self::Wrap];
 
     /// The HKDF `info` of this purpose. Part of the contract: another byte here ends every token.
     pub const fn label(self) -> &'static str {
@@ -125,26 +118,15 @@ impl SecretKey {
         let mut id = [0; 8];
         expand(&extract(text.expose()), KID_LABEL, &mut id);
         let mut kid = [0; Kid::LENGTH];
-        let written = URL_SAFE_NO_PAD
-            .encode_slice(id, &mut kid)
-            .expect("8 bytes are 11 characters of base64");
+        let written = URL_SAFE_NO_PAD.encode_slice(id, &mut kid).expect("8 bytes are 11 characters of base64");
         debug_assert_eq!(written, Kid::LENGTH);
-        Ok(Self {
-            text,
-            kid: Kid(kid),
-        })
+        Ok(Self { text, kid: Kid(kid) })
     }
 
     /// Reads a comma-separated list of keys; blanks around a comma and empty items are dropped.
     pub fn parse_list(text: &Secret<String>) -> Result<Vec<Self>, WeakKey> {
-        let items = text
-            .expose()
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty());
-        items
-            .map(|item| Self::parse(Secret::new(item.to_owned())))
-            .collect()
+        let items = text.expose().split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(|item| Self::parse(Secret::new(item.to_owned()))).collect()
     }
 
     /// Whether `text` can be a key at all.
@@ -165,10 +147,7 @@ impl SecretKey {
 
     /// The key for `purpose`.
     pub fn derive(&self, purpose: Purpose) -> Secret<[u8; 32]> {
-        self.derive_all([purpose])
-            .into_iter()
-            .next()
-            .expect("one purpose in, one key out")
+        self.derive_all([purpose]).into_iter().next().expect("one purpose in, one key out")
     }
 
     fn derive_all<const N: usize>(&self, purposes: [Purpose; N]) -> [Secret<[u8; 32]>; N] {
@@ -186,8 +165,7 @@ fn extract(text: &str) -> Hkdf<Sha256> {
 }
 
 fn expand(prk: &Hkdf<Sha256>, label: &[u8], key: &mut [u8]) {
-    prk.expand(label, key)
-        .expect("HKDF-SHA256 gives up to 8160 bytes");
+    prk.expand(label, key).expect("HKDF-SHA256 gives up to 8160 bytes");
 }
 
 #[cfg(test)]

@@ -103,12 +103,7 @@ mod tests {
     fn a_token_is_43_url_safe_characters_and_never_the_same() {
         let token = OpaqueToken::generate(&SystemRng);
         assert_eq!(token.expose().len(), 43);
-        assert!(
-            token
-                .expose()
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        );
+        assert!(token.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         assert_ne!(token.expose(), OpaqueToken::generate(&SystemRng).expose());
         assert!(!format!("{token:?}{:?}", token.digest()).contains(token.expose()));
     }
@@ -126,23 +121,12 @@ mod tests {
         let token = OpaqueToken::generate(&TestRng::new(1));
         assert_eq!(Digest::of(token.expose()), token.digest());
         assert_ne!(Digest::of(&token.expose().to_lowercase()), token.digest());
-        assert_eq!(
-            Digest::from_bytes(*token.digest().as_bytes()),
-            token.digest()
-        );
+        assert_eq!(Digest::from_bytes(*token.digest().as_bytes()), token.digest());
     }
 
     #[test]
     fn hex_of_another_shape_is_no_digest() {
-        for text in [
-            "",
-            "ab",
-            &"g".repeat(64),
-            &"a".repeat(63),
-            &"a".repeat(65),
-            &"+a".repeat(32),
-            &"é".repeat(32),
-        ] {
+        for text in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65), &"+a".repeat(32), &"é".repeat(32)] {
             assert!(Digest::from_hex(text).is_none(), "{text}");
         }
     }

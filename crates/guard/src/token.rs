@@ -25,8 +25,7 @@ mod kind;
 
 pub use claims::{Claims, Expected, Verified};
 pub use kind::{
-    Access, AccessDetails, File, FileDetails, Impersonation, ImpersonationDetails, Kind, Refresh,
-    RefreshDetails, Typ,
+    Access, AccessDetails, File, FileDetails, Impersonation, ImpersonationDetails, Kind, Refresh, RefreshDetails, Typ,
 };
 
 use base64::Engine as _;
@@ -103,14 +102,8 @@ pub fn sign<K: Kind>(ring: &KeyRing, claims: &Claims<K>) -> String {
 ///
 /// # Errors
 /// [`TokenError::UnknownKey`] when that key has left the ring.
-pub fn sign_with<K: Kind>(
-    ring: &KeyRing,
-    kid: &Kid,
-    claims: &Claims<K>,
-) -> Result<String, TokenError> {
-    ring.get(kid)
-        .map(|key| sign_under(key, claims))
-        .ok_or(TokenError::UnknownKey)
+pub fn sign_with<K: Kind>(ring: &KeyRing, kid: &Kid, claims: &Claims<K>) -> Result<String, TokenError> {
+    ring.get(kid).map(|key| sign_under(key, claims)).ok_or(TokenError::UnknownKey)
 }
 
 fn sign_under<K: Kind>(key: &RingKey, claims: &Claims<K>) -> String {
@@ -125,10 +118,7 @@ fn sign_under<K: Kind>(key: &RingKey, claims: &Claims<K>) -> String {
 }
 
 fn header_json<K: Kind>(kid: &Kid) -> String {
-    format!(
-        r#"{{"alg":"HS256","kid":"{kid}","typ":"{}"}}"#,
-        K::TYP.as_str()
-    )
+    format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"{}"}}"#, K::TYP.as_str())
 }
 
 /// Checks `token` as one of kind `K` and returns its claims.
@@ -136,11 +126,7 @@ fn header_json<K: Kind>(kid: &Kid) -> String {
 /// # Errors
 /// The first fault found, in the order size, shape, header, key, signature, claims, issuer,
 /// audience, times.
-pub fn verify<K: Kind>(
-    ring: &KeyRing,
-    token: &str,
-    expected: &Expected<'_>,
-) -> Result<Verified<K>, TokenError> {
+pub fn verify<K: Kind>(ring: &KeyRing, token: &str, expected: &Expected<'_>) -> Result<Verified<K>, TokenError> {
     let segments = Segments::split(token)?;
     let key = segments.key::<K>(ring)?;
     let mut mac = [0; 32];
@@ -151,18 +137,12 @@ pub fn verify<K: Kind>(
     if !key.verify_mac(K::PURPOSE, segments.signed.as_bytes(), &mac) {
         return Err(TokenError::Signature);
     }
-    let claims = URL_SAFE_NO_PAD
-        .decode(segments.claims)
-        .map_err(|_| TokenError::NotCompact)?;
+    let claims = URL_SAFE_NO_PAD.decode(segments.claims).map_err(|_| TokenError::NotCompact)?;
     let claims = claims::check::<K>(&claims, expected)?;
     if key.is_cut_off(claims.iat) {
         return Err(TokenError::CutOff);
     }
-    Ok(Verified {
-        claims,
-        kid: key.kid(),
-        role: key.role(),
-    })
+    Ok(Verified { claims, kid: key.kid(), role: key.role() })
 }
 
 /// What a token says it is, to choose the kind to verify it as. Nothing is checked: the answer is a
@@ -187,19 +167,10 @@ impl<'a> Segments<'a> {
         }
         let (signed, mac) = token.rsplit_once('.').ok_or(TokenError::NotCompact)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::NotCompact)?;
-        if claims.contains('.')
-            || header.is_empty()
-            || claims.is_empty()
-            || mac.len() != MAC_TEXT_LENGTH
-        {
+        if claims.contains('.') || header.is_empty() || claims.is_empty() || mac.len() != MAC_TEXT_LENGTH {
             return Err(TokenError::NotCompact);
         }
-        Ok(Self {
-            header,
-            claims,
-            mac,
-            signed,
-        })
+        Ok(Self { header, claims, mac, signed })
     }
 
     fn key<'r, K: Kind>(&self, ring: &'r KeyRing) -> Result<&'r RingKey, TokenError> {
@@ -227,16 +198,13 @@ impl Header {
             return Err(TokenError::Header);
         }
         let mut buffer = [0; Self::MAX_LENGTH];
-        let length = URL_SAFE_NO_PAD
-            .decode_slice(segment, &mut buffer)
-            .map_err(|_| TokenError::NotCompact)?;
+        let length = URL_SAFE_NO_PAD.decode_slice(segment, &mut buffer).map_err(|_| TokenError::NotCompact)?;
         let buffer = &buffer[..length];
         // serde would read a struct from an array as well.
         if buffer.trim_ascii_start().first() != Some(&b'{') {
             return Err(TokenError::Header);
         }
-        let raw: json::Header<'_> =
-            serde_json::from_slice(buffer).map_err(|_| TokenError::Header)?;
+        let raw: json::Header<'_> = serde_json::from_slice(buffer).map_err(|_| TokenError::Header)?;
         if raw.alg != "HS256" {
             return Err(TokenError::Algorithm);
         }

@@ -24,10 +24,7 @@ pub fn read_file(path: impl AsRef<Path>) -> Result<Secret<String>, Error> {
         ErrorKind::NotFound => Error::NotFound(path.into()),
         ErrorKind::PermissionDenied => Error::PermissionDenied(path.into()),
         ErrorKind::IsADirectory => Error::IsFolder(path.into()),
-        _ => Error::Unreadable {
-            path: path.into(),
-            source,
-        },
+        _ => Error::Unreadable { path: path.into(), source },
     };
     let file = File::open(path).map_err(refused)?;
 
@@ -98,11 +95,7 @@ mod tests {
             ("abc\r", "abc\r"),
             ("schlüssel\n", "schlüssel"),
         ] {
-            assert_eq!(
-                read_file(folder.file(content)).unwrap().expose(),
-                secret,
-                "{content:?}"
-            );
+            assert_eq!(read_file(folder.file(content)).unwrap().expose(), secret, "{content:?}");
         }
     }
 
@@ -118,24 +111,12 @@ mod tests {
     #[test]
     fn each_fault_has_its_own_error() {
         let folder = Folder::new();
-        assert!(matches!(
-            read_file(folder.0.path().join("none")),
-            Err(Error::NotFound(_))
-        ));
-        assert!(matches!(
-            read_file(folder.0.path()),
-            Err(Error::IsFolder(_))
-        ));
+        assert!(matches!(read_file(folder.0.path().join("none")), Err(Error::NotFound(_))));
+        assert!(matches!(read_file(folder.0.path()), Err(Error::IsFolder(_))));
         for empty in ["", "\n", "\r\n"] {
-            assert!(matches!(
-                read_file(folder.file(empty)),
-                Err(Error::Empty(_))
-            ));
+            assert!(matches!(read_file(folder.file(empty)), Err(Error::Empty(_))));
         }
-        assert!(matches!(
-            read_file(folder.file([b'a', 0xff])),
-            Err(Error::NotText(_))
-        ));
+        assert!(matches!(read_file(folder.file([b'a', 0xff])), Err(Error::NotText(_))));
     }
 
     #[test]

@@ -67,10 +67,7 @@ mod tests {
     #[test]
     fn debug_never_shows_the_value() {
         let secret = Secret::new(String::from("MARKER"));
-        assert_eq!(
-            format!("{secret:?} {:#?}", Some(&secret)),
-            "[secret] Some(\n    [secret],\n)"
-        );
+        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "[secret] Some(\n    [secret],\n)");
         assert_eq!(secret.expose(), "MARKER");
     }
 

@@ -13,8 +13,8 @@ use crate::{
 mod account;
 mod auth;
 mod bulk;
-mod collections;
 mod collection_accounts;
+mod collections;
 pub mod docs;
 pub mod health;
 mod indexes;
@@ -57,7 +57,8 @@ pub fn served(with_docs: bool) -> Vec<Operation> {
 
 /// The product behind its edge, ready to be served.
 pub fn edge(app: Arc<App>) -> Edge<Arc<App>> {
-    let settings = EdgeSettings::new(&app.config).expect("a configuration with origins that cannot be a policy was refused");
+    let settings =
+        EdgeSettings::new(&app.config).expect("a configuration with origins that cannot be a policy was refused");
     let operations = served(app.config.server.has_docs());
     Edge::new(app, operations, settings)
 }

@@ -72,10 +72,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn authenticate(&self, bearer: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
 
     /// Who a session cookie belongs to; [`Error::InvalidToken`] when to nobody.
-    fn authenticate_cookie(
-        &self,
-        value: &str,
-    ) -> impl Future<Output = Result<Caller, Error>> + Send;
+    fn authenticate_cookie(&self, value: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
 
     /// Told of answered requests, for the request log. Must not wait: it runs before the answer leaves.
     fn answered(&self, _: &Answered<'_>) {}
@@ -94,10 +91,7 @@ pub struct Connection {
 impl Connection {
     /// A connection from `peer`.
     pub fn new(peer: SocketAddr) -> Self {
-        Self {
-            peer,
-            unread: AtomicBool::new(false),
-        }
+        Self { peer, unread: AtomicBool::new(false) }
     }
 }
 
@@ -116,20 +110,14 @@ struct Inner<S> {
 
 impl<S> Clone for Edge<S> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
 impl<S: Backend> Edge<S> {
     /// Serves `operations`. Panics when two of them claim the same method and path: that is a fault of the program.
     pub fn new(state: S, operations: Vec<Operation<S>>, settings: EdgeSettings) -> Self {
-        let outgoing = outgoing::Headers::new(
-            settings.production,
-            settings.cors.allows_any(),
-            settings.cookies,
-        );
+        let outgoing = outgoing::Headers::new(settings.production, settings.cors.allows_any(), settings.cookies);
         Self {
             inner: Arc::new(Inner {
                 state,
@@ -161,14 +149,9 @@ impl<S: Backend> Edge<S> {
         // 1. Outermost: request id, security headers and the panic guard. Whatever happens below, the answer has them.
         let admitted = inner.admit(connection, parts, body, request_id, &mut seen);
         let response = match AssertUnwindSafe(admitted).catch_unwind().await {
-            Ok(Ok(response)) => inner
-                .room
-                .hold(response)
-                .unwrap_or_else(IntoResponse::into_response),
+            Ok(Ok(response)) => inner.room.hold(response).unwrap_or_else(IntoResponse::into_response),
             Ok(Err(refusal)) => refusal.into_response(),
-            Err(panic) => {
-                Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response()
-            }
+            Err(panic) => Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response(),
         };
         let took = started.elapsed();
         let response = inner.outgoing.finish(response, &request_id, &seen, took);
@@ -184,15 +167,9 @@ impl<S: Backend> Edge<S> {
         let seen = Seen::new(&parts, connection, &self.inner.settings.cors);
         let refusal = Refusal::BadRequest("The length of the body is given twice");
         connection.unread.store(true, Ordering::Relaxed);
-        let mut response = self.inner.outgoing.finish(
-            refusal.into_response(),
-            &RequestId::fresh(),
-            &seen,
-            Duration::ZERO,
-        );
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let mut response =
+            self.inner.outgoing.finish(refusal.into_response(), &RequestId::fresh(), &seen, Duration::ZERO);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 
@@ -204,26 +181,14 @@ impl<S: Backend> Edge<S> {
             _ => return None,
         };
         let request_id = RequestId::fresh();
-        Some(self.inner.outgoing.finish(
-            refusal.into_response(),
-            &request_id,
-            &Seen::nothing(),
-            Duration::ZERO,
-        ))
+        Some(self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Duration::ZERO))
     }
 
     /// The overload answer for a connection that is not taken at all.
     pub fn overloaded(&self) -> Response {
         let request_id = RequestId::fresh();
-        let refusal = Refusal::Core(Error::Overloaded {
-            retry_after_seconds: 1,
-        });
-        self.inner.outgoing.finish(
-            refusal.into_response(),
-            &request_id,
-            &Seen::nothing(),
-            Duration::ZERO,
-        )
+        let refusal = Refusal::Core(Error::Overloaded { retry_after_seconds: 1 });
+        self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Duration::ZERO)
     }
 }
 
@@ -242,9 +207,7 @@ impl<S: Backend> Inner<S> {
         B::Error: Into<axum::BoxError>,
     {
         // Until it has been read, a body is unread, whoever answers.
-        connection
-            .unread
-            .store(!body.is_end_stream(), Ordering::Relaxed);
+        connection.unread.store(!body.is_end_stream(), Ordering::Relaxed);
         let found = self.table.find(&parts.method, parts.uri.path());
 
         // 2. Client address, scheme and host: the socket's, or what a trusted proxy says.
@@ -268,11 +231,7 @@ impl<S: Backend> Inner<S> {
         let (body, progress) = self.watch(&parts, body, &found)?;
 
         // 7. Identity, verified once. What is wrong with a credential is only noted.
-        let Identity {
-            caller,
-            noted,
-            cookie,
-        } = self.identify(&parts, &found).await;
+        let Identity { caller, noted, cookie } = self.identify(&parts, &found).await;
         seen.caller = caller.clone();
         seen.cookie = cookie;
         seen.secure = sender.secure;
@@ -309,12 +268,7 @@ impl<S: Backend> Inner<S> {
     }
 
     /// The body under watch, its announced size checked. `None`: there is no body to wait for.
-    fn watch<B>(
-        &self,
-        parts: &Parts,
-        body: B,
-        found: &Found<'_, S>,
-    ) -> Result<(Body, Option<Arc<Progress>>), Refusal>
+    fn watch<B>(&self, parts: &Parts, body: B, found: &Found<'_, S>) -> Result<(Body, Option<Arc<Progress>>), Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -328,10 +282,7 @@ impl<S: Backend> Inner<S> {
         };
         body::check_announced(&parts.headers, limit)?;
         let progress = Arc::new(Progress::new());
-        Ok((
-            Body::new(Watched::new(body, limit, Arc::clone(&progress))),
-            Some(progress),
-        ))
+        Ok((Body::new(Watched::new(body, limit, Arc::clone(&progress))), Some(progress)))
     }
 
     /// The operation to run, or `None` for an answer that needs none (a redirect, `OPTIONS`).
@@ -342,16 +293,10 @@ impl<S: Backend> Inner<S> {
         caller: &Caller,
     ) -> Result<(Option<&'t Operation<S>>, exchange::Segments), Refusal> {
         match found {
-            Found::Operation {
-                operation,
-                segments,
-            } => {
+            Found::Operation { operation, segments } => {
                 self.check_query(operation, segments, parts)?;
-                let stale = caller
-                    .account()
-                    .is_some_and(|account| account.must_change_password);
-                if stale && operation.path.starts_with("/api/") && !operation.before_password_change
-                {
+                let stale = caller.account().is_some_and(|account| account.must_change_password);
+                if stale && operation.path.starts_with("/api/") && !operation.before_password_change {
                     return Err(Error::PasswordChangeRequired.into());
                 }
                 Ok((Some(operation), *segments))
@@ -359,9 +304,7 @@ impl<S: Backend> Inner<S> {
             Found::OtherMethod { allow } if parts.method != Method::OPTIONS => {
                 Err(Refusal::MethodNotAllowed((*allow).clone()))
             }
-            Found::OtherMethod { .. } | Found::OtherSlash => {
-                Ok((None, exchange::Segments::default()))
-            }
+            Found::OtherMethod { .. } | Found::OtherSlash => Ok((None, exchange::Segments::default())),
             Found::Nothing => Err(Error::NotFound.into()),
         }
     }
@@ -373,24 +316,14 @@ impl<S: Backend> Inner<S> {
         segments: &exchange::Segments,
         parts: &Parts,
     ) -> Result<(), Refusal> {
-        let Some(query) = parts
-            .uri
-            .query()
-            .filter(|query| !query.is_empty() && !operation.any_query)
-        else {
+        let Some(query) = parts.uri.query().filter(|query| !query.is_empty() && !operation.any_query) else {
             return Ok(());
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let name = credentials::query_name(pair);
-            let known = operation
-                .docs
-                .query
-                .iter()
-                .any(|(known, ..)| *known == name)
+            let known = operation.docs.query.iter().any(|(known, ..)| *known == name)
                 || (operation.file_token && name == "token")
-                || operation
-                    .known_name
-                    .is_some_and(|known| known(&self.state, &segments.of(parts.uri.path()), &name));
+                || operation.known_name.is_some_and(|known| known(&self.state, &segments.of(parts.uri.path()), &name));
             if !known {
                 return Err(Refusal::UnknownParameter(name.into_owned()));
             }
@@ -406,11 +339,7 @@ fn check_head(parts: &Parts) -> Result<(), Refusal> {
         return Err(Refusal::UriTooLong);
     }
     // Name, `: `, value, line end: as it stood on the wire.
-    let bytes: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if parts.headers.len() > MAX_HEADER_FIELDS || bytes > MAX_HEADER_BYTES {
         return Err(Refusal::HeadersTooLarge);
     }
@@ -418,11 +347,7 @@ fn check_head(parts: &Parts) -> Result<(), Refusal> {
 }
 
 /// Runs a handler within its time: counted from the last byte of the body, or from the last sign of life of a body under way.
-async fn within(
-    patience: Patience,
-    mut running: Running,
-    progress: Option<&Progress>,
-) -> Result<Response, Refusal> {
+async fn within(patience: Patience, mut running: Running, progress: Option<&Progress>) -> Result<Response, Refusal> {
     let limit = match patience {
         Patience::Usual => USUAL,
         Patience::Long => LONG,
@@ -445,10 +370,7 @@ async fn within(
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("a handler panicked: {}", text.unwrap_or("no message"))
 }
 
@@ -460,20 +382,14 @@ pub struct EdgeService<S> {
 
 impl<S> Clone for EdgeService<S> {
     fn clone(&self) -> Self {
-        Self {
-            edge: self.edge.clone(),
-            connection: Arc::clone(&self.connection),
-        }
+        Self { edge: self.edge.clone(), connection: Arc::clone(&self.connection) }
     }
 }
 
 impl<S: Backend> Edge<S> {
     /// A service that answers as if every request came over one connection from `peer`.
     pub fn service(&self, peer: SocketAddr) -> EdgeService<S> {
-        EdgeService {
-            edge: self.clone(),
-            connection: Arc::new(Connection::new(peer)),
-        }
+        EdgeService { edge: self.clone(), connection: Arc::new(Connection::new(peer)) }
     }
 }
 

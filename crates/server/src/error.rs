@@ -105,43 +105,25 @@ impl Refusal {
         let (status, code, message) = match self {
             Self::Core(error) => return core_row(error),
             Self::BadRequest(sentence) => (400, "bad_request", *sentence),
-            Self::UnknownParameter(_) => (
-                400,
-                "unknown_parameter",
-                "The query string names a parameter that this route does not know",
-            ),
-            Self::MethodNotAllowed(_) => {
-                (405, "method_not_allowed", "This method is not allowed here")
+            Self::UnknownParameter(_) => {
+                (400, "unknown_parameter", "The query string names a parameter that this route does not know")
             }
+            Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This method is not allowed here"),
             Self::PayloadTooLarge { .. } => (413, "payload_too_large", "The body is too large"),
             Self::UriTooLong => (414, "uri_too_long", "The URL is too long"),
             Self::HeadersTooLarge => (431, "headers_too_large", "The header section is too large"),
             Self::UnsupportedMediaType(sentence) => (415, "unsupported_media_type", *sentence),
-            Self::PreflightRefused { .. } => (
-                400,
-                "bad_request",
-                "The preflight asks for something that is not allowed",
-            ),
+            Self::PreflightRefused { .. } => {
+                (400, "bad_request", "The preflight asks for something that is not allowed")
+            }
             Self::MisdirectedHost => (421, "misdirected_host", "This host is not served here"),
             Self::HttpsRequired => (403, "https_required", "This API is served over HTTPS only"),
-            Self::CredentialInUrl(_) => (
-                400,
-                "credential_in_url",
-                "A credential must not stand in a URL; send it as a header",
-            ),
-            Self::MultipleCredentials => {
-                (400, "multiple_credentials", "Send exactly one credential")
+            Self::CredentialInUrl(_) => {
+                (400, "credential_in_url", "A credential must not stand in a URL; send it as a header")
             }
-            Self::DuplicateCookie(_) => (
-                400,
-                "duplicate_cookie",
-                "The same cookie was sent more than once",
-            ),
-            Self::Csrf => (
-                403,
-                "csrf",
-                "A session cookie acts only for pages of this site",
-            ),
+            Self::MultipleCredentials => (400, "multiple_credentials", "Send exactly one credential"),
+            Self::DuplicateCookie(_) => (400, "duplicate_cookie", "The same cookie was sent more than once"),
+            Self::Csrf => (403, "csrf", "A session cookie acts only for pages of this site"),
         };
         row(status, code, Cow::Borrowed(message))
     }
@@ -149,9 +131,7 @@ impl Refusal {
     fn details(&self) -> Map<String, Value> {
         match self {
             Self::Core(error) => core_details(error),
-            Self::UnknownParameter(name) | Self::CredentialInUrl(name) => {
-                one("name", name.as_str())
-            }
+            Self::UnknownParameter(name) | Self::CredentialInUrl(name) => one("name", name.as_str()),
             Self::DuplicateCookie(duplicate) => one("name", duplicate.0),
             Self::PreflightRefused { part, value } => one(part, value.as_str()),
             Self::PayloadTooLarge { limit } => one("limit_bytes", *limit),
@@ -162,20 +142,12 @@ impl Refusal {
     /// The whole answer: status, body of contract 3 and the headers that belong to the refusal.
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let row = self.row();
-        let wire = Wire {
-            error: row.code,
-            message: &row.message,
-            details: self.details(),
-            request_id,
-        };
+        let wire = Wire { error: row.code, message: &row.message, details: self.details(), request_id };
         let body = serde_json::to_vec(&wire).expect("text keys and JSON values always serialise");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = row.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(header::ALLOW, allow.clone());
@@ -184,16 +156,11 @@ impl Refusal {
                 // The rest of the body is not waited for, so the connection cannot be used again.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::Core(Error::Overloaded {
-                retry_after_seconds,
-            }) => {
+            Self::Core(Error::Overloaded { retry_after_seconds }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
             Self::Core(Error::InvalidToken | Error::InvalidRefreshToken) => {
-                headers.insert(
-                    header::WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Bearer error=\"invalid_token\""),
-                );
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             _ if row.status == StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -233,11 +200,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn row(status: u16, code: &'static str, message: Cow<'static, str>) -> Row {
-    Row {
-        status: StatusCode::from_u16(status).expect("the table holds valid statuses"),
-        code,
-        message,
-    }
+    Row { status: StatusCode::from_u16(status).expect("the table holds valid statuses"), code, message }
 }
 
 fn one(name: &str, value: impl Into<Value>) -> Map<String, Value> {
@@ -298,9 +261,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::RegistrationClosed => "Registration is closed",
         Error::PasswordAuthDisabled => "Signing in by password is turned off",
         Error::PasswordChangeRequired => "Change your password first",
-        Error::InsufficientUserAuthentication => {
-            "The last sign-in is too old for this; sign in again"
-        }
+        Error::InsufficientUserAuthentication => "The last sign-in is too old for this; sign in again",
         Error::SetupTokenInvalid => "The setup token is missing, wrong, used or expired",
         Error::SetupAlreadyDone => "Setup is already done",
         Error::SelfAction => "This is not possible on your own account",
@@ -332,9 +293,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
 fn core_details(error: &Error) -> Map<String, Value> {
     match error {
         Error::Validation(fields) | Error::PasswordPolicy(fields) => field_details(fields),
-        Error::InvalidQuery {
-            position, reason, ..
-        } => Map::from_iter([
+        Error::InvalidQuery { position, reason, .. } => Map::from_iter([
             ("position".to_owned(), Value::from(*position)),
             ("reason".to_owned(), Value::from(reason.as_str())),
         ]),
@@ -344,10 +303,7 @@ fn core_details(error: &Error) -> Map<String, Value> {
 }
 
 fn field_details(fields: &FieldErrors) -> Map<String, Value> {
-    fields
-        .iter()
-        .map(|(field, message)| (field.to_owned(), Value::from(message)))
-        .collect()
+    fields.iter().map(|(field, message)| (field.to_owned(), Value::from(message))).collect()
 }
 
 #[cfg(test)]
@@ -360,61 +316,36 @@ mod tests {
     async fn rendered(error: Error) -> (u16, Value, http::HeaderMap) {
         let (parts, body) = Refusal::from(error).render("id").into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        (
-            parts.status.as_u16(),
-            serde_json::from_slice(&body).unwrap(),
-            parts.headers,
-        )
+        (parts.status.as_u16(), serde_json::from_slice(&body).unwrap(), parts.headers)
     }
 
     #[tokio::test]
     async fn details_say_where_and_what() {
-        let query = Error::InvalidQuery {
-            part: QueryPart::Filter,
-            position: 7,
-            reason: "no such field".to_owned(),
-        };
+        let query = Error::InvalidQuery { part: QueryPart::Filter, position: 7, reason: "no such field".to_owned() };
         let (status, body, _) = rendered(query).await;
         assert_eq!((status, &body["error"]), (400, &json!("invalid_filter")));
-        assert_eq!(
-            body["details"],
-            json!({"position": 7, "reason": "no such field"})
-        );
+        assert_eq!(body["details"], json!({"position": 7, "reason": "no such field"}));
         let (status, body, _) = rendered(Error::UniqueConflict("slug".to_owned())).await;
-        assert_eq!(
-            (status, &body["details"]),
-            (409, &json!({"slug": "Must be unique"}))
-        );
+        assert_eq!((status, &body["details"]), (409, &json!({"slug": "Must be unique"})));
         let (_, body, _) = rendered(Error::field("schema.0.name", "Unknown field")).await;
         assert_eq!(body["details"], json!({"schema.0.name": "Unknown field"}));
-        assert_eq!(
-            body.as_object().unwrap().keys().collect::<Vec<_>>(),
-            ["error", "message", "details", "request_id"]
-        );
+        assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["error", "message", "details", "request_id"]);
     }
 
     #[tokio::test]
     async fn an_overload_says_when_to_come_back() {
-        let (status, body, headers) = rendered(Error::Overloaded {
-            retry_after_seconds: 3,
-        })
-        .await;
+        let (status, body, headers) = rendered(Error::Overloaded { retry_after_seconds: 3 }).await;
         assert_eq!((status, &body["error"]), (503, &json!("overloaded")));
         assert_eq!(headers[header::RETRY_AFTER], "3");
     }
 
     #[tokio::test]
     async fn reasons_of_ours_stay_with_us() {
-        for error in [
-            Error::internal("marker"),
-            Error::Unavailable("marker".to_owned()),
-            Error::ReadOnly("marker".to_owned()),
-        ] {
+        for error in
+            [Error::internal("marker"), Error::Unavailable("marker".to_owned()), Error::ReadOnly("marker".to_owned())]
+        {
             let (status, body, _) = rendered(error).await;
-            assert!(
-                status >= 500 && !body.to_string().contains("marker"),
-                "{body}"
-            );
+            assert!(status >= 500 && !body.to_string().contains("marker"), "{body}");
         }
     }
 }

@@ -53,11 +53,7 @@ pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stop` is ready, then lets accepted requests finish (30 s at most) and returns.
-pub async fn serve<S: Backend>(
-    listener: TcpListener,
-    edge: Edge<S>,
-    stop: impl Future<Output = ()>,
-) {
+pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let seats = Seats::default();
     let (stopping, stopped) = watch::channel(());
@@ -98,21 +94,13 @@ pub async fn serve<S: Backend>(
     }
     drop(listener);
     drop(stopping);
-    if tokio::time::timeout(DRAIN, places.acquire_many(MAX_CONNECTIONS))
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(DRAIN, places.acquire_many(MAX_CONNECTIONS)).await.is_err() {
         tracing::warn!("requests were still running when the time to finish them was over");
     }
 }
 
 /// Serves one connection to its end.
-async fn connection<S: Backend>(
-    stream: TcpStream,
-    line: Arc<Line>,
-    edge: Edge<S>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn connection<S: Backend>(stream: TcpStream, line: Arc<Line>, edge: Edge<S>, mut stopped: watch::Receiver<()>) {
     let refuse = {
         let edge = edge.clone();
         move |status| edge.too_large(status).map(written)
@@ -139,21 +127,11 @@ async fn connection<S: Backend>(
     }
 }
 
-async fn answer<S: Backend>(
-    edge: &Edge<S>,
-    line: Arc<Line>,
-    request: Request<Incoming>,
-) -> Response<Reply> {
+async fn answer<S: Backend>(edge: &Edge<S>, line: Arc<Line>, request: Request<Incoming>) -> Response<Reply> {
     let busy = Busy::new(&line);
-    let sound = line.take_head_if(
-        request.headers().contains_key(header::TRANSFER_ENCODING),
-        head::is_sound,
-    );
-    let response = if sound {
-        edge.answer(&line.connection, request).await
-    } else {
-        edge.malformed(&line.connection, request)
-    };
+    let sound = line.take_head_if(request.headers().contains_key(header::TRANSFER_ENCODING), head::is_sound);
+    let response =
+        if sound { edge.answer(&line.connection, request).await } else { edge.malformed(&line.connection, request) };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         line.upgrade();
     }
@@ -186,10 +164,7 @@ impl http_body::Body for Reply {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
     }
 
@@ -214,21 +189,11 @@ fn turn_away<S: Backend>(stream: &TcpStream, edge: &Edge<S>) {
 /// An answer as it goes over the wire, where hyper does not write it. The connection ends with it.
 fn written(response: Response<Body>) -> Bytes {
     let (parts, body) = response.into_parts();
-    let body = body
-        .collect()
-        .now_or_never()
-        .and_then(Result::ok)
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let body =
+        body.collect().now_or_never().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut text = BytesMut::with_capacity(1024);
     let reason = parts.status.canonical_reason().unwrap_or_default();
-    text.put_slice(
-        format!(
-            "HTTP/1.1 {} {reason}\r\nconnection: close\r\n",
-            parts.status.as_u16()
-        )
-        .as_bytes(),
-    );
+    text.put_slice(format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\n", parts.status.as_u16()).as_bytes());
     for (name, value) in &parts.headers {
         text.put_slice(name.as_str().as_bytes());
         text.put_slice(b": ");

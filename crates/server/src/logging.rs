@@ -23,7 +23,9 @@ pub fn start(settings: &Logging) {
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stdout);
     let started = match settings.format {
         LogFormat::Json => tracing::subscriber::set_global_default(builder.event_format(JsonLines).finish()),
-        LogFormat::Text => tracing::subscriber::set_global_default(builder.with_target(false).with_ansi(false).finish()),
+        LogFormat::Text => {
+            tracing::subscriber::set_global_default(builder.with_target(false).with_ansi(false).finish())
+        }
     };
     if started.is_err() {
         tracing::debug!("a log is being written already");

@@ -51,8 +51,7 @@ impl Catalogue {
                     method: operation.method.clone(),
                     path: operation.path,
                     docs: operation.docs.clone(),
-                    multipart: operation.body_limit == BodyLimit::File
-                        && operation.docs.body.is_none(),
+                    multipart: operation.body_limit == BodyLimit::File && operation.docs.body.is_none(),
                 })
                 .collect(),
         )
@@ -104,16 +103,10 @@ impl Entry {
         }
         if let Some(schema) = &self.docs.body {
             let content = json!({"application/json": {"schema": schema}});
-            operation.insert(
-                "requestBody".into(),
-                json!({"required": true, "content": content}),
-            );
+            operation.insert("requestBody".into(), json!({"required": true, "content": content}));
         } else if self.multipart {
             let content = json!({"multipart/form-data": {"schema": {"type": "object"}}});
-            operation.insert(
-                "requestBody".into(),
-                json!({"required": true, "content": content}),
-            );
+            operation.insert("requestBody".into(), json!({"required": true, "content": content}));
         }
         operation.insert("responses".into(), self.responses());
         operation.into()
@@ -125,19 +118,11 @@ impl Entry {
         if !self.path.starts_with("/api/v1/") {
             id.push_str("_root");
         }
-        for segment in self
-            .short_path()
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-        {
+        for segment in self.short_path().split('/').filter(|segment| !segment.is_empty()) {
             id.push('_');
             match segment.strip_prefix('{') {
                 Some(name) => id.extend(["by_", name.trim_end_matches('}')]),
-                None => id.extend(
-                    segment
-                        .chars()
-                        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
-                ),
+                None => id.extend(segment.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })),
             }
         }
         id
@@ -151,10 +136,7 @@ impl Entry {
         if !self.docs.tag.is_empty() {
             return self.docs.tag;
         }
-        self.short_path()
-            .split('/')
-            .find(|segment| !segment.is_empty())
-            .unwrap_or("root")
+        self.short_path().split('/').find(|segment| !segment.is_empty()).unwrap_or("root")
     }
 
     fn security(&self) -> Value {
@@ -167,11 +149,9 @@ impl Entry {
     }
 
     fn parameters(&self) -> Vec<Value> {
-        let in_path = self
-            .path
-            .split('/')
-            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-        let in_path = in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+        let in_path = self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        let in_path =
+            in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
         let in_query = self.docs.query.iter().map(
             |(name, schema, required)| json!({"name": name, "in": "query", "required": required, "schema": schema}),
         );
@@ -182,10 +162,7 @@ impl Entry {
         let mut responses = Map::new();
         let mut refusal = |status: u16, text: &str| {
             let content = json!({"application/json": {"schema": error_reference()}});
-            responses.insert(
-                status.to_string(),
-                json!({"description": text, "content": content}),
-            );
+            responses.insert(status.to_string(), json!({"description": text, "content": content}));
         };
         match self.docs.audience {
             Audience::Anyone => {}
@@ -205,10 +182,7 @@ impl Entry {
             responses.insert(answer.status.to_string(), response);
         }
         let content = json!({"application/json": {"schema": error_reference()}});
-        responses.insert(
-            "default".into(),
-            json!({"description": "Any other refusal or failure", "content": content}),
-        );
+        responses.insert("default".into(), json!({"description": "Any other refusal or failure", "content": content}));
         responses.sort_keys();
         responses.into()
     }

@@ -14,10 +14,7 @@ use crate::{
 };
 
 pub fn routes() -> Vec<Operation> {
-    vec![
-        get("/setup", to_setup).hidden(),
-        get("/admin/setup", setup).hidden(),
-    ]
+    vec![get("/setup", to_setup).hidden(), get("/admin/setup", setup).hidden()]
 }
 
 /// Where people look for it first.
@@ -40,29 +37,19 @@ async fn setup(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Answer {
     }
     let nonce = Nonce::generate(&app.rng);
     let policy = PagePolicy::new(nonce.clone()).to_string();
-    Ok(page(
-        include_str!("../assets/pages/setup.html"),
-        &nonce,
-        policy,
-    ))
+    Ok(page(include_str!("../assets/pages/setup.html"), &nonce, policy))
 }
 
 /// A page: the template with its nonce filled in, under `policy`, kept by nobody.
 pub(crate) fn page(template: &str, nonce: &Nonce, policy: String) -> Response {
     let mut response = Response::new(Body::from(template.replace("{{nonce}}", nonce.as_str())));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let policy = HeaderValue::try_from(policy).expect("a policy is one line of visible ASCII");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in PAGE_ISOLATION {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     response
 }

@@ -67,7 +67,11 @@ pub fn fold_email(email: &str) -> String {
 }
 
 /// The account of this address, matched case-folded.
-pub async fn by_email(reader: &mut Reader<'_>, table: &AccountTable, email: &str) -> Result<Option<Credentials>, Error> {
+pub async fn by_email(
+    reader: &mut Reader<'_>,
+    table: &AccountTable,
+    email: &str,
+) -> Result<Option<Credentials>, Error> {
     if email.contains('\0') {
         // `PostgreSQL` has no such text, so nobody has it.
         return Ok(None);
@@ -141,7 +145,13 @@ pub async fn replace_password(
 }
 
 /// Remembers a hash that is being replaced.
-pub async fn remember_password(tx: &mut Tx<'_>, realm: &str, id: &str, password: &Secret<String>, now: &str) -> Result<(), Error> {
+pub async fn remember_password(
+    tx: &mut Tx<'_>,
+    realm: &str,
+    id: &str,
+    password: &Secret<String>,
+    now: &str,
+) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());
     sql.push("INSERT INTO password_history (realm, account_id, password, created) VALUES (").bind(realm);
     sql.push(", ").bind(id).push(", ").bind(password.expose().as_str()).push(", ").bind(now).push(")");
@@ -149,7 +159,12 @@ pub async fn remember_password(tx: &mut Tx<'_>, realm: &str, id: &str, password:
 }
 
 /// The last `count` hashes that were replaced, newest first.
-pub async fn earlier_passwords(reader: &mut Reader<'_>, realm: &str, id: &str, count: usize) -> Result<Vec<Secret<String>>, Error> {
+pub async fn earlier_passwords(
+    reader: &mut Reader<'_>,
+    realm: &str,
+    id: &str,
+    count: usize,
+) -> Result<Vec<Secret<String>>, Error> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut sql = Sql::new(reader.dialect());
     sql.push("SELECT password FROM password_history WHERE realm = ").bind(realm);

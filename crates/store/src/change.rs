@@ -74,20 +74,14 @@ impl ChangeKind {
 
     /// Reads the word; one of a newer node, unknown here, means [`ChangeKind::Everything`], the safe reading.
     pub(crate) fn parse(word: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .unwrap_or(Self::Everything)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Self::Everything)
     }
 }
 
 impl Change {
     /// A change of one thing.
     pub fn new(kind: ChangeKind, id: impl Into<String>) -> Self {
-        Self {
-            kind,
-            id: id.into(),
-        }
+        Self { kind, id: id.into() }
     }
 
     /// Anything may have changed.
@@ -123,10 +117,7 @@ impl Feed {
         for change in changes {
             for subscriber in subscribers.iter() {
                 if catch_unwind(AssertUnwindSafe(|| subscriber(change))).is_err() {
-                    tracing::error!(
-                        kind = change.kind.as_str(),
-                        "a subscriber of the change feed panicked"
-                    );
+                    tracing::error!(kind = change.kind.as_str(), "a subscriber of the change feed panicked");
                 }
             }
         }
@@ -145,13 +136,8 @@ pub(crate) mod wire {
         let mut messages = Vec::new();
         let mut message = node.to_owned();
         for change in changes {
-            let sendable =
-                change.id.len() <= MAX_CHANGE_ID_BYTES && !change.id.contains(['\n', '\0']);
-            let (kind, id) = if sendable {
-                (change.kind, change.id.as_str())
-            } else {
-                (ChangeKind::Everything, "")
-            };
+            let sendable = change.id.len() <= MAX_CHANGE_ID_BYTES && !change.id.contains(['\n', '\0']);
+            let (kind, id) = if sendable { (change.kind, change.id.as_str()) } else { (ChangeKind::Everything, "") };
             if message.len() + kind.as_str().len() + id.len() + 2 > MAX_MESSAGE_BYTES {
                 messages.push(std::mem::replace(&mut message, node.to_owned()));
             }
@@ -170,9 +156,7 @@ pub(crate) mod wire {
         let node = lines.next().unwrap_or_default();
         let changes = lines
             .map(|line| {
-                let (kind, id) = line
-                    .split_once(':')
-                    .ok_or_else(|| Error::internal("a change without a kind"))?;
+                let (kind, id) = line.split_once(':').ok_or_else(|| Error::internal("a change without a kind"))?;
                 Ok(Change::new(ChangeKind::parse(kind), id))
             })
             .collect::<Result<_, Error>>()?;
@@ -186,9 +170,7 @@ mod tests {
 
     #[test]
     fn changes_come_back_from_the_wire_in_order() {
-        let changes: Vec<_> = (0..1_000)
-            .map(|i| Change::new(ChangeKind::Session, format!("session:{i}")))
-            .collect();
+        let changes: Vec<_> = (0..1_000).map(|i| Change::new(ChangeKind::Session, format!("session:{i}"))).collect();
         let messages = wire::encode("node", &changes);
         assert!(messages.len() > 1 && messages.iter().all(|m| m.len() <= 7_000));
         let back: Vec<_> = messages
@@ -206,10 +188,7 @@ mod tests {
     fn what_cannot_be_sent_or_is_unknown_means_everything() {
         for id in ["a\nb".to_owned(), "x".repeat(MAX_CHANGE_ID_BYTES + 1)] {
             let messages = wire::encode("n", &[Change::new(ChangeKind::Session, id)]);
-            assert_eq!(
-                wire::decode(&messages[0]).unwrap().1,
-                [Change::everything()]
-            );
+            assert_eq!(wire::decode(&messages[0]).unwrap().1, [Change::everything()]);
         }
         assert_eq!(ChangeKind::parse("of tomorrow"), ChangeKind::Everything);
         for kind in ChangeKind::ALL {

@@ -46,13 +46,7 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
-    const ALL: [Self; 5] = [
-        Self::Disable,
-        Self::Prefer,
-        Self::Require,
-        Self::VerifyCa,
-        Self::VerifyFull,
-    ];
+    const ALL: [Self; 5] = [Self::Disable, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
 
     /// The word in the URL.
     pub fn as_str(self) -> &'static str {
@@ -70,9 +64,7 @@ impl TlsMode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Neither `SQLite` nor `PostgreSQL`.
-    #[error(
-        "unknown database: use `sqlite:///./data/app.db` or `postgresql://user:password@host/database`"
-    )]
+    #[error("unknown database: use `sqlite:///./data/app.db` or `postgresql://user:password@host/database`")]
     UnknownScheme,
     /// `sqlite:` without three slashes and a path.
     #[error("`sqlite:///` needs a path behind it, as in `sqlite:///./data/app.db`")]
@@ -81,9 +73,7 @@ pub enum UrlError {
     #[error("a database in memory is not supported: name a file, as in `sqlite:///./data/app.db`")]
     InMemory,
     /// Not readable as a URL.
-    #[error(
-        "not a valid URL: characters such as `@`, `/` and `#` in a password must be percent-encoded"
-    )]
+    #[error("not a valid URL: characters such as `@`, `/` and `#` in a password must be percent-encoded")]
     Malformed,
     /// No host.
     #[error("the host is missing: `postgresql://user:password@host/database`")]
@@ -95,9 +85,7 @@ pub enum UrlError {
     #[error("the database's name is missing: `postgresql://user:password@host/database`")]
     NoDatabase,
     /// A parameter behind `?` that is not known.
-    #[error(
-        "unknown parameter `{0}`: known are `sslmode`, `sslrootcert`, `application_name`, `host` and `user`"
-    )]
+    #[error("unknown parameter `{0}`: known are `sslmode`, `sslrootcert`, `application_name`, `host` and `user`")]
     UnknownParameter(String),
     /// An `sslmode` that is none.
     #[error("`sslmode` must be `disable`, `prefer`, `require`, `verify-ca` or `verify-full`")]
@@ -174,11 +162,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, UrlError> {
 fn postgres(rest: &str) -> Result<DatabaseUrl, UrlError> {
     let url = Url::parse(&format!("postgresql:{rest}")).map_err(|_| UrlError::Malformed)?;
     let mut parts = PostgresUrl {
-        host: url
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned(),
+        host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
         port: url.port().unwrap_or(5432),
         user: decoded(url.username())?,
         password: url.password().map(decoded).transpose()?.map(Secret::new),
@@ -222,19 +206,12 @@ fn decoded(part: &str) -> Result<String, UrlError> {
             bytes.push(*first);
             continue;
         }
-        let digits = tail
-            .get(..2)
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .ok_or(UrlError::Malformed)?;
+        let digits = tail.get(..2).and_then(|d| std::str::from_utf8(d).ok()).ok_or(UrlError::Malformed)?;
         bytes.push(u8::from_str_radix(digits, 16).map_err(|_| UrlError::Malformed)?);
         rest = &tail[2..];
     }
     let text = String::from_utf8(bytes).map_err(|_| UrlError::Malformed)?;
-    if text.contains('\0') {
-        Err(UrlError::Malformed)
-    } else {
-        Ok(text)
-    }
+    if text.contains('\0') { Err(UrlError::Malformed) } else { Ok(text) }
 }
 
 impl FromStr for DatabaseUrl {
@@ -252,19 +229,8 @@ impl fmt::Display for DatabaseUrl {
             Target::Sqlite(path) => write!(f, "sqlite:///{}", path.display()),
             Target::Postgres(url) => {
                 let password = if url.password.is_some() { ":***" } else { "" };
-                let PostgresUrl {
-                    user,
-                    host,
-                    port,
-                    database,
-                    tls,
-                    ..
-                } = url.as_ref();
-                write!(
-                    f,
-                    "postgresql://{user}{password}@{host}:{port}/{database}?sslmode={}",
-                    tls.as_str()
-                )
+                let PostgresUrl { user, host, port, database, tls, .. } = url.as_ref();
+                write!(f, "postgresql://{user}{password}@{host}:{port}/{database}?sslmode={}", tls.as_str())
             }
         }
     }
@@ -286,35 +252,17 @@ mod tests {
             ("sqlite:///./data/app.db", "sqlite:///./data/app.db"),
             ("sqlite:///app.db", "sqlite:///app.db"),
             ("sqlite:////var/lib/app.db", "sqlite:////var/lib/app.db"),
-            (
-                "sqlite+aiosqlite:///./data/app.db",
-                "sqlite:///./data/app.db",
-            ),
+            ("sqlite+aiosqlite:///./data/app.db", "sqlite:///./data/app.db"),
             ("SQLite:///a b%20c.db", "sqlite:///a b%20c.db"),
-            (
-                "postgres://u:MARKER@h/d",
-                "postgresql://u:***@h:5432/d?sslmode=prefer",
-            ),
-            (
-                "postgresql://u@h:1234/d",
-                "postgresql://u@h:1234/d?sslmode=prefer",
-            ),
-            (
-                "postgresql+asyncpg://u:MARKER@h/d?ssl=require",
-                "postgresql://u:***@h:5432/d?sslmode=require",
-            ),
-            (
-                "postgresql://u:MARKER%40%2F@[::1]/d?sslmode=disable",
-                "postgresql://u:***@::1:5432/d?sslmode=disable",
-            ),
+            ("postgres://u:MARKER@h/d", "postgresql://u:***@h:5432/d?sslmode=prefer"),
+            ("postgresql://u@h:1234/d", "postgresql://u@h:1234/d?sslmode=prefer"),
+            ("postgresql+asyncpg://u:MARKER@h/d?ssl=require", "postgresql://u:***@h:5432/d?sslmode=require"),
+            ("postgresql://u:MARKER%40%2F@[::1]/d?sslmode=disable", "postgresql://u:***@::1:5432/d?sslmode=disable"),
             (
                 "postgresql://u:MARKER@h/d?sslmode=verify-full&sslrootcert=/ca.pem&application_name=x",
                 "postgresql://u:***@h:5432/d?sslmode=verify-full",
             ),
-            (
-                "postgresql:///d?host=/run/postgresql&user=u",
-                "postgresql://u@/run/postgresql:5432/d?sslmode=prefer",
-            ),
+            ("postgresql:///d?host=/run/postgresql&user=u", "postgresql://u@/run/postgresql:5432/d?sslmode=prefer"),
         ] {
             let url = DatabaseUrl::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(url.to_string(), shown, "{text}");
@@ -333,24 +281,15 @@ mod tests {
             ("sqlite:////", UrlError::NoPath),
             ("sqlite:///data/", UrlError::NoPath),
             ("sqlite:///:memory:", UrlError::InMemory),
-            (
-                "sqlite:///a.db?mode=memory",
-                UrlError::UnknownParameter("mode".into()),
-            ),
+            ("sqlite:///a.db?mode=memory", UrlError::UnknownParameter("mode".into())),
             ("postgresql://u:MARKER@h:port/d", UrlError::Malformed),
             ("postgresql://u:MARKER%4@h/d", UrlError::Malformed),
             ("postgresql://u:MARKER@h/", UrlError::NoDatabase),
             ("postgresql://u:MARKER@h", UrlError::NoDatabase),
             ("postgresql://h/d", UrlError::NoUser),
             ("postgresql:///d", UrlError::NoHost),
-            (
-                "postgresql://u:MARKER@h/d?sslmode=on",
-                UrlError::UnknownTlsMode,
-            ),
-            (
-                "postgresql://u:MARKER@h/d?sslkey=x",
-                UrlError::UnknownParameter("sslkey".into()),
-            ),
+            ("postgresql://u:MARKER@h/d?sslmode=on", UrlError::UnknownTlsMode),
+            ("postgresql://u:MARKER@h/d?sslkey=x", UrlError::UnknownParameter("sslkey".into())),
         ] {
             let error = DatabaseUrl::parse(text).unwrap_err();
             assert_eq!(error, why, "{text}");
@@ -361,9 +300,7 @@ mod tests {
     #[test]
     fn a_password_is_decoded() {
         let url = DatabaseUrl::parse("postgresql://us%40er:p%40ss+w%2Ford@h/d").unwrap();
-        let Target::Postgres(parts) = url.target() else {
-            panic!("a PostgreSQL URL")
-        };
+        let Target::Postgres(parts) = url.target() else { panic!("a PostgreSQL URL") };
         assert_eq!(parts.user, "us@er");
         assert_eq!(parts.password.as_ref().unwrap().expose(), "p@ss+w/ord");
     }

@@ -44,20 +44,12 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// The defaults, for one database.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self {
-            url,
-            time_budget: TIME_BUDGET,
-            write_queue: WRITE_QUEUE,
-            read_queue: READ_QUEUE,
-            readers: 0,
-        }
+        Self { url, time_budget: TIME_BUDGET, write_queue: WRITE_QUEUE, read_queue: READ_QUEUE, readers: 0 }
     }
 
     pub(crate) fn reader_count(&self) -> usize {
         match self.readers {
-            0 => std::thread::available_parallelism()
-                .map_or(2, usize::from)
-                .max(2),
+            0 => std::thread::available_parallelism().map_or(2, usize::from).max(2),
             chosen => chosen,
         }
     }

@@ -59,9 +59,7 @@ pub enum Error {
     #[error("the database is damaged ({0})")]
     Corrupt(Fault),
     /// A migration that was applied has since been changed in the program.
-    #[error(
-        "migration `{version:04}_{name}` differs from the one that was applied to this database"
-    )]
+    #[error("migration `{version:04}_{name}` differs from the one that was applied to this database")]
     MigrationChanged {
         /// Its number.
         version: i64,
@@ -69,9 +67,7 @@ pub enum Error {
         name: String,
     },
     /// The database was migrated by a newer program.
-    #[error(
-        "the database has migration {version}, which this version of the program does not know: start a newer one"
-    )]
+    #[error("the database has migration {version}, which this version of the program does not know: start a newer one")]
     SchemaTooNew {
         /// The first migration that is unknown here.
         version: i64,
@@ -97,10 +93,7 @@ pub struct Fault {
 impl Fault {
     /// Puts a code and a message together.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -118,13 +111,8 @@ impl Error {
     /// Whether this is a unique violation that concerns the physical column `column`, or the constraint of that name.
     pub fn is_unique_on(&self, column: &str) -> bool {
         match self {
-            Self::Unique {
-                columns,
-                constraint,
-                ..
-            } => {
-                columns.iter().any(|c| c.eq_ignore_ascii_case(column))
-                    || constraint.as_deref() == Some(column)
+            Self::Unique { columns, constraint, .. } => {
+                columns.iter().any(|c| c.eq_ignore_ascii_case(column)) || constraint.as_deref() == Some(column)
             }
             _ => false,
         }
@@ -132,10 +120,7 @@ impl Error {
 
     /// Whether the same job may succeed when simply tried again.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Overloaded | Self::Busy(_) | Self::Unavailable(_) | Self::Timeout
-        )
+        matches!(self, Self::Overloaded | Self::Busy(_) | Self::Unavailable(_) | Self::Timeout)
     }
 }
 

@@ -33,19 +33,11 @@ macro_rules! migrations {
 }
 
 /// Those of `SQLite`. The numbers are written as in the files' names.
-#[expect(
-    clippy::zero_prefixed_literal,
-    reason = "a number as it stands in the file's name"
-)]
-const SQLITE: &[Migration] =
-    migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
+#[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
+const SQLITE: &[Migration] = migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
 /// Those of `PostgreSQL`.
-#[expect(
-    clippy::zero_prefixed_literal,
-    reason = "a number as it stands in the file's name"
-)]
-const POSTGRES: &[Migration] =
-    migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
+#[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
+const POSTGRES: &[Migration] = migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions");
 
 /// Where a database stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +70,7 @@ pub fn all(dialect: Dialect) -> &'static [Migration] {
 /// # Errors
 /// [`Error::MigrationChanged`] or [`Error::SchemaTooNew`] when they do not belong together.
 pub async fn status(store: &Store) -> Result<Status> {
-    let recorded = store
-        .read(Plan::Scan, |reader| Box::pin(recorded(reader)))
-        .await?;
+    let recorded = store.read(Plan::Scan, |reader| Box::pin(recorded(reader))).await?;
     compare(all(store.dialect()), &recorded)
 }
 
@@ -91,15 +81,12 @@ pub async fn status(store: &Store) -> Result<Status> {
 /// As [`status`], and whatever a file fails with; nothing is applied then.
 pub async fn apply(store: &Store) -> Result<Vec<Migration>> {
     let files = all(store.dialect());
-    store
-        .write(move |tx| Box::pin(apply_files(tx, files)))
-        .await
+    store.write(move |tx| Box::pin(apply_files(tx, files))).await
 }
 
 async fn apply_files(tx: &mut Tx<'_>, files: &[Migration]) -> Result<Vec<Migration>> {
     if tx.dialect() == Dialect::Postgres {
-        tx.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-            .await?;
+        tx.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
     }
     tx.lock(LockName::new("migrations")).await?;
     let rows = if is_recorded(tx.fetch_one(&table_exists(tx.dialect())).await?)? {
@@ -111,21 +98,10 @@ async fn apply_files(tx: &mut Tx<'_>, files: &[Migration]) -> Result<Vec<Migrati
     for migration in &pending {
         tx.script(migration.sql).await?;
         let mut insert = tx.sql();
-        insert
-            .push("INSERT INTO schema_migrations (version, name, checksum) VALUES (")
-            .bind(migration.version);
-        insert
-            .push(", ")
-            .bind(migration.name)
-            .push(", ")
-            .bind(checksum(migration.sql))
-            .push(")");
+        insert.push("INSERT INTO schema_migrations (version, name, checksum) VALUES (").bind(migration.version);
+        insert.push(", ").bind(migration.name).push(", ").bind(checksum(migration.sql)).push(")");
         tx.execute(&insert).await?;
-        tracing::info!(
-            version = migration.version,
-            name = migration.name,
-            "migration applied"
-        );
+        tracing::info!(version = migration.version, name = migration.name, "migration applied");
     }
     Ok(pending)
 }
@@ -167,32 +143,19 @@ fn select_recorded(dialect: Dialect) -> Sql {
 fn read_recorded(rows: &[Row]) -> Result<Vec<Recorded>> {
     rows.iter()
         .map(|row| {
-            Ok(Recorded {
-                version: row.int(0)?,
-                name: row.text(1)?.to_owned(),
-                checksum: row.text(2)?.to_owned(),
-            })
+            Ok(Recorded { version: row.int(0)?, name: row.text(1)?.to_owned(), checksum: row.text(2)?.to_owned() })
         })
         .collect()
 }
 
 fn compare(files: &[Migration], recorded: &[Recorded]) -> Result<Status> {
-    if let Some(unknown) = recorded
-        .iter()
-        .find(|r| files.iter().all(|file| file.version != r.version))
-    {
-        return Err(Error::SchemaTooNew {
-            version: unknown.version,
-        });
+    if let Some(unknown) = recorded.iter().find(|r| files.iter().all(|file| file.version != r.version)) {
+        return Err(Error::SchemaTooNew { version: unknown.version });
     }
     let is_recorded = |file: &Migration| recorded.iter().find(|r| r.version == file.version);
     for file in files {
-        if let Some(found) = is_recorded(file).filter(|found| found.checksum != checksum(file.sql))
-        {
-            return Err(Error::MigrationChanged {
-                version: found.version,
-                name: found.name.clone(),
-            });
+        if let Some(found) = is_recorded(file).filter(|found| found.checksum != checksum(file.sql)) {
+            return Err(Error::MigrationChanged { version: found.version, name: found.name.clone() });
         }
     }
     let (applied, pending) = files.iter().partition(|file| is_recorded(file).is_some());
@@ -201,10 +164,8 @@ fn compare(files: &[Migration], recorded: &[Recorded]) -> Result<Status> {
 
 fn checksum(sql: &str) -> String {
     // Line ends as git may have changed them on the way do not count.
-    Sha256::digest(sql.replace("\r\n", "\n"))
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(sql.replace("\r\n", "\n")).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -34,11 +34,7 @@ impl Name {
         let name = name.into();
         let bytes = name.as_bytes();
         let first = bytes.first().ok_or(NameError::Empty)?;
-        if !first.is_ascii_alphabetic()
-            || !bytes
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || *b == b'_')
-        {
+        if !first.is_ascii_alphabetic() || !bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
             return Err(NameError::Malformed);
         }
         if bytes.len() > MAX_NAME_CHARS {

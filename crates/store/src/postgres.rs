@@ -15,9 +15,7 @@ use crate::error::{Error, Fault, Result};
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
 use crate::transaction::{Effects, Tx};
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction,
-};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
 use fault::{meaning, pool_meaning};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -76,20 +74,13 @@ struct Gate {
 
 impl Gate {
     fn new(running: usize, waiting: usize) -> Self {
-        let all = u32::try_from(running.saturating_add(waiting))
-            .unwrap_or(u32::MAX)
-            .min(MAX_PLACES);
-        Self {
-            places: Arc::new(Semaphore::new(all as usize)),
-            all,
-        }
+        let all = u32::try_from(running.saturating_add(waiting)).unwrap_or(u32::MAX).min(MAX_PLACES);
+        Self { places: Arc::new(Semaphore::new(all as usize)), all }
     }
 
     /// Takes a place, or answers [`Error::Overloaded`].
     fn enter(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Error::Overloaded)
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Overloaded)
     }
 
     /// Waits until everybody has left.
@@ -99,26 +90,14 @@ impl Gate {
 }
 
 impl Postgres {
-    pub(crate) async fn open(
-        url: &PostgresUrl,
-        config: &StoreConfig,
-        feed: &Arc<Feed>,
-    ) -> Result<Self> {
+    pub(crate) async fn open(url: &PostgresUrl, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
         let (settings, tls) = (settings(url), Tls::new(url)?);
         let size = config.reader_count() * 2;
-        let (reads, writes) = (
-            pool(&settings, &tls, size, SETUP_READ)?,
-            pool(&settings, &tls, size, SETUP_WRITE)?,
-        );
+        let (reads, writes) = (pool(&settings, &tls, size, SETUP_READ)?, pool(&settings, &tls, size, SETUP_WRITE)?);
         // One connection at once: what is wrong with the address or the password is to be said at the start.
         drop(writes.get().await.map_err(pool_meaning)?);
         let node = uuid::Uuid::now_v7().to_string();
-        let link = Arc::new(Link {
-            reads,
-            writes,
-            feed: Arc::clone(feed),
-            node: node.clone(),
-        });
+        let link = Arc::new(Link { reads, writes, feed: Arc::clone(feed), node: node.clone() });
         let listener = Listener::start(settings, tls, node, heard(&link)).await?;
         Ok(Self {
             link,
@@ -145,10 +124,7 @@ impl Postgres {
             link.write(job).await
         });
         task.await.unwrap_or_else(|error| {
-            tracing::error!(
-                panicked = error.is_panic(),
-                "a database job did not end and was rolled back"
-            );
+            tracing::error!(panicked = error.is_panic(), "a database job did not end and was rolled back");
             Err(Error::internal("a job panicked").into())
         })
     }
@@ -175,11 +151,7 @@ impl Postgres {
 
     /// Runs a scan, or answers that its time is up. The server counts each statement apart, we the whole job with its
     /// waiting, and a little longer, so that the server speaks first.
-    async fn scan<T, E, F>(
-        &self,
-        budget: Duration,
-        job: F,
-    ) -> Result<thread::Result<Result<T, E>>, Elapsed>
+    async fn scan<T, E, F>(&self, budget: Duration, job: F) -> Result<thread::Result<Result<T, E>>, Elapsed>
     where
         F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
         T: Send,
@@ -189,11 +161,7 @@ impl Postgres {
             let _turn = self.scans.acquire().await.map_err(|_| Error::closed())?;
             self.link.scan(budget, job).await
         };
-        timeout(
-            budget + Duration::from_millis(250),
-            AssertUnwindSafe(run).catch_unwind(),
-        )
-        .await
+        timeout(budget + Duration::from_millis(250), AssertUnwindSafe(run).catch_unwind()).await
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -204,10 +172,7 @@ impl Postgres {
         };
         match timeout(PING_TIMEOUT, asked).await {
             Ok(answered) => answered.map(|_| ()),
-            Err(_) => Err(Error::Unavailable(Fault::new(
-                "ping",
-                "the server does not answer",
-            ))),
+            Err(_) => Err(Error::Unavailable(Fault::new("ping", "the server does not answer"))),
         }
     }
 
@@ -220,11 +185,7 @@ impl Postgres {
     }
 
     fn open_still(&self) -> Result<()> {
-        if self.closing.load(Ordering::Relaxed) {
-            Err(Error::closed())
-        } else {
-            Ok(())
-        }
+        if self.closing.load(Ordering::Relaxed) { Err(Error::closed()) } else { Ok(()) }
     }
 }
 
@@ -259,15 +220,12 @@ impl Link {
     async fn commit(&self, transaction: Transaction<'_>, effects: Effects) -> Result<()> {
         // Every write of a record fills the outbox, and commits that notify queue on one lock of the whole server: nodes
         // look into the outbox by the clock, and only what corrects memory is sent.
-        let sent: Vec<Change> = effects.changes.iter().filter(|change| change.kind != ChangeKind::Outbox).cloned().collect();
+        let sent: Vec<Change> =
+            effects.changes.iter().filter(|change| change.kind != ChangeKind::Outbox).cloned().collect();
         if !sent.is_empty() {
             let mut session = Session::in_transaction(&transaction);
             for message in wire::encode(&self.node, &sent) {
-                let notify = Sql::with(
-                    Dialect::Postgres,
-                    "SELECT pg_notify(?, ?)",
-                    [CHANNEL, message.as_str()],
-                );
+                let notify = Sql::with(Dialect::Postgres, "SELECT pg_notify(?, ?)", [CHANNEL, message.as_str()]);
                 session.execute(&notify).await?;
             }
         }
@@ -302,10 +260,7 @@ impl Link {
         let snapshot = client.build_transaction().read_only(true);
         let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
         let transaction = snapshot.start().await.map_err(meaning)?;
-        let limit = format!(
-            "SET LOCAL statement_timeout = {}",
-            budget.as_millis().max(1)
-        );
+        let limit = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
         transaction.batch_execute(&limit).await.map_err(meaning)?;
         let done = job(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
         roll_back(transaction).await;
@@ -331,10 +286,7 @@ fn heard(link: &Arc<Link>) -> listener::Heard {
     use crate::change::ChangeKind::{Collections, Everything};
     let link = Arc::clone(link);
     Arc::new(move |changes| {
-        if changes
-            .iter()
-            .any(|change| matches!(change.kind, Collections | Everything))
-        {
+        if changes.iter().any(|change| matches!(change.kind, Collections | Everything)) {
             link.forget_statements();
         }
         link.feed.publish(changes);
@@ -359,26 +311,14 @@ fn settings(url: &PostgresUrl) -> tokio_postgres::Config {
     settings
 }
 
-fn pool(
-    settings: &tokio_postgres::Config,
-    tls: &Tls,
-    size: usize,
-    setup: &'static str,
-) -> Result<Pool> {
-    let config = ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
-    };
+fn pool(settings: &tokio_postgres::Config, tls: &Tls, size: usize, setup: &'static str) -> Result<Pool> {
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match tls {
         Tls::Off => Manager::from_config(settings.clone(), tokio_postgres::NoTls, config),
         Tls::On(connector) => Manager::from_config(settings.clone(), connector.clone(), config),
     };
     let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move {
-            client
-                .batch_execute(setup)
-                .await
-                .map_err(HookError::Backend)
-        })
+        Box::pin(async move { client.batch_execute(setup).await.map_err(HookError::Backend) })
     });
     Pool::builder(manager)
         .max_size(size)

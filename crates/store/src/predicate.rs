@@ -38,12 +38,24 @@ pub enum Trust<'a> {
 }
 
 /// Writes the condition. The row stands under alias 0.
-pub fn push(sql: &mut Sql, schema: &Schema, home: &Collection, predicate: &Predicate, trust: Trust<'_>) -> Result<(), Error> {
+pub fn push(
+    sql: &mut Sql,
+    schema: &Schema,
+    home: &Collection,
+    predicate: &Predicate,
+    trust: Trust<'_>,
+) -> Result<(), Error> {
     Compiler { schema, trust, last_alias: 0 }.guarded(sql, home, 0, predicate)
 }
 
 /// Writes the keys of an ORDER BY with the id as the last, so that an order is always total. The row stands under alias 0.
-pub fn push_sort(sql: &mut Sql, schema: &Schema, home: &Collection, keys: &[SortKey], trust: Trust<'_>) -> Result<(), Error> {
+pub fn push_sort(
+    sql: &mut Sql,
+    schema: &Schema,
+    home: &Collection,
+    keys: &[SortKey],
+    trust: Trust<'_>,
+) -> Result<(), Error> {
     if keys.is_empty() {
         sql.push("t0.created DESC, t0.id");
         return Ok(());
@@ -56,7 +68,8 @@ pub fn push_sort(sql: &mut Sql, schema: &Schema, home: &Collection, keys: &[Sort
             SortKey::Column { column, descending } => {
                 compiler.single(sql, home, 0, &column.path)?;
                 sql.push(if *descending { " DESC" } else { "" });
-                let is_never_null = matches!(column.path.as_slice(), [name] if matches!(name.as_str(), "id" | "created" | "updated"));
+                let is_never_null =
+                    matches!(column.path.as_slice(), [name] if matches!(name.as_str(), "id" | "created" | "updated"));
                 if !is_never_null {
                     sql.pick("", if *descending { " NULLS LAST" } else { " NULLS FIRST" });
                 }
@@ -99,7 +112,13 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn predicate(&mut self, sql: &mut Sql, home: &Collection, alias: usize, predicate: &Predicate) -> Result<(), Error> {
+    fn predicate(
+        &mut self,
+        sql: &mut Sql,
+        home: &Collection,
+        alias: usize,
+        predicate: &Predicate,
+    ) -> Result<(), Error> {
         let (members, separator) = match predicate {
             Predicate::True => {
                 sql.push("TRUE");
@@ -140,7 +159,8 @@ impl Compiler<'_> {
         }
         let every = test.quantifier == Quantifier::Every;
         // A list without items stands for one null: it matters where null can be matched, and under "every".
-        let right_may_be_null = matches!(&test.right, Term::Constant(Constant::Null) | Term::Column(_) | Term::Distance { .. });
+        let right_may_be_null =
+            matches!(&test.right, Term::Constant(Constant::Null) | Term::Column(_) | Term::Distance { .. });
         let with_null = every || (test.comparison == Comparison::Equal && right_may_be_null);
         sql.push(if every { "NOT EXISTS (SELECT 1 FROM (" } else { "EXISTS (SELECT 1 FROM (" });
         self.items(sql, place, &test.left, with_null)?;

@@ -29,15 +29,11 @@ enum Engine<'c> {
 
 impl<'c> Reader<'c> {
     pub(crate) fn sqlite(session: sqlite::Session<'c>) -> Self {
-        Self {
-            engine: Engine::Sqlite(session),
-        }
+        Self { engine: Engine::Sqlite(session) }
     }
 
     pub(crate) fn postgres(session: postgres::Session<'c>) -> Self {
-        Self {
-            engine: Engine::Postgres(session),
-        }
+        Self { engine: Engine::Postgres(session) }
     }
 
     /// Which engine this runs on.

@@ -158,7 +158,9 @@ pub fn is_stale(error: &Error) -> bool {
         // undefined_column, undefined_table, and the changed result of a prepared statement (feature_not_supported).
         "42703" | "42P01" => true,
         "0A000" => fault.message.contains("cached plan"),
-        "1" => ["no such column", "no such table", "has no column named"].iter().any(|said| fault.message.contains(said)),
+        "1" => {
+            ["no such column", "no such table", "has no column named"].iter().any(|said| fault.message.contains(said))
+        }
         _ => false,
     }
 }

@@ -91,16 +91,9 @@ fn insertion(dialect: Dialect, rows: impl Iterator<Item = LoggedRequest>) -> Sql
 }
 
 /// A page of the requests that are meant, newest first.
-pub async fn page(
-    reader: &mut Reader<'_>,
-    wanted: Wanted,
-    limit: i64,
-    offset: i64,
-) -> Result<Vec<LoggedRequest>> {
+pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i64) -> Result<Vec<LoggedRequest>> {
     let mut sql = reader.sql();
-    sql.push(
-        "SELECT id, method, url, status, duration, ip_address, user_id, created FROM request_logs",
-    );
+    sql.push("SELECT id, method, url, status, duration, ip_address, user_id, created FROM request_logs");
     sql.push(" WHERE created >= ").bind(wanted.since);
     if let Some(method) = wanted.method {
         sql.push(" AND method = ").bind(method);
@@ -111,43 +104,26 @@ pub async fn page(
     if let Some(user_id) = wanted.user_id {
         sql.push(" AND user_id = ").bind(user_id);
     }
-    sql.push(" ORDER BY created DESC, id DESC LIMIT ")
-        .bind(limit)
-        .push(" OFFSET ")
-        .bind(offset);
-    reader
-        .fetch(&sql)
-        .await?
-        .iter()
-        .map(LoggedRequest::of)
-        .collect()
+    sql.push(" ORDER BY created DESC, id DESC LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
+    reader.fetch(&sql).await?.iter().map(LoggedRequest::of).collect()
 }
 
 /// What the requests since then came to.
 pub async fn totals(reader: &mut Reader<'_>, since: String) -> Result<Totals> {
     let mut sql = reader.sql();
     sql.push("SELECT count(*), CAST(coalesce(sum(duration), 0) AS BIGINT), count(*) FILTER (WHERE status >= 500), ");
-    sql.push(
-        "count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE created >= ",
-    )
-    .bind(since);
+    sql.push("count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE created >= ").bind(since);
     let Some(row) = reader.fetch_one(&sql).await? else {
         return Ok(Totals::default());
     };
-    Ok(Totals {
-        requests: row.int(0)?,
-        duration: row.int(1)?,
-        errors_5xx: row.int(2)?,
-        errors_4xx: row.int(3)?,
-    })
+    Ok(Totals { requests: row.int(0)?, duration: row.int(1)?, errors_5xx: row.int(2)?, errors_4xx: row.int(3)? })
 }
 
 /// Takes away at most `limit` of the rows from before then, the oldest first, and says how many that were.
 pub async fn delete_before(tx: &mut Tx<'_>, before: String, limit: i64) -> Result<u64> {
     let mut sql = tx.sql();
-    sql.push("DELETE FROM request_logs WHERE (created, id) IN (SELECT created, id FROM request_logs WHERE created < ").bind(before);
-    sql.push(" ORDER BY created, id LIMIT ")
-        .bind(limit)
-        .push(")");
+    sql.push("DELETE FROM request_logs WHERE (created, id) IN (SELECT created, id FROM request_logs WHERE created < ")
+        .bind(before);
+    sql.push(" ORDER BY created, id LIMIT ").bind(limit).push(")");
     tx.execute(&sql).await
 }

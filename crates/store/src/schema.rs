@@ -10,7 +10,8 @@ mod rules;
 
 pub use collection::{Collection, CollectionKind, Definition, SYSTEM_COLUMNS, auth_fields};
 pub use field::{
-    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, RelationOptions, SelectOptions, Storage, Validation,
+    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, RelationOptions, SelectOptions, Storage,
+    Validation,
 };
 pub use index::{Index, IndexMember, IndexOrder, MAX_KEY_BYTES};
 pub use offer::Offer;
@@ -45,7 +46,10 @@ pub struct Reference<'s> {
 impl Schema {
     /// Puts the collections together: resolves relations, parses and checks rules, begins statements.
     pub fn new(generation: i64, definitions: Vec<Definition>, dialect: Dialect) -> Result<Self, Error> {
-        let collections = definitions.into_iter().map(|definition| Collection::new(definition, dialect)).collect::<Result<Vec<_>, _>>()?;
+        let collections = definitions
+            .into_iter()
+            .map(|definition| Collection::new(definition, dialect))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut schema = Self {
             generation,
             by_id: collections.iter().enumerate().map(|(at, collection)| (collection.id().into(), at)).collect(),
@@ -66,7 +70,13 @@ impl Schema {
 
     /// A schema without collections, older than any that is stored.
     pub fn empty() -> Self {
-        Self { generation: -1, collections: Vec::new(), by_id: HashMap::new(), by_name: HashMap::new(), broken: Vec::new() }
+        Self {
+            generation: -1,
+            collections: Vec::new(),
+            by_id: HashMap::new(),
+            by_name: HashMap::new(),
+            broken: Vec::new(),
+        }
     }
 
     /// How often anything of it had changed when it was read: of two snapshots the one with more is the newer.

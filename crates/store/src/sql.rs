@@ -93,30 +93,18 @@ pub struct Sql {
 impl fmt::Debug for Sql {
     /// The text, and the kinds of the binds: no value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sql")
-            .field("text", &self.text)
-            .field("binds", &self.binds)
-            .finish_non_exhaustive()
+        f.debug_struct("Sql").field("text", &self.text).field("binds", &self.binds).finish_non_exhaustive()
     }
 }
 
 impl Sql {
     /// An empty statement.
     pub fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            text: String::with_capacity(128),
-            binds: Vec::new(),
-            numbers: Vec::new(),
-        }
+        Self { dialect, text: String::with_capacity(128), binds: Vec::new(), numbers: Vec::new() }
     }
 
     /// A statement whose text is known: each `?` in it takes one of `binds`. No `?` may stand in it for anything else.
-    pub fn with<V: Into<Value>>(
-        dialect: Dialect,
-        text: &'static str,
-        binds: impl IntoIterator<Item = V>,
-    ) -> Self {
+    pub fn with<V: Into<Value>>(dialect: Dialect, text: &'static str, binds: impl IntoIterator<Item = V>) -> Self {
         let mut sql = Self::new(dialect);
         sql.push_with(text, binds);
         sql
@@ -154,11 +142,7 @@ impl Sql {
     }
 
     /// Writes static text in which each `?` takes one of `binds`.
-    pub fn push_with<V: Into<Value>>(
-        &mut self,
-        text: &'static str,
-        binds: impl IntoIterator<Item = V>,
-    ) -> &mut Self {
+    pub fn push_with<V: Into<Value>>(&mut self, text: &'static str, binds: impl IntoIterator<Item = V>) -> &mut Self {
         let mut binds = binds.into_iter();
         let mut rest = text;
         while let Some((head, tail)) = rest.split_once('?') {
@@ -205,8 +189,8 @@ impl Sql {
 
     /// Writes a column's name, quoted.
     pub fn ident(&mut self, name: &Name) -> &mut Self {
-        let short = shortened(name.as_str(), MAX_IDENTIFIER_BYTES);
-        self.quoted(&short)
+        let column = self.dialect.column_name(name);
+        self.quoted(&column)
     }
 
     /// Writes columns' names with commas between them.
@@ -262,11 +246,7 @@ impl Sql {
     }
 
     /// Writes each item with commas between them.
-    pub fn comma_list<T>(
-        &mut self,
-        items: impl IntoIterator<Item = T>,
-        write: impl FnMut(&mut Self, T),
-    ) -> &mut Self {
+    pub fn comma_list<T>(&mut self, items: impl IntoIterator<Item = T>, write: impl FnMut(&mut Self, T)) -> &mut Self {
         self.list(", ", items, write)
     }
 
@@ -316,25 +296,15 @@ mod tests {
     #[test]
     fn each_engine_gets_its_own_placeholders_and_tables() {
         for (dialect, wanted) in [
-            (
-                Dialect::Sqlite,
-                "SELECT \"a\", \"order\" FROM \"c_posts\" WHERE x = ?1 AND y IN (?2, ?3)",
-            ),
+            (Dialect::Sqlite, "SELECT \"a\", \"order\" FROM \"c_posts\" WHERE x = ?1 AND y IN (?2, ?3)"),
             (
                 Dialect::Postgres,
                 "SELECT \"a\", \"order\" FROM \"collections\".\"posts\" WHERE x = $1 AND y IN ($2, $3)",
             ),
         ] {
             let mut sql = Sql::new(dialect);
-            sql.push("SELECT ")
-                .idents([&name("a"), &name("order")])
-                .push(" FROM ")
-                .table(&name("posts"));
-            sql.push(" WHERE x = ")
-                .bind("v")
-                .push(" AND y IN (")
-                .binds_of([1_i64, 2])
-                .push(")");
+            sql.push("SELECT ").idents([&name("a"), &name("order")]).push(" FROM ").table(&name("posts"));
+            sql.push(" WHERE x = ").bind("v").push(" AND y IN (").binds_of([1_i64, 2]).push(")");
             assert_eq!(sql.text(), wanted);
             assert_eq!(sql.binds(), ["v".into(), Value::Int(1), Value::Int(2)]);
         }
@@ -343,22 +313,12 @@ mod tests {
     #[test]
     fn an_appended_statement_is_renumbered_and_its_literals_are_left_alone() {
         let mut tail = Sql::new(Dialect::Postgres);
-        tail.push("a = ")
-            .bind(2_i64)
-            .push(" AND b <> '$1' AND c = ")
-            .bind(3_i64);
+        tail.push("a = ").bind(2_i64).push(" AND b <> '$1' AND c = ").bind(3_i64);
         let mut sql = Sql::new(Dialect::Postgres);
-        sql.push("x = ")
-            .bind(1_i64)
-            .push(" AND (")
-            .append(&tail)
-            .push(")");
+        sql.push("x = ").bind(1_i64).push(" AND (").append(&tail).push(")");
         let mut outer = Sql::with(Dialect::Postgres, "y = ? AND ", [0_i64]);
         outer.append(&sql);
-        assert_eq!(
-            outer.text(),
-            "y = $1 AND x = $2 AND (a = $3 AND b <> '$1' AND c = $4)"
-        );
+        assert_eq!(outer.text(), "y = $1 AND x = $2 AND (a = $3 AND b <> '$1' AND c = $4)");
         assert_eq!(outer.binds(), [0, 1, 2, 3].map(|i: i64| Value::Int(i)));
     }
 
@@ -368,18 +328,12 @@ mod tests {
         let other = name(&format!("{}y", "x".repeat(99)));
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             let table = dialect.table_name(&long);
-            assert!(
-                table.len() <= MAX_IDENTIFIER_BYTES && table.ends_with("~09ecb6ebc8bcefc7"),
-                "{table}"
-            );
+            assert!(table.len() <= MAX_IDENTIFIER_BYTES && table.ends_with("~09ecb6ebc8bcefc7"), "{table}");
             assert_ne!(table, dialect.table_name(&other));
             assert_eq!(dialect.column_name(&long).len(), MAX_IDENTIFIER_BYTES);
             assert_eq!(dialect.column_name(&name(&"x".repeat(63))), "x".repeat(63));
             assert!(dialect.object_name("ux", &[&long, &other]).len() <= MAX_IDENTIFIER_BYTES);
         }
-        assert_eq!(
-            Dialect::Sqlite.table_name(&long),
-            format!("c_{}", Dialect::Postgres.table_name(&long))
-        );
+        assert_eq!(Dialect::Sqlite.table_name(&long), format!("c_{}", Dialect::Postgres.table_name(&long)));
     }
 }

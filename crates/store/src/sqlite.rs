@@ -33,21 +33,14 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open(path: &Path, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
         let (path, feed, queue) = (path.to_owned(), Arc::clone(feed), config.write_queue);
-        let (read_queue, threads, time_budget) =
-            (config.read_queue, config.reader_count(), config.time_budget);
+        let (read_queue, threads, time_budget) = (config.read_queue, config.reader_count(), config.time_budget);
         let opened = tokio::task::spawn_blocking(move || {
             connection::create_file(&path)?;
             let writer = Arc::new(Writer::start(&path, feed, queue)?);
             let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
-            Ok(Self {
-                writer,
-                readers,
-                time_budget,
-            })
+            Ok(Self { writer, readers, time_budget })
         });
-        opened
-            .await
-            .map_err(|_| Error::internal("opening the database panicked"))?
+        opened.await.map_err(|_| Error::internal("opening the database panicked"))?
     }
 
     pub(crate) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
@@ -81,11 +74,7 @@ impl Sqlite {
         self.writer.alive()?;
         self.read(Plan::Bounded, |reader| {
             Box::pin(async move {
-                let sql = Sql::with(
-                    Dialect::Sqlite,
-                    "SELECT count(*) FROM sqlite_schema WHERE name = ?",
-                    [""],
-                );
+                let sql = Sql::with(Dialect::Sqlite, "SELECT count(*) FROM sqlite_schema WHERE name = ?", [""]);
                 reader.fetch_one(&sql).await.map(|_| ())
             })
         })

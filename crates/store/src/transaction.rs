@@ -43,11 +43,7 @@ impl LockName {
 
     /// The lock of one thing for a purpose: one account's attempts, say.
     pub fn of(purpose: &'static str, id: &str) -> Self {
-        let digest = Sha256::new()
-            .chain_update(purpose)
-            .chain_update([0])
-            .chain_update(id)
-            .finalize();
+        let digest = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(id).finalize();
         let mut head = [0; 8];
         head.copy_from_slice(&digest[..8]);
         Self(i64::from_be_bytes(head))
@@ -78,19 +74,11 @@ enum Engine<'c> {
 
 impl<'c> Tx<'c> {
     pub(crate) fn sqlite(session: sqlite::Session<'c>) -> Self {
-        Self {
-            engine: Engine::Sqlite(session),
-            effects: Effects::default(),
-            failed: false,
-        }
+        Self { engine: Engine::Sqlite(session), effects: Effects::default(), failed: false }
     }
 
     pub(crate) fn postgres(session: postgres::Session<'c>) -> Self {
-        Self {
-            engine: Engine::Postgres(session),
-            effects: Effects::default(),
-            failed: false,
-        }
+        Self { engine: Engine::Postgres(session), effects: Effects::default(), failed: false }
     }
 
     /// Which engine this runs on.
@@ -152,9 +140,7 @@ impl<'c> Tx<'c> {
     /// Runs statements that change tables, separated by `;`. They cannot have binds.
     pub async fn ddl(&mut self, sql: &Sql) -> Result<()> {
         if !sql.binds().is_empty() {
-            let refused = Err(Error::internal(
-                "statements that change tables take no binds",
-            ));
+            let refused = Err(Error::internal("statements that change tables take no binds"));
             return self.noted(refused);
         }
         self.script(sql.text()).await
@@ -174,11 +160,7 @@ impl<'c> Tx<'c> {
     /// there is nothing to do: writes are one after another.
     pub async fn lock(&mut self, lock: LockName) -> Result<()> {
         if let Engine::Postgres(session) = &mut self.engine {
-            let sql = Sql::with(
-                Dialect::Postgres,
-                "SELECT pg_advisory_xact_lock(?)",
-                [lock.number()],
-            );
+            let sql = Sql::with(Dialect::Postgres, "SELECT pg_advisory_xact_lock(?)", [lock.number()]);
             let done = session.execute(&sql).await;
             self.noted(done)?;
         }
@@ -189,11 +171,7 @@ impl<'c> Tx<'c> {
     /// kept, rows are counted there, since one row a collection would make every insert wait for the others.
     pub fn count(&mut self, collection_id: &str, delta: i64) {
         if delta != 0 && self.dialect() == Dialect::Sqlite {
-            *self
-                .effects
-                .counts
-                .entry(collection_id.to_owned())
-                .or_default() += delta;
+            *self.effects.counts.entry(collection_id.to_owned()).or_default() += delta;
         }
     }
 
@@ -236,11 +214,7 @@ impl<'c> Tx<'c> {
 
     /// The verdict on a job that answered: its effects, unless a statement of it failed.
     pub(crate) fn finish(self) -> Result<Effects> {
-        if self.failed {
-            Err(Self::went_on())
-        } else {
-            Ok(self.effects)
-        }
+        if self.failed { Err(Self::went_on()) } else { Ok(self.effects) }
     }
 
     fn went_on() -> Error {

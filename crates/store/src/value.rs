@@ -159,10 +159,7 @@ pub trait Columns {
     fn real(&self, column: usize) -> Option<f64> {
         match self.cell(column) {
             Cell::Real(v) => Some(v),
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a whole number read as a float, as SQL itself does it"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "a whole number read as a float, as SQL itself does it")]
             Cell::Int(v) => Some(v as f64),
             _ => None,
         }
@@ -215,11 +212,7 @@ impl Row {
 
     /// Copies a row that is being stepped.
     pub fn copy(columns: &dyn Columns) -> Self {
-        Self(
-            (0..columns.width())
-                .map(|i| columns.cell(i).to_value())
-                .collect(),
-        )
+        Self((0..columns.width()).map(|i| columns.cell(i).to_value()).collect())
     }
 
     /// The values.
@@ -255,9 +248,7 @@ impl Row {
 
     fn mismatch(&self, column: usize, wanted: &str) -> Error {
         let found = self.0.get(column);
-        Error::internal(format!(
-            "column {column} should be {wanted} and is {found:?}"
-        ))
+        Error::internal(format!("column {column} should be {wanted} and is {found:?}"))
     }
 }
 

@@ -4,10 +4,7 @@
 //!
 //! `AGREEMENT_SEED` and `AGREEMENT_WORLDS` (how many sets of collections) say what is tried; a failure names the seed of its world.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that meets an error fails, and says where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that meets an error fails, and says where")]
 
 #[path = "agreement/chance.rs"]
 mod chance;
@@ -47,11 +44,7 @@ async fn compare(store: Store) {
         let mut chance = Chance::new(seed);
         let world = World::random(&mut chance, store.dialect());
         world.store(&store).await;
-        let judge = Judge {
-            store: &store,
-            world: &world,
-            seed,
-        };
+        let judge = Judge { store: &store, world: &world, seed };
         for _ in 0..EXPRESSIONS {
             judge.try_one(&mut chance, &mut tally).await;
         }

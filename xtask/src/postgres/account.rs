@@ -35,10 +35,7 @@ impl Account {
             let mut fields = line.split(':');
             (fields.next()? == name).then_some(())?;
             let mut ids = fields.skip(1).map(str::parse::<u32>);
-            Some(Self {
-                uid: ids.next()?.ok()?,
-                gid: ids.next()?.ok()?,
-            })
+            Some(Self { uid: ids.next()?.ok()?, gid: ids.next()?.ok()? })
         })
     }
 }
@@ -56,10 +53,7 @@ mod tests {
     #[test]
     fn an_account_is_found_by_its_whole_name() {
         let list = "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:7::/:/bin/sh\npostgres:x:101:104::/:/bin/sh\n";
-        assert_eq!(
-            Account::named("postgres", list),
-            Some(Account { uid: 101, gid: 104 })
-        );
+        assert_eq!(Account::named("postgres", list), Some(Account { uid: 101, gid: 104 }));
         assert_eq!(Account::named("nobody", list), None);
     }
 }

@@ -35,9 +35,7 @@ impl Binaries {
             ));
         }
         install()?;
-        Self::find().ok_or_else(|| {
-            io::Error::other("PostgreSQL was installed, yet its server programs are missing")
-        })
+        Self::find().ok_or_else(|| io::Error::other("PostgreSQL was installed, yet its server programs are missing"))
     }
 
     /// The folder, for messages.
@@ -56,14 +54,8 @@ impl Binaries {
     }
 
     fn find() -> Option<Self> {
-        let is_complete = |folder: &PathBuf| {
-            PROGRAMS
-                .iter()
-                .all(|program| folder.join(program).is_file())
-        };
-        let folder = search_path()
-            .chain(debian_folders(Path::new(DEBIAN)))
-            .find(is_complete)?;
+        let is_complete = |folder: &PathBuf| PROGRAMS.iter().all(|program| folder.join(program).is_file());
+        let folder = search_path().chain(debian_folders(Path::new(DEBIAN))).find(is_complete)?;
         Some(Self { folder })
     }
 }
@@ -79,12 +71,7 @@ fn debian_folders(root: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
-        })
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
         .collect();
     versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     versions.into_iter().map(|(_, folder)| folder).collect()
@@ -96,14 +83,7 @@ fn install() -> io::Result<()> {
     forbid_cluster()?;
     apt_get(&["update"])?;
     // The switch above is a configuration file of the package: ours stays.
-    apt_get(&[
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        "postgresql",
-    ])
+    apt_get(&["install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "postgresql"])
 }
 
 /// Tells Debian's package, before it arrives, to make no cluster. A file already there is somebody's decision.
@@ -114,10 +94,10 @@ fn forbid_cluster() -> io::Result<()> {
     }
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => {
-            announce(&format!(
-                "PostgreSQL: `{CREATE_CLUSTER}` now says that installing makes no cluster"
-            ));
-            file.write_all(b"# Written by `cargo xtask test`, which makes its own clusters.\ncreate_main_cluster = false\n")
+            announce(&format!("PostgreSQL: `{CREATE_CLUSTER}` now says that installing makes no cluster"));
+            file.write_all(
+                b"# Written by `cargo xtask test`, which makes its own clusters.\ncreate_main_cluster = false\n",
+            )
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -127,18 +107,11 @@ fn forbid_cluster() -> io::Result<()> {
 fn apt_get(arguments: &[&str]) -> io::Result<()> {
     announce(&format!("`apt-get {}`", arguments.join(" ")));
     let mut command = Command::new("apt-get");
-    command
-        .arg("--quiet")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null());
+    command.arg("--quiet").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     if command.status()?.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!(
-        "`apt-get {}` failed",
-        arguments.join(" ")
-    )))
+    Err(io::Error::other(format!("`apt-get {}` failed", arguments.join(" "))))
 }
 
 #[cfg(test)]
@@ -147,8 +120,7 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_taken_by_number_not_by_text() {
-        let root =
-            std::env::temp_dir().join(format!("fastcms-xtask-versions-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("fastcms-xtask-versions-{}", std::process::id()));
         for name in ["9", "15", "common"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }

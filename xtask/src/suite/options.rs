@@ -21,10 +21,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "-p" | "--package" => {
                     let name = rest.next().filter(|name| !name.starts_with('-'));
-                    options.packages.push(
-                        name.ok_or(format!("`{argument}` needs the name of a crate"))?
-                            .clone(),
-                    );
+                    options.packages.push(name.ok_or(format!("`{argument}` needs the name of a crate"))?.clone());
                 }
                 flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
                 filter if options.filter.is_none() => options.filter = Some(filter.to_owned()),
@@ -44,10 +41,7 @@ impl Options {
         if self.packages.is_empty() {
             return vec!["--workspace"];
         }
-        self.packages
-            .iter()
-            .flat_map(|name| ["--package", name])
-            .collect()
+        self.packages.iter().flat_map(|name| ["--package", name]).collect()
     }
 }
 
@@ -56,12 +50,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(
-            &line
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        Options::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
@@ -76,10 +65,7 @@ mod tests {
         let options = parse("login -p one --quick --package two").unwrap();
         assert!(options.quick);
         assert_eq!(options.filter.as_deref(), Some("login"));
-        assert_eq!(
-            options.selection(),
-            ["--package", "one", "--package", "two"]
-        );
+        assert_eq!(options.selection(), ["--package", "one", "--package", "two"]);
     }
 
     #[test]

@@ -44,13 +44,9 @@ impl Tally {
     pub fn finish_tests(&mut self, success: bool) {
         self.settle();
         if self.died > 0 {
-            self.failed_steps.push(format!(
-                "{} test binaries died before their summary",
-                self.died
-            ));
+            self.failed_steps.push(format!("{} test binaries died before their summary", self.died));
         } else if !success && self.failed_tests == 0 {
-            self.failed_steps
-                .push("tests: the build failed, see above".to_owned());
+            self.failed_steps.push("tests: the build failed, see above".to_owned());
         }
     }
 
@@ -96,10 +92,7 @@ impl Tally {
 /// `running 12 tests`, `running 1 test`.
 fn is_opening(line: &str) -> bool {
     line.strip_prefix("running ")
-        .and_then(|rest| {
-            rest.strip_suffix(" tests")
-                .or_else(|| rest.strip_suffix(" test"))
-        })
+        .and_then(|rest| rest.strip_suffix(" tests").or_else(|| rest.strip_suffix(" test")))
         .is_some_and(|count| count.parse::<u64>().is_ok())
 }
 
@@ -117,18 +110,9 @@ impl TestResult {
         let rest = line.strip_prefix("test result: ")?;
         let (_verdict, counts) = rest.split_once(". ")?;
         let count = |name: &str| {
-            counts.split("; ").find_map(|part| {
-                part.strip_suffix(name)?
-                    .strip_suffix(' ')?
-                    .parse::<u64>()
-                    .ok()
-            })
+            counts.split("; ").find_map(|part| part.strip_suffix(name)?.strip_suffix(' ')?.parse::<u64>().ok())
         };
-        Some(Self {
-            passed: count("passed")?,
-            failed: count("failed")?,
-            ignored: count("ignored")?,
-        })
+        Some(Self { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
     }
 }
 
@@ -145,30 +129,22 @@ mod tests {
         tally
     }
 
-    const GOOD: &str = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.03s\n";
-    const BAD: &str = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n";
+    const GOOD: &str =
+        "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.03s\n";
+    const BAD: &str =
+        "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n";
 
     #[test]
     fn results_of_all_binaries_are_added_up() {
-        let tally = tally(
-            &["running 6 tests\n", GOOD, "\n", "running 5 tests\n", BAD],
-            false,
-        );
+        let tally = tally(&["running 6 tests\n", GOOD, "\n", "running 5 tests\n", BAD], false);
         assert_eq!((tally.passed(), tally.failed(), tally.ignored()), (8, 2, 1));
-        assert!(
-            tally.failed_steps().is_empty(),
-            "failed tests are not counted a second time as a step"
-        );
+        assert!(tally.failed_steps().is_empty(), "failed tests are not counted a second time as a step");
     }
 
     #[test]
     fn lines_that_only_look_like_results_are_not_counted() {
         let tally = tally(
-            &[
-                "running late tests",
-                "test result: pending",
-                "my test result: ok. 9 passed; 0 failed; 0 ignored",
-            ],
+            &["running late tests", "test result: pending", "my test result: ok. 9 passed; 0 failed; 0 ignored"],
             true,
         );
         assert_eq!((tally.passed(), tally.failed()), (0, 0));
@@ -176,15 +152,7 @@ mod tests {
 
     #[test]
     fn a_binary_that_dies_before_its_summary_is_one_failure() {
-        let in_the_middle = tally(
-            &[
-                "running 3 tests\n",
-                "test a ... ok\n",
-                "running 6 tests\n",
-                GOOD,
-            ],
-            false,
-        );
+        let in_the_middle = tally(&["running 3 tests\n", "test a ... ok\n", "running 6 tests\n", GOOD], false);
         assert_eq!((in_the_middle.passed(), in_the_middle.failed()), (5, 1));
         let at_the_end = tally(&["running 6 tests\n", GOOD, "running 1 test\n"], false);
         assert_eq!((at_the_end.passed(), at_the_end.failed()), (5, 1));
@@ -192,8 +160,7 @@ mod tests {
 
     #[test]
     fn what_a_failed_test_prints_cannot_pass_for_the_result() {
-        let printed =
-            "test result: ok. 900 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let printed = "test result: ok. 900 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
         let tally = tally(&["running 5 tests\n", printed, BAD], false);
         assert_eq!((tally.passed(), tally.failed()), (3, 2));
     }

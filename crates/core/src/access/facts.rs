@@ -67,7 +67,13 @@ impl Request for Facts<'_> {
             Realm::Users => "users",
             Realm::Collection(id) => self.schema.by_id(id)?.name(),
         };
-        Some(Auth { id: &account.id, role: account.role.as_deref(), verified: account.verified, email: &account.email, collection })
+        Some(Auth {
+            id: &account.id,
+            role: account.role.as_deref(),
+            verified: account.verified,
+            email: &account.email,
+            collection,
+        })
     }
 
     fn method(&self) -> &str {

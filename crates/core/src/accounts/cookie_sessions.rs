@@ -57,7 +57,8 @@ impl Known {
     fn note_use(&self, now: i64, last_seen: i64, every: i64) -> bool {
         self.used_at.fetch_max(now, Ordering::Relaxed);
         let stored = self.stored_at.fetch_max(last_seen, Ordering::Relaxed).max(last_seen);
-        now - stored >= every && self.stored_at.compare_exchange(stored, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        now - stored >= every
+            && self.stored_at.compare_exchange(stored, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn is_idle(&self, now: i64, last_seen: i64, idle: i64) -> bool {

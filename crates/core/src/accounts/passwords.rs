@@ -36,7 +36,9 @@ pub(crate) async fn check_new(
     let (realm, id) = (account.0.to_owned(), account.1.to_owned());
     let mut earlier = app
         .store
-        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::earlier_passwords(reader, &realm, &id, count).await }))
+        .read(Plan::Bounded, move |reader| {
+            Box::pin(async move { rows::earlier_passwords(reader, &realm, &id, count).await })
+        })
         .await?;
     earlier.extend(in_force.cloned());
     for hash in earlier {

@@ -89,7 +89,8 @@ impl Sessions {
 
     /// What is known of a cookie; `learn` where it is new here.
     pub(super) fn know_cookie(&self, digest: [u8; 32], learn: impl FnOnce() -> Known) -> Arc<Known> {
-        let learnt: Result<_, std::convert::Infallible> = self.cookies.get_or_insert_with(&digest, || Ok(Arc::new(learn())));
+        let learnt: Result<_, std::convert::Infallible> =
+            self.cookies.get_or_insert_with(&digest, || Ok(Arc::new(learn())));
         learnt.unwrap_or_else(|never| match never {})
     }
 
@@ -183,5 +184,8 @@ pub(crate) fn table_of(schema: &fastcms_store::schema::Schema, realm: &str) -> O
     if realm == "users" {
         return Some(AccountTable::Users);
     }
-    schema.by_id(realm).filter(|collection| collection.is_auth()).map(|collection| AccountTable::Collection(collection.table().clone()))
+    schema
+        .by_id(realm)
+        .filter(|collection| collection.is_auth())
+        .map(|collection| AccountTable::Collection(collection.table().clone()))
 }

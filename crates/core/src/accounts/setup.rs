@@ -5,9 +5,9 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::{setup as rows, users};
 use fastcms_store::{LockName, Plan};
 
+use super::Device;
 use super::tokens::{Grant, open_session};
 use super::users::{NewUser, draft};
-use super::Device;
 use crate::app::App;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, Result};
@@ -37,7 +37,9 @@ pub async fn offer_setup_link(caller: &Caller, app: &App) -> Result<SetupLink> {
     let (digest, now) = (token.digest(), app.now_seconds());
     app.store
         .write(move |tx| {
-            Box::pin(async move { rows::offer(tx, digest.as_bytes(), now + LIFETIME_SECONDS, now).await.map_err(Error::from) })
+            Box::pin(async move {
+                rows::offer(tx, digest.as_bytes(), now + LIFETIME_SECONDS, now).await.map_err(Error::from)
+            })
         })
         .await?;
     Ok(SetupLink(Secret::new(format!("{}/admin/setup#{}", app.issuer, token.expose()))))

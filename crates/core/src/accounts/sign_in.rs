@@ -38,8 +38,11 @@ pub(super) async fn prove(
     password: Secret<String>,
 ) -> Result<Credentials> {
     let stored = found.as_ref().and_then(|credentials| credentials.password.as_ref());
-    let verdict =
-        app.hasher.verify(password.clone(), stored.map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
+    let verdict = app
+        .hasher
+        .verify(password.clone(), stored.map(|phc| phc.expose().as_str()))
+        .await
+        .map_err(passwords::failed)?;
     let Some(mut credentials) = found.filter(|credentials| verdict.is_match() && !credentials.disabled) else {
         return Err(Error::InvalidCredentials);
     };
@@ -51,11 +54,19 @@ pub(super) async fn prove(
 
 pub(super) async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
     let (table, email) = (table.clone(), email.to_owned());
-    Ok(app.store.read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_email(reader, &table, &email).await })).await?)
+    Ok(app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_email(reader, &table, &email).await }))
+        .await?)
 }
 
 /// A hash of an older kind (bcrypt of the original, weaker parameters) is replaced while the password is at hand.
-async fn renew_hash(app: &App, table: &AccountTable, credentials: &mut Credentials, password: Secret<String>) -> Result<()> {
+async fn renew_hash(
+    app: &App,
+    table: &AccountTable,
+    credentials: &mut Credentials,
+    password: Secret<String>,
+) -> Result<()> {
     let fresh = passwords::hash(app, password).await?;
     let (table, id, old) = (table.clone(), credentials.id.clone(), credentials.password.clone());
     let (must_change, now, new) = (credentials.must_change_password, stamp(app.now_millis()), fresh.clone());
@@ -63,7 +74,9 @@ async fn renew_hash(app: &App, table: &AccountTable, credentials: &mut Credentia
         .store
         .write(move |tx| {
             Box::pin(async move {
-                accounts::replace_password(tx, &table, &id, old.as_ref(), &new, must_change, &now).await.map_err(Error::from)
+                accounts::replace_password(tx, &table, &id, old.as_ref(), &new, must_change, &now)
+                    .await
+                    .map_err(Error::from)
             })
         })
         .await?;
@@ -97,7 +110,9 @@ pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
     let idle_since = stamp(app.now_millis() - app.idle_millis());
     Ok(app
         .store
-        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::of_account(reader, &realm, &id, now, &idle_since).await }))
+        .read(Plan::Bounded, move |reader| {
+            Box::pin(async move { rows::of_account(reader, &realm, &id, now, &idle_since).await })
+        })
         .await?)
 }
 
@@ -152,7 +167,8 @@ pub async fn change_password(caller: &Caller, app: &App, old: Secret<String>, ne
         .await?
         .ok_or(Error::InvalidToken)?;
     let in_force = stored.password;
-    let verdict = app.hasher.verify(old, in_force.as_ref().map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
+    let verdict =
+        app.hasher.verify(old, in_force.as_ref().map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
     if !verdict.is_match() {
         return Err(Error::InvalidCredentials);
     }
@@ -176,7 +192,9 @@ pub(crate) async fn put_password(
     app.store
         .write(move |tx| {
             Box::pin(async move {
-                if !accounts::replace_password(tx, &table, &id, in_force.as_ref(), &fresh, must_change, &stamped).await? {
+                if !accounts::replace_password(tx, &table, &id, in_force.as_ref(), &fresh, must_change, &stamped)
+                    .await?
+                {
                     return Err(Error::InvalidCredentials);
                 }
                 if let Some(old) = &in_force {

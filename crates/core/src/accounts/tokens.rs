@@ -8,8 +8,8 @@ use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, Sess
 use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
 use fastcms_store::{Change, ChangeKind, Plan, Store, Tx};
 
-use super::sessions::{account_of, realm_text, table_of};
 use super::Device;
+use super::sessions::{account_of, realm_text, table_of};
 use crate::app::App;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, Result};
@@ -52,7 +52,12 @@ fn expected(app: &App, max_lifetime: i64) -> Expected<'_> {
 }
 
 /// A new session for an account that has just proved who it is.
-pub(crate) async fn open_session(app: &App, realm: &Realm, credentials: &Credentials, device: &Device) -> Result<Grant> {
+pub(crate) async fn open_session(
+    app: &App,
+    realm: &Realm,
+    credentials: &Credentials,
+    device: &Device,
+) -> Result<Grant> {
     let now = app.now_seconds();
     let ring = app.keys.load_full();
     let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
@@ -170,7 +175,8 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
             Box::pin(async move {
                 let Some(session) = rows::by_id_locked(tx, &sid).await? else { return Ok(Rotation::Refused) };
                 let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
-                if !session.is_live(now) || session.account_id != sub || account.is_none_or(|account| account.disabled) {
+                if !session.is_live(now) || session.account_id != sub || account.is_none_or(|account| account.disabled)
+                {
                     return Ok(Rotation::Refused);
                 }
                 let SessionKind::Tokens { current, previous } = &session.kind else { return Ok(Rotation::Refused) };
@@ -195,7 +201,11 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
         Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now),
         Rotation::Refused => Err(Error::InvalidRefreshToken),
         Rotation::Reused(session) => {
-            tracing::warn!(session = session.id, account = session.account_id, "a used refresh token came back: its session is ended");
+            tracing::warn!(
+                session = session.id,
+                account = session.account_id,
+                "a used refresh token came back: its session is ended"
+            );
             Err(Error::InvalidRefreshToken)
         }
     }
@@ -210,10 +220,17 @@ pub(crate) fn session_of_refresh(app: &App, refresh_token: &str) -> Option<(Real
 
 /// Makes the ring of `current`, `previous` and `next`: writes down when each key was first seen, which gives previous keys their
 /// cut-off, and says in the log how many live sessions were signed by a key that is in the ring no more.
-pub(crate) async fn ring_of(store: &Store, current: &SecretKey, previous: Vec<SecretKey>, next: Vec<SecretKey>, now: i64) -> Result<KeyRing> {
+pub(crate) async fn ring_of(
+    store: &Store,
+    current: &SecretKey,
+    previous: Vec<SecretKey>,
+    next: Vec<SecretKey>,
+    now: i64,
+) -> Result<KeyRing> {
     let plain = previous.iter().cloned().map(|key| PreviousKey { key, seen_previous_at: None });
     let ring = KeyRing::new(current, plain, next.iter().cloned());
-    let keys: Vec<(String, bool)> = ring.keys().map(|key| (key.kid().to_string(), key.role() == Role::Previous)).collect();
+    let keys: Vec<(String, bool)> =
+        ring.keys().map(|key| (key.kid().to_string(), key.role() == Role::Previous)).collect();
     let kids: Vec<String> = keys.iter().map(|(kid, _)| kid.clone()).collect();
     let since = store
         .write(move |tx| {
@@ -227,9 +244,14 @@ pub(crate) async fn ring_of(store: &Store, current: &SecretKey, previous: Vec<Se
             })
         })
         .await?;
-    let lost = store.read(Plan::Scan, move |reader| Box::pin(async move { rows::signed_by_others(reader, &kids, now).await })).await?;
+    let lost = store
+        .read(Plan::Scan, move |reader| Box::pin(async move { rows::signed_by_others(reader, &kids, now).await }))
+        .await?;
     if lost > 0 {
-        tracing::warn!(sessions = lost, "live sessions were signed by a key that is no longer configured: they must sign in again");
+        tracing::warn!(
+            sessions = lost,
+            "live sessions were signed by a key that is no longer configured: they must sign in again"
+        );
     }
     let retired = previous.into_iter().map(|key| {
         let at = since.iter().find(|(kid, _)| *kid == key.kid().to_string()).and_then(|(_, at)| *at);

@@ -155,7 +155,8 @@ pub async fn change_own(caller: &Caller, app: &App, change: OwnChange) -> Result
         faults.add("avatar", "Invalid URL format");
     }
     faults.into_result()?;
-    let change = UserChange { name, avatar: change.avatar, email_visibility: change.email_visibility, ..UserChange::default() };
+    let change =
+        UserChange { name, avatar: change.avatar, email_visibility: change.email_visibility, ..UserChange::default() };
     apply(app, &account.id, change).await?;
     get(app, &account.id).await?.ok_or(Error::InvalidToken)
 }
@@ -180,7 +181,9 @@ pub async fn list_by_admin(caller: &Caller, app: &App, page: i64, per_page: i64)
     access::require_admin(caller)?;
     let (items, total) = app
         .store
-        .read(Plan::Scan, move |reader| Box::pin(async move { rows::page(reader, (page - 1) * per_page, per_page).await }))
+        .read(Plan::Scan, move |reader| {
+            Box::pin(async move { rows::page(reader, (page - 1) * per_page, per_page).await })
+        })
         .await?;
     Ok(UserPage { items, total })
 }
@@ -251,7 +254,13 @@ struct GivenPassword {
 }
 
 /// An admin's password for somebody else lasts until their next sign-in only; the operator's and one's own stay.
-async fn given_password(app: &App, id: &str, email: &str, password: Secret<String>, caller: &Caller) -> Result<GivenPassword> {
+async fn given_password(
+    app: &App,
+    id: &str,
+    email: &str,
+    password: Secret<String>,
+    caller: &Caller,
+) -> Result<GivenPassword> {
     passwords::check_new(app, "password", &password, email, ("users", id), None).await?;
     let must_change = caller.account().is_some_and(|account| account.id != id);
     Ok(GivenPassword { hash: passwords::hash(app, password).await?, must_change })
@@ -265,7 +274,8 @@ async fn change_guarded(app: &App, id: &str, change: UserChange, password: Optio
             Box::pin(async move {
                 tx.lock(LockName::new("setup")).await?;
                 let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
-                let loses_admin = change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
+                let loses_admin =
+                    change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
                 if loses_admin {
                     keep_an_admin(tx, &before).await?;
                 }

@@ -56,7 +56,9 @@ pub enum StartError {
     DatabaseUrl(#[from] fastcms_store::UrlError),
     #[error("DATABASE_URL: {0}")]
     Database(#[from] fastcms_store::Error),
-    #[error("the database has an older schema ({pending} migrations are pending): back it up and run `fastcms migrate up`")]
+    #[error(
+        "the database has an older schema ({pending} migrations are pending): back it up and run `fastcms migrate up`"
+    )]
     MigrationsPending { pending: usize },
     #[error("SECRET_KEY: {0}")]
     SecretKey(String),
@@ -118,7 +120,9 @@ fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
 
 fn development_key(config: &Config, without: WithoutSecret, rng: &dyn Rng) -> Result<SecretKey, StartError> {
     if without == WithoutSecret::Forget {
-        tracing::warn!("SECRET_KEY is not set: a random one serves until this process ends, then everybody signs in again");
+        tracing::warn!(
+            "SECRET_KEY is not set: a random one serves until this process ends, then everybody signs in again"
+        );
         return key(&Secret::new(ids::hex::<32>(rng)));
     }
     let path = config.data_directory().join(DEVELOPMENT_SECRET);

@@ -16,19 +16,12 @@ use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 
 /// Makes a collection from the body of contract 5.7.
-pub async fn create(
-    caller: &Caller,
-    app: &App,
-    body: &Map<String, Json>,
-) -> Result<Arc<Collection>> {
+pub async fn create(caller: &Caller, app: &App, body: &Map<String, Json>) -> Result<Arc<Collection>> {
     access::require_admin(caller)?;
     let definition = drafted(app, read(body)?)?;
     let id = definition.id.clone();
     let dialect = app.store.dialect();
-    let schema = app
-        .store
-        .write(move |tx| Box::pin(insert(tx, definition, dialect)))
-        .await?;
+    let schema = app.store.write(move |tx| Box::pin(insert(tx, definition, dialect))).await?;
     adopted(app, &schema, &id)
 }
 
@@ -63,27 +56,13 @@ pub(super) fn drafted(app: &App, sent: Sent) -> Result<Definition> {
 }
 
 /// Stores a new collection and makes its table.
-pub(super) async fn insert(
-    tx: &mut Tx<'_>,
-    definition: Definition,
-    dialect: Dialect,
-) -> Result<Arc<Schema>> {
+pub(super) async fn insert(tx: &mut Tx<'_>, definition: Definition, dialect: Dialect) -> Result<Arc<Schema>> {
     let stored = rows::load_locked(tx).await?;
     if stored.definitions.len() >= MAX_COLLECTIONS {
-        return Err(Error::field(
-            "name",
-            format!("Must be at most {MAX_COLLECTIONS} collections"),
-        ));
+        return Err(Error::field("name", format!("Must be at most {MAX_COLLECTIONS} collections")));
     }
-    if stored
-        .definitions
-        .iter()
-        .any(|other| other.name.eq_ignore_ascii_case(&definition.name))
-    {
-        return Err(Error::AlreadyExists(format!(
-            "A collection named `{}`",
-            definition.name
-        )));
+    if stored.definitions.iter().any(|other| other.name.eq_ignore_ascii_case(&definition.name)) {
+        return Err(Error::AlreadyExists(format!("A collection named `{}`", definition.name)));
     }
     let id = definition.id.clone();
     let mut definitions = stored.definitions;
@@ -101,10 +80,7 @@ pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
     access::require_admin(caller)?;
     let wanted = id.to_owned();
     let dialect = app.store.dialect();
-    let schema = app
-        .store
-        .write(move |tx| Box::pin(remove(tx, wanted, dialect)))
-        .await?;
+    let schema = app.store.write(move |tx| Box::pin(remove(tx, wanted, dialect))).await?;
     adopt(app, &Arc::new(schema));
     Ok(())
 }
@@ -117,10 +93,7 @@ async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<Schema>
     if old.definition().system {
         return Err(Error::WrongCollectionType);
     }
-    if let Some(reference) = before
-        .references(&id)
-        .find(|reference| reference.collection.id() != id)
-    {
+    if let Some(reference) = before.references(&id).find(|reference| reference.collection.id() != id) {
         return Err(Error::RelationRestricted(format!(
             "The collection `{}` has a relation to it",
             reference.collection.name()
@@ -145,9 +118,7 @@ pub struct Truncated {
 pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncated> {
     access::require_admin(caller)?;
     let (wanted, dialect) = (name.to_owned(), app.store.dialect());
-    app.store
-        .write(move |tx| Box::pin(empty(tx, wanted, dialect)))
-        .await
+    app.store.write(move |tx| Box::pin(empty(tx, wanted, dialect))).await
 }
 
 async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Truncated> {
@@ -158,15 +129,10 @@ async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Trunca
     }
     // The records go first: whoever is about to point at one of them waits for us, or us for them.
     let deleted = rows::truncate(tx, collection).await?;
-    let others = schema
-        .references(collection.id())
-        .filter(|reference| reference.collection.id() != collection.id());
+    let others = schema.references(collection.id()).filter(|reference| reference.collection.id() != collection.id());
     for reference in others {
-        let relation = reference.collection.fields()[reference.field]
-            .relation
-            .as_ref();
-        let is_left_alone =
-            relation.is_some_and(|relation| relation.cascade_delete == OnDelete::NoAction);
+        let relation = reference.collection.fields()[reference.field].relation.as_ref();
+        let is_left_alone = relation.is_some_and(|relation| relation.cascade_delete == OnDelete::NoAction);
         if !is_left_alone && rows::is_pointed_at(tx, reference.collection, reference.field).await? {
             return Err(Error::RelationRestricted(format!(
                 "Records of `{}` point at its records",
@@ -174,10 +140,7 @@ async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Trunca
             )));
         }
     }
-    Ok(Truncated {
-        collection: collection.name().to_owned(),
-        deleted,
-    })
+    Ok(Truncated { collection: collection.name().to_owned(), deleted })
 }
 
 pub(super) fn adopted(app: &App, schema: &Arc<Schema>, id: &str) -> Result<Arc<Collection>> {
@@ -192,36 +155,19 @@ pub(super) fn check_relations(schema: &Schema, collection: &Collection) -> Resul
         let Some(relation) = &field.relation else {
             continue;
         };
-        let key = if relation.collection_id.is_some() {
-            "collection_id"
-        } else {
-            "collection"
-        };
+        let key = if relation.collection_id.is_some() { "collection_id" } else { "collection" };
         let Some(target) = schema.target(field) else {
             errors.add(format!("schema.{at}.relation.{key}"), "Unknown collection");
             continue;
         };
-        if relation
-            .collection
-            .as_deref()
-            .is_some_and(|name| !name.eq_ignore_ascii_case(target.name()))
-        {
-            errors.add(
-                format!("schema.{at}.relation.collection"),
-                "Is not the collection of collection_id",
-            );
+        if relation.collection.as_deref().is_some_and(|name| !name.eq_ignore_ascii_case(target.name())) {
+            errors.add(format!("schema.{at}.relation.collection"), "Is not the collection of collection_id");
         }
         for name in &relation.display_fields {
             let is_known = ["id", "created", "updated"].contains(&name.as_str())
-                || target
-                    .visible()
-                    .iter()
-                    .any(|at| target.fields()[*at].name == *name);
+                || target.visible().iter().any(|at| target.fields()[*at].name == *name);
             if !is_known {
-                errors.add(
-                    format!("schema.{at}.relation.display_fields"),
-                    format!("Unknown field `{name}`"),
-                );
+                errors.add(format!("schema.{at}.relation.display_fields"), format!("Unknown field `{name}`"));
             }
         }
     }
@@ -231,15 +177,8 @@ pub(super) fn check_relations(schema: &Schema, collection: &Collection) -> Resul
 /// The collection's own rules hold together.
 pub(super) fn check_rules(schema: &Schema, id: &str) -> Result<()> {
     let mut errors = FieldErrors::default();
-    for broken in schema
-        .broken()
-        .iter()
-        .filter(|broken| broken.collection == id)
-    {
-        errors.add(
-            broken.key,
-            format!("{} (at character {})", broken.reason, broken.position),
-        );
+    for broken in schema.broken().iter().filter(|broken| broken.collection == id) {
+        errors.add(broken.key, format!("{} (at character {})", broken.reason, broken.position));
     }
     errors.into_result()
 }
@@ -247,27 +186,15 @@ pub(super) fn check_rules(schema: &Schema, id: &str) -> Result<()> {
 /// No rule of another collection breaks by the change.
 pub(super) fn check_others(before: &Schema, after: &Schema, id: &str) -> Result<(), String> {
     let breaks = after.broken().iter().find(|broken| {
-        let was_broken = before
-            .broken()
-            .iter()
-            .any(|was| was.collection == broken.collection && was.key == broken.key);
+        let was_broken = before.broken().iter().any(|was| was.collection == broken.collection && was.key == broken.key);
         broken.collection != id && !was_broken
     });
     let Some(broken) = breaks else { return Ok(()) };
-    let name = after
-        .by_id(&broken.collection)
-        .map_or("", |collection| collection.name());
-    Err(format!(
-        "`{}` of the collection `{name}` would no longer hold: {}",
-        broken.key, broken.reason
-    ))
+    let name = after.by_id(&broken.collection).map_or("", |collection| collection.name());
+    Err(format!("`{}` of the collection `{name}` would no longer hold: {}", broken.key, broken.reason))
 }
 
-pub(super) fn conflict(
-    collection: &Collection,
-    dialect: Dialect,
-    error: fastcms_store::Error,
-) -> Error {
+pub(super) fn conflict(collection: &Collection, dialect: Dialect, error: fastcms_store::Error) -> Error {
     match records::conflicting_field(collection, dialect, &error) {
         Some(field) => Error::UniqueConflict(field.to_owned()),
         None => error.into(),

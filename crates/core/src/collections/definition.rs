@@ -73,7 +73,9 @@ pub(super) fn read(body: &Map<String, Json>) -> Result<Sent> {
         if let Some(kind) = RULE_KINDS.into_iter().find(|kind| rule_key(*kind) == key) {
             match value {
                 Json::Null => sent.rules.push((kind, None)),
-                Json::String(text) if text.contains('\0') => errors.add(key.as_str(), "Must not contain the NUL character"),
+                Json::String(text) if text.contains('\0') => {
+                    errors.add(key.as_str(), "Must not contain the NUL character")
+                }
                 Json::String(text) => sent.rules.push((kind, Some(text.clone()))),
                 _ => errors.add(key.as_str(), "Must be a string"),
             }
@@ -156,9 +158,12 @@ pub(super) fn check_fields(kind: CollectionKind, fields: &[Field], options: &Map
         match (kind, key.as_str(), value) {
             (CollectionKind::Auth, "identity_field", Json::Null) => {}
             (CollectionKind::Auth, "identity_field", Json::String(name)) => {
-                let is_identity = fields
-                    .iter()
-                    .any(|field| field.name == *name && field.validation.unique && field.validation.required && field.kind.is_free_text());
+                let is_identity = fields.iter().any(|field| {
+                    field.name == *name
+                        && field.validation.unique
+                        && field.validation.required
+                        && field.kind.is_free_text()
+                });
                 if name != "email" && !is_identity {
                     errors.add(path, "Must name `email` or a required, unique text field");
                 }

@@ -34,9 +34,9 @@ pub async fn export(caller: &Caller, app: &App, id: &str, with_records: bool) ->
     let dialect = app.store.dialect();
     for _ in 0..MAX_ATTEMPTS {
         let wanted = id.to_owned();
-        let read = app.store.read(Plan::Scan, move |reader| {
-            Box::pin(read(reader, wanted, dialect, with_records.then_some(limit)))
-        });
+        let read = app
+            .store
+            .read(Plan::Scan, move |reader| Box::pin(read(reader, wanted, dialect, with_records.then_some(limit))));
         match read.await {
             Ok(Some(export)) if export.document.len() <= limit => return Ok(export),
             Ok(Some(_)) | Err(Failure::TooLarge) => return Err(too_large(limit)),
@@ -46,16 +46,11 @@ pub async fn export(caller: &Caller, app: &App, id: &str, with_records: bool) ->
             Err(Failure::Store(error)) => return Err(error.into()),
         }
     }
-    Err(Error::Overloaded {
-        retry_after_seconds: 1,
-    })
+    Err(Error::Overloaded { retry_after_seconds: 1 })
 }
 
 fn too_large(limit: usize) -> Error {
-    Error::field(
-        "include_data",
-        format!("The document would have more than {limit} bytes (MAX_FILE_SIZE)"),
-    )
+    Error::field("include_data", format!("The document would have more than {limit} bytes (MAX_FILE_SIZE)"))
 }
 
 enum Failure {
@@ -81,25 +76,19 @@ async fn read(
         return Ok(None);
     };
     let head = head(&schema, collection);
-    let mut document = serde_json::to_vec(&head)
-        .map_err(|error| fastcms_store::Error::internal(error.to_string()))?;
+    let mut document = serde_json::to_vec(&head).map_err(|error| fastcms_store::Error::internal(error.to_string()))?;
     if let Some(limit) = limit {
         if collection.kind() == CollectionKind::View {
             return Err(Failure::WrongType);
         }
-        let items = rows::export(reader, collection, limit)
-            .await?
-            .ok_or(Failure::TooLarge)?;
+        let items = rows::export(reader, collection, limit).await?.ok_or(Failure::TooLarge)?;
         // The document is an object: its end makes room for one more member.
         document.truncate(document.len() - 1);
         document.extend_from_slice(b",\"records\":");
         document.extend_from_slice(&items);
         document.push(b'}');
     }
-    Ok(Some(Export {
-        name: collection.name().to_owned(),
-        document,
-    }))
+    Ok(Some(Export { name: collection.name().to_owned(), document }))
 }
 
 /// Everything but the records (contract 5.7), and `options` where there are any.
@@ -116,20 +105,12 @@ fn head(schema: &Schema, collection: &Arc<Collection>) -> Map<String, Json> {
     put(
         "rules",
         RULE_KINDS
-            .map(|kind| {
-                (
-                    rule_key(kind).to_owned(),
-                    Json::from(definition.rules.get(kind)),
-                )
-            })
+            .map(|kind| (rule_key(kind).to_owned(), Json::from(definition.rules.get(kind))))
             .into_iter()
             .collect(),
     );
     let indexes = definition.indexes.iter().map(|index| {
-        let fields = index
-            .fields
-            .iter()
-            .map(|member| json!({"name": member.name, "order": member.order.name()}));
+        let fields = index.fields.iter().map(|member| json!({"name": member.name, "order": member.order.name()}));
         json!({"name": index.name, "fields": fields.collect::<Vec<_>>(), "unique": index.unique})
     });
     put("indexes", indexes.collect());

@@ -2,8 +2,8 @@
 
 use fastcms_store::Name;
 use fastcms_store::schema::{
-    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, Pattern, RelationOptions, SYSTEM_COLUMNS, SelectOptions,
-    Validation,
+    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, Pattern, RelationOptions,
+    SYSTEM_COLUMNS, SelectOptions, Validation,
 };
 use serde_json::{Map, Number, Value as Json};
 
@@ -28,7 +28,8 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Opti
     let hidden = keys.flag("hidden").unwrap_or(false);
     keys.flag("system");
     let renamed_from = keys.text("renamed_from");
-    let parts = ["validation", "relation", "select", "file", "geopoint", "autodate"].map(|part| (part, keys.take(part)));
+    let parts =
+        ["validation", "relation", "select", "file", "geopoint", "autodate"].map(|part| (part, keys.take(part)));
     keys.finish();
 
     let name = name.or_else(|| missing(errors, object, "name"))?;
@@ -123,7 +124,11 @@ fn validation(keys: &mut Keys<'_, '_>, kind: FieldType) -> Validation {
     let is_text = kind.is_free_text();
     let for_values = is_text || kind == FieldType::Select;
     for (key, is_set, fits) in [
-        ("unique", validation.unique, !matches!(kind, FieldType::Json | FieldType::Geopoint | FieldType::File | FieldType::Autodate)),
+        (
+            "unique",
+            validation.unique,
+            !matches!(kind, FieldType::Json | FieldType::Geopoint | FieldType::File | FieldType::Autodate),
+        ),
         ("required", validation.required, kind != FieldType::Autodate),
         ("min", validation.min.is_some(), kind == FieldType::Number),
         ("max", validation.max.is_some(), kind == FieldType::Number),
@@ -221,7 +226,10 @@ fn complete(field: &mut Field, errors: &mut FieldErrors) {
                 errors.add("select.values", format!("Must be at most {MAX_SELECT_VALUES} values"));
             }
             let choices = field.choices();
-            if choices.iter().any(|choice| choice.is_empty() || choice.contains('\0') || choice.chars().count() > MAX_CHOICE) {
+            if choices
+                .iter()
+                .any(|choice| choice.is_empty() || choice.contains('\0') || choice.chars().count() > MAX_CHOICE)
+            {
                 errors.add("select.values", format!("Each value must have 1 to {MAX_CHOICE} characters"));
             }
             if field.is_many() && field.validation.unique {
@@ -275,7 +283,9 @@ impl<'a, 'e> Keys<'a, 'e> {
     }
 
     fn text(&mut self, key: &'static str) -> Option<String> {
-        self.read(key, "Must be a string", |value| value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned))
+        self.read(key, "Must be a string", |value| {
+            value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned)
+        })
     }
 
     fn flag(&mut self, key: &'static str) -> Option<bool> {

@@ -55,9 +55,7 @@ pub async fn import(
     let collection = Arc::clone(alone.by_id(&id).ok_or(Error::NotFound)?);
     check_indexes(&collection)?;
     let checked = match document.get("records") {
-        Some(Json::Array(records)) if with_records => {
-            Reading::new(app, &collection, now).read(records)?
-        }
+        Some(Json::Array(records)) if with_records => Reading::new(app, &collection, now).read(records)?,
         None | Some(Json::Null | Json::Array(_)) => Vec::new(),
         Some(_) => return Err(Error::field("records", "Must be an array")),
     };
@@ -68,11 +66,8 @@ pub async fn import(
                 let schema = insert(tx, definition, dialect).await?;
                 let collection = schema.by_id(&id).ok_or(Error::NotFound)?;
                 check_related(tx, &schema, collection, &checked).await?;
-                let records: Vec<NewRecord> =
-                    checked.into_iter().map(|checked| checked.record).collect();
-                rows::import(tx, collection, &records)
-                    .await
-                    .map_err(|error| conflict(collection, dialect, error))?;
+                let records: Vec<NewRecord> = checked.into_iter().map(|checked| checked.record).collect();
+                rows::import(tx, collection, &records).await.map_err(|error| conflict(collection, dialect, error))?;
                 Ok::<_, Error>((schema, id))
             })
         })
@@ -91,9 +86,7 @@ fn read_definition(document: &Map<String, Json>, now: &str) -> Result<(Sent, Vec
             ("name" | "type" | "schema" | "options" | "view_query", _) => {
                 body.insert(key.clone(), value.clone());
             }
-            ("rules" | "indexes", Json::Null)
-            | ("records", _)
-            | ("system", Json::Bool(_) | Json::Null) => {}
+            ("rules" | "indexes", Json::Null) | ("records", _) | ("system", Json::Bool(_) | Json::Null) => {}
             ("rules", Json::Object(rules)) => {
                 for (key, rule) in rules {
                     if RULE_KINDS.iter().any(|kind| rule_key(*kind) == key) {
@@ -113,9 +106,7 @@ fn read_definition(document: &Map<String, Json>, now: &str) -> Result<(Sent, Vec
     let sent = match read(&body) {
         Ok(sent) => sent,
         Err(Error::Validation(faults)) => {
-            faults
-                .iter()
-                .for_each(|(field, message)| errors.add(field, message));
+            faults.iter().for_each(|(field, message)| errors.add(field, message));
             Sent::default()
         }
         Err(error) => return Err(error),
@@ -176,15 +167,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(app: &'a App, collection: &'a Collection, now: String) -> Self {
         let (ids, taken, errors) = (HashSet::new(), HashMap::new(), FieldErrors::default());
-        Self {
-            app,
-            collection,
-            now,
-            ids,
-            taken,
-            errors,
-            faulty: 0,
-        }
+        Self { app, collection, now, ids, taken, errors, faulty: 0 }
     }
 
     fn read(mut self, records: &[Json]) -> Result<Vec<Checked>> {
@@ -204,13 +187,8 @@ impl<'a> Reading<'a> {
             }
         }
         if self.faulty > MAX_DESCRIBED {
-            self.errors.add(
-                "records",
-                format!(
-                    "{} records are not valid; the first {MAX_DESCRIBED} are named",
-                    self.faulty
-                ),
-            );
+            self.errors
+                .add("records", format!("{} records are not valid; the first {MAX_DESCRIBED} are named", self.faulty));
         }
         self.errors.into_result().map(|()| checked)
     }
@@ -221,12 +199,8 @@ impl<'a> Reading<'a> {
             return None;
         };
         // `expand` is what a list of records has besides.
-        for key in object.keys().filter(|key| {
-            !matches!(
-                key.as_str(),
-                "id" | "data" | "created" | "updated" | "expand"
-            )
-        }) {
+        for key in object.keys().filter(|key| !matches!(key.as_str(), "id" | "data" | "created" | "updated" | "expand"))
+        {
             faults.add(key.as_str(), "Unknown field");
         }
         let id = match object.get("id") {
@@ -250,12 +224,7 @@ impl<'a> Reading<'a> {
         let read = self.values(data, &mut of_data);
         faults.nest("data", of_data);
         let (values, related) = read?;
-        let record = NewRecord {
-            id,
-            created,
-            updated,
-            values,
-        };
+        let record = NewRecord { id, created, updated, values };
         self.check_unique(at, &record, faults);
         Some(Checked { record, related })
     }
@@ -273,26 +242,20 @@ impl<'a> Reading<'a> {
     }
 
     /// A value for each field, and what relations point at.
-    fn values(
-        &self,
-        data: &Map<String, Json>,
-        faults: &mut FieldErrors,
-    ) -> Option<(Vec<Value>, Related)> {
+    fn values(&self, data: &Map<String, Json>, faults: &mut FieldErrors) -> Option<(Vec<Value>, Related)> {
         let fields = self.collection.fields();
         let mut values = vec![Value::Null; fields.len()];
         for (at, field) in fields.iter().enumerate() {
             let sent = data.get(&field.name).filter(|value| !value.is_null());
             if field.kind == FieldType::Autodate {
-                let is_automatic = sent.is_none()
-                    && !data.contains_key(&field.name)
-                    && field.autodate.unwrap_or_default().on_create;
+                let is_automatic =
+                    sent.is_none() && !data.contains_key(&field.name) && field.autodate.unwrap_or_default().on_create;
                 if sent.is_some() || is_automatic {
                     values[at] = self.instant(data, &field.name, faults).into();
                 }
             } else if field.system && field.kind == FieldType::Bool {
                 values[at] = Value::Bool(false);
-            } else if field.validation.required && !field.hidden && !data.contains_key(&field.name)
-            {
+            } else if field.validation.required && !field.hidden && !data.contains_key(&field.name) {
                 faults.add(field.name.as_str(), "This field is required");
             }
             if self.collection.is_password(at) && sent.is_some() {
@@ -306,8 +269,7 @@ impl<'a> Reading<'a> {
         let draft = match fields::check(self.collection, data, Mode::Update) {
             Ok(draft) => draft,
             Err(Error::Validation(more)) => {
-                more.iter()
-                    .for_each(|(field, message)| faults.add(field, message));
+                more.iter().for_each(|(field, message)| faults.add(field, message));
                 return None;
             }
             Err(_) => return None,
@@ -323,52 +285,28 @@ impl<'a> Reading<'a> {
 
     fn check_unique(&mut self, at: usize, record: &NewRecord, faults: &mut FieldErrors) {
         let collection = self.collection;
-        for (field, definition) in collection
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| field.validation.unique)
-        {
+        for (field, definition) in collection.fields().iter().enumerate().filter(|(_, field)| field.validation.unique) {
             let key = match &record.values[field] {
-                Value::Text(email) if collection.is_account_email(field) => {
-                    accounts::fold_email(email)
-                }
+                Value::Text(email) if collection.is_account_email(field) => accounts::fold_email(email),
                 value => key(value).unwrap_or_default(),
             };
             if !record.values[field].is_null() && self.taken.insert((field, key), at).is_some() {
                 faults.add(format!("data.{}", definition.name), "Must be unique");
             }
         }
-        for (number, index) in collection
-            .definition()
-            .indexes
-            .iter()
-            .enumerate()
-            .filter(|(_, index)| index.unique)
-        {
+        for (number, index) in collection.definition().indexes.iter().enumerate().filter(|(_, index)| index.unique) {
             let member = |name: &str| match name {
                 "id" => Some(record.id.clone()),
                 "created" => Some(record.created.clone()),
                 "updated" => Some(record.updated.clone()),
                 name => key(&record.values[collection.position(name)?]),
             };
-            let members: Option<Vec<String>> = index
-                .fields
-                .iter()
-                .map(|field| member(&field.name))
-                .collect();
+            let members: Option<Vec<String>> = index.fields.iter().map(|field| member(&field.name)).collect();
             // A record without a value in one of the members is free.
             let Some(members) = members else { continue };
             let key = Json::from(members).to_string();
-            if self
-                .taken
-                .insert((collection.fields().len() + number, key), at)
-                .is_some()
-            {
-                faults.add(
-                    "data",
-                    format!("Must be unique in the index `{}`", index.name),
-                );
+            if self.taken.insert((collection.fields().len() + number, key), at).is_some() {
+                faults.add("data", format!("Must be unique in the index `{}`", index.name));
             }
         }
     }
@@ -387,38 +325,18 @@ fn key(value: &Value) -> Option<String> {
 }
 
 /// Everything that the records point at is there, or is among them. Where a deletion leaves a pointer as it is, it may point nowhere.
-async fn check_related(
-    tx: &mut Tx<'_>,
-    schema: &Schema,
-    collection: &Collection,
-    checked: &[Checked],
-) -> Result<()> {
+async fn check_related(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, checked: &[Checked]) -> Result<()> {
     let mut errors = FieldErrors::default();
-    let own: HashSet<&str> = checked
-        .iter()
-        .map(|checked| checked.record.id.as_str())
-        .collect();
+    let own: HashSet<&str> = checked.iter().map(|checked| checked.record.id.as_str()).collect();
     for (at, field) in collection.fields().iter().enumerate() {
-        if field
-            .relation
-            .as_ref()
-            .is_none_or(|relation| relation.cascade_delete == OnDelete::NoAction)
-        {
+        if field.relation.as_ref().is_none_or(|relation| relation.cascade_delete == OnDelete::NoAction) {
             continue;
         }
         let pointers = checked.iter().enumerate().flat_map(|(number, checked)| {
-            checked
-                .related
-                .iter()
-                .filter(|(of, _)| *of == at)
-                .map(move |(_, ids)| (number, ids))
+            checked.related.iter().filter(|(of, _)| *of == at).map(move |(_, ids)| (number, ids))
         });
         let pointers: Vec<(usize, &Vec<String>)> = pointers.collect();
-        let mut asked: Vec<&str> = pointers
-            .iter()
-            .flat_map(|(_, ids)| ids.iter())
-            .map(String::as_str)
-            .collect();
+        let mut asked: Vec<&str> = pointers.iter().flat_map(|(_, ids)| ids.iter()).map(String::as_str).collect();
         asked.sort_unstable();
         asked.dedup();
         let found = match schema.target(field) {
@@ -426,17 +344,11 @@ async fn check_related(
             Some(target) => Some(rows::existing(tx, target, &asked).await?),
             None => Some(HashSet::new()),
         };
-        let is_there = |id: &String| {
-            found
-                .as_ref()
-                .map_or_else(|| own.contains(id.as_str()), |found| found.contains(id))
-        };
+        let is_there =
+            |id: &String| found.as_ref().map_or_else(|| own.contains(id.as_str()), |found| found.contains(id));
         let lost = pointers.iter().filter(|(_, ids)| !ids.iter().all(is_there));
         for (number, _) in lost.take(MAX_DESCRIBED) {
-            errors.add(
-                format!("records.{number}.data.{}", field.name),
-                "The related record does not exist",
-            );
+            errors.add(format!("records.{number}.data.{}", field.name), "The related record does not exist");
         }
     }
     errors.into_result()

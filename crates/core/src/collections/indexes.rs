@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use fastcms_store::collections::{self as rows, Origins};
-use fastcms_store::schema::{
-    Collection, CollectionKind, Definition, Index, IndexMember, IndexOrder, Schema,
-};
+use fastcms_store::schema::{Collection, CollectionKind, Definition, Index, IndexMember, IndexOrder, Schema};
 use fastcms_store::{Dialect, Name, Tx};
 use serde_json::{Map, Value as Json};
 
@@ -34,30 +32,21 @@ pub fn indexes(caller: &Caller, app: &App, id: &str) -> Result<Vec<Index>> {
 
 /// The index of this name, whatever its case.
 pub fn index(caller: &Caller, app: &App, id: &str, name: &str) -> Result<Index> {
-    let found = indexes(caller, app, id)?
-        .into_iter()
-        .find(|index| index.name.eq_ignore_ascii_case(name));
+    let found = indexes(caller, app, id)?.into_iter().find(|index| index.name.eq_ignore_ascii_case(name));
     found.ok_or(Error::NotFound)
 }
 
 /// An index as JSON (contract 5.7).
 pub fn index_to_json(index: &Index) -> Json {
-    let fields = index
-        .fields
-        .iter()
-        .map(|member| serde_json::json!({"name": member.name, "order": member.order.name()}));
+    let fields =
+        index.fields.iter().map(|member| serde_json::json!({"name": member.name, "order": member.order.name()}));
     serde_json::json!({
         "name": index.name, "fields": fields.collect::<Vec<_>>(), "unique": index.unique, "created": index.created,
     })
 }
 
 /// Gives a collection an index, built over the records that are there.
-pub async fn create_index(
-    caller: &Caller,
-    app: &App,
-    id: &str,
-    body: &Map<String, Json>,
-) -> Result<Index> {
+pub async fn create_index(caller: &Caller, app: &App, id: &str, body: &Map<String, Json>) -> Result<Index> {
     access::require_admin(caller)?;
     let mut errors = FieldErrors::default();
     let index = read(body, &crate::time::stamp(app.now_millis()), &mut errors);
@@ -74,26 +63,15 @@ pub async fn delete_index(caller: &Caller, app: &App, id: &str, name: &str) -> R
     let name = name.to_owned();
     let remove = move |definition: &mut Definition| {
         let before = definition.indexes.len();
-        definition
-            .indexes
-            .retain(|index| !index.name.eq_ignore_ascii_case(&name));
-        if definition.indexes.len() == before {
-            Err(Error::NotFound)
-        } else {
-            Ok(())
-        }
+        definition.indexes.retain(|index| !index.name.eq_ignore_ascii_case(&name));
+        if definition.indexes.len() == before { Err(Error::NotFound) } else { Ok(()) }
     };
     change(app, id, remove).await
 }
 
 /// Reads an index as sent, every fault found at once. What depends on the collection is in [`check`].
 pub(super) fn read(body: &Map<String, Json>, now: &str, errors: &mut FieldErrors) -> Option<Index> {
-    let mut index = Index {
-        name: String::new(),
-        fields: Vec::new(),
-        unique: false,
-        created: now.to_owned(),
-    };
+    let mut index = Index { name: String::new(), fields: Vec::new(), unique: false, created: now.to_owned() };
     for required in ["name", "fields"] {
         if body.get(required).is_none_or(Json::is_null) {
             errors.add(required, "This field is required");
@@ -128,10 +106,7 @@ fn read_members(sent: &[Json], errors: &mut FieldErrors) -> Vec<IndexMember> {
             errors.add(format!("fields.{at}"), "Must be an object");
             continue;
         };
-        for key in object
-            .keys()
-            .filter(|key| !matches!(key.as_str(), "name" | "order"))
-        {
+        for key in object.keys().filter(|key| !matches!(key.as_str(), "name" | "order")) {
             errors.add(format!("fields.{at}.{key}"), "Unknown field");
         }
         let order = match object.get("order") {
@@ -147,10 +122,7 @@ fn read_members(sent: &[Json], errors: &mut FieldErrors) -> Vec<IndexMember> {
             Some(Json::String(name)) if members.iter().any(|member| member.name == *name) => {
                 errors.add(format!("fields.{at}.name"), "Must be unique");
             }
-            Some(Json::String(name)) => members.push(IndexMember {
-                name: name.clone(),
-                order,
-            }),
+            Some(Json::String(name)) => members.push(IndexMember { name: name.clone(), order }),
             None | Some(Json::Null) => {
                 errors.add(format!("fields.{at}.name"), "This field is required");
             }
@@ -162,21 +134,11 @@ fn read_members(sent: &[Json], errors: &mut FieldErrors) -> Vec<IndexMember> {
 
 /// Puts an index beside those that are there.
 pub(super) fn add(definition: &mut Definition, index: Index) -> Result<()> {
-    if definition
-        .indexes
-        .iter()
-        .any(|other| other.name.eq_ignore_ascii_case(&index.name))
-    {
-        return Err(Error::AlreadyExists(format!(
-            "An index named `{}`",
-            index.name
-        )));
+    if definition.indexes.iter().any(|other| other.name.eq_ignore_ascii_case(&index.name)) {
+        return Err(Error::AlreadyExists(format!("An index named `{}`", index.name)));
     }
     if definition.indexes.len() >= MAX_INDEXES {
-        return Err(Error::field(
-            "name",
-            format!("Must be at most {MAX_INDEXES} indexes"),
-        ));
+        return Err(Error::field("name", format!("Must be at most {MAX_INDEXES} indexes")));
     }
     definition.indexes.push(index);
     Ok(())
@@ -191,18 +153,11 @@ pub(super) fn check(collection: &Collection, index: &Index, errors: &mut FieldEr
     }
 }
 
-async fn change(
-    app: &App,
-    id: &str,
-    apply: impl FnOnce(&mut Definition) -> Result<()> + Send + 'static,
-) -> Result<()> {
+async fn change(app: &App, id: &str, apply: impl FnOnce(&mut Definition) -> Result<()> + Send + 'static) -> Result<()> {
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema = app
-        .store
-        .write(move |tx| Box::pin(replace(tx, wanted, apply, now, dialect)))
-        .await?;
+    let schema = app.store.write(move |tx| Box::pin(replace(tx, wanted, apply, now, dialect))).await?;
     adopted(app, &Arc::new(schema), id).map(|_| ())
 }
 
@@ -220,21 +175,14 @@ async fn replace(
     if old.kind() == CollectionKind::View {
         return Err(Error::WrongCollectionType);
     }
-    let definition = definitions
-        .iter_mut()
-        .find(|definition| definition.id == id)
-        .ok_or(Error::NotFound)?;
+    let definition = definitions.iter_mut().find(|definition| definition.id == id).ok_or(Error::NotFound)?;
     apply(definition)?;
     definition.version += 1;
     definition.updated = now;
     let after = Schema::new(stored.generation + 1, definitions, dialect)?;
     let new = after.by_id(&id).ok_or(Error::NotFound)?;
     rows::lock(tx, old).await?;
-    let made = new
-        .definition()
-        .indexes
-        .iter()
-        .filter(|index| !old.definition().indexes.contains(index));
+    let made = new.definition().indexes.iter().filter(|index| !old.definition().indexes.contains(index));
     for index in made {
         let mut errors = FieldErrors::default();
         check(new, index, &mut errors);
@@ -249,47 +197,27 @@ async fn replace(
 }
 
 /// Records that a new index could not hold.
-async fn check_rows(
-    tx: &mut Tx<'_>,
-    old: &Collection,
-    new: &Collection,
-    index: &Index,
-) -> Result<()> {
+async fn check_rows(tx: &mut Tx<'_>, old: &Collection, new: &Collection, index: &Index) -> Result<()> {
     let mut errors = FieldErrors::default();
     for (at, member) in index.fields.iter().enumerate() {
         let Some(field) = new.position(&member.name) else {
             continue;
         };
-        if let Some(limit) = new
-            .byte_limit(field)
-            .filter(|limit| old.byte_limit(field).is_none_or(|before| before > *limit))
+        if let Some(limit) =
+            new.byte_limit(field).filter(|limit| old.byte_limit(field).is_none_or(|before| before > *limit))
         {
             let found = rows::longer_than(tx, old, field, limit).await?;
             if !found.is_empty() {
-                let (one, many) = (
-                    format!("has more than {limit} bytes"),
-                    format!("have more than {limit} bytes"),
-                );
+                let (one, many) = (format!("has more than {limit} bytes"), format!("have more than {limit} bytes"));
                 errors.add(format!("fields.{at}.name"), told(&found, &one, &many));
             }
         }
     }
     if index.unique {
-        let members: Vec<&str> = index
-            .fields
-            .iter()
-            .map(|member| member.name.as_str())
-            .collect();
+        let members: Vec<&str> = index.fields.iter().map(|member| member.name.as_str()).collect();
         let found = rows::colliding(tx, old, &members).await?;
         if !found.is_empty() {
-            errors.add(
-                "unique",
-                told(
-                    &found,
-                    "shares its values",
-                    "share their values with another",
-                ),
-            );
+            errors.add("unique", told(&found, "shares its values", "share their values with another"));
         }
     }
     errors.into_result()

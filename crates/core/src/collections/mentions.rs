@@ -38,8 +38,7 @@ impl Mentions {
     fn note(&mut self, word: &mut String) {
         let name = word.split(':').next().unwrap_or_default();
         if name.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '@') {
-            self.paths
-                .push(name.split('.').map(str::to_owned).collect());
+            self.paths.push(name.split('.').map(str::to_owned).collect());
         }
         word.clear();
     }
@@ -48,8 +47,7 @@ impl Mentions {
     pub fn field_at_home(&self, home: &str, field: &str) -> bool {
         self.paths.iter().any(|path| match path[0].as_str() {
             "@request" => {
-                path.get(1).is_some_and(|part| part == "data")
-                    && path.get(2).is_some_and(|name| name == field)
+                path.get(1).is_some_and(|part| part == "data") && path.get(2).is_some_and(|name| name == field)
             }
             "@collection" => Self::is_of(path, home, field),
             _ => path.iter().any(|segment| segment == field),
@@ -68,16 +66,12 @@ impl Mentions {
 
     /// Whether it may hold the collection of the account that calls against `name`.
     pub fn realm(&self, name: &str) -> bool {
-        self.paths
-            .iter()
-            .any(|path| path.join(".") == "@request.auth.collection")
+        self.paths.iter().any(|path| path.join(".") == "@request.auth.collection")
             && self.texts.iter().any(|text| text == name)
     }
 
     fn is_of(path: &[String], home: &str, field: &str) -> bool {
-        path.get(1)
-            .is_some_and(|name| name.eq_ignore_ascii_case(home))
-            && path.get(2).is_some_and(|name| name == field)
+        path.get(1).is_some_and(|name| name.eq_ignore_ascii_case(home)) && path.get(2).is_some_and(|name| name == field)
     }
 }
 
@@ -110,14 +104,8 @@ mod tests {
             assert!(!mentions.field_at_home("posts", other), "{other}");
         }
         assert!(!mentions.field_at_home("notes", "views"));
-        assert!(
-            mentions.field_from_afar("posts", "views")
-                && mentions.field_from_afar("authors", "name")
-        );
-        assert!(
-            !mentions.field_from_afar("posts", "title")
-                && !mentions.field_from_afar("posts", "kind")
-        );
+        assert!(mentions.field_from_afar("posts", "views") && mentions.field_from_afar("authors", "name"));
+        assert!(!mentions.field_from_afar("posts", "title") && !mentions.field_from_afar("posts", "kind"));
     }
 
     #[test]

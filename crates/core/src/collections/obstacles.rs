@@ -11,11 +11,7 @@ use crate::error::{Error, FieldErrors, Result};
 /// "2 records have no value: a, b".
 pub(super) fn told(found: &Obstacles, one: &str, many: &str) -> String {
     let ids = found.ids.join(", ");
-    let more = if found.count > MAX_NAMED as u64 {
-        ", …"
-    } else {
-        ""
-    };
+    let more = if found.count > MAX_NAMED as u64 { ", …" } else { "" };
     match found.count {
         1 => format!("1 record {one}: {ids}"),
         count => format!("{count} records {many}: {ids}{more}"),
@@ -23,11 +19,7 @@ pub(super) fn told(found: &Obstacles, one: &str, many: &str) -> String {
 }
 
 /// Refuses a change that records stand in the way of; all of them are said at once. Wants the table locked.
-pub(super) async fn check(
-    tx: &mut Tx<'_>,
-    change: &Change<'_>,
-    converter: &Converter,
-) -> Result<()> {
+pub(super) async fn check(tx: &mut Tx<'_>, change: &Change<'_>, converter: &Converter) -> Result<()> {
     let mut errors = FieldErrors::default();
     for (at, field) in change.new.definition().fields.iter().enumerate() {
         let now = change.new.position(&field.name).ok_or(Error::NotFound)?;
@@ -44,21 +36,10 @@ pub(super) async fn check(
     errors.into_result()
 }
 
-async fn check_new(
-    tx: &mut Tx<'_>,
-    change: &Change<'_>,
-    field: &Field,
-    faults: &mut FieldErrors,
-) -> Result<()> {
+async fn check_new(tx: &mut Tx<'_>, change: &Change<'_>, field: &Field, faults: &mut FieldErrors) -> Result<()> {
     if field.validation.required && field.kind != FieldType::Autodate {
         let found = rows::all(tx, change.old).await?;
-        note(
-            faults,
-            "validation.required",
-            &found,
-            "has no value yet",
-            "have no value yet",
-        );
+        note(faults, "validation.required", &found, "has no value yet", "have no value yet");
     }
     Ok(())
 }
@@ -72,22 +53,12 @@ async fn check_kept(
 ) -> Result<()> {
     let (old, new) = (&change.old.fields()[was], &change.new.fields()[now]);
     if retype::is_needed(old, new) {
-        let found = rows::unfit(tx, change.old, was, &|json| {
-            converter.convert(now, json).is_some()
-        })
-        .await?;
+        let found = rows::unfit(tx, change.old, was, &|json| converter.convert(now, json).is_some()).await?;
         let key = retype::narrower(old, new).unwrap_or("type");
-        note(
-            faults,
-            key,
-            &found,
-            "has a value that does not fit",
-            "have values that do not fit",
-        );
+        note(faults, key, &found, "has a value that does not fit", "have values that do not fit");
     }
-    let target = |schema: &fastcms_store::schema::Schema, field| {
-        schema.target(field).map(|target| target.id().to_owned())
-    };
+    let target =
+        |schema: &fastcms_store::schema::Schema, field| schema.target(field).map(|target| target.id().to_owned());
     if old.kind == FieldType::Relation
         && new.kind == FieldType::Relation
         && target(change.before, old) != target(change.after, new)
@@ -103,35 +74,17 @@ async fn check_kept(
     }
     if new.validation.required && !old.validation.required {
         let found = rows::without_value(tx, change.old, was).await?;
-        note(
-            faults,
-            "validation.required",
-            &found,
-            "has no value",
-            "have no value",
-        );
+        note(faults, "validation.required", &found, "has no value", "have no value");
     }
     if new.validation.unique && !old.validation.unique {
         let found = rows::colliding(tx, change.old, &[&old.name]).await?;
-        note(
-            faults,
-            "validation.unique",
-            &found,
-            "shares its value",
-            "share a value with another",
-        );
+        note(faults, "validation.unique", &found, "shares its value", "share a value with another");
     }
     if let Some(limit) = change.new.byte_limit(now)
-        && change
-            .old
-            .byte_limit(was)
-            .is_none_or(|before| before > limit)
+        && change.old.byte_limit(was).is_none_or(|before| before > limit)
     {
         let found = rows::longer_than(tx, change.old, was, limit).await?;
-        let (one, many) = (
-            format!("has more than {limit} bytes"),
-            format!("have more than {limit} bytes"),
-        );
+        let (one, many) = (format!("has more than {limit} bytes"), format!("have more than {limit} bytes"));
         note(faults, "validation.unique", &found, &one, &many);
     }
     Ok(())

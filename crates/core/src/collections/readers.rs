@@ -24,10 +24,7 @@ fn gone<'c>(change: &Change<'c>) -> impl Iterator<Item = &'c str> {
     let (old, new, origins) = (change.old, change.new, change.origins);
     let names = old.fields().iter().enumerate();
     names
-        .filter(move |(was, field)| {
-            new.position(&field.name)
-                .is_none_or(|now| origins.of(now) != Some(*was))
-        })
+        .filter(move |(was, field)| new.position(&field.name).is_none_or(|now| origins.of(now) != Some(*was)))
         .map(|(_, field)| field.name.as_str())
 }
 
@@ -38,56 +35,31 @@ fn check_own_rules(change: &Change<'_>, sent: &[RuleKind], errors: &mut FieldErr
         };
         let mentions = Mentions::of(rule);
         for name in gone(change).filter(|name| mentions.field_at_home(change.old.name(), name)) {
-            errors.add(
-                rule_key(kind),
-                format!("Reads `{name}`: send the rule with the change"),
-            );
+            errors.add(rule_key(kind), format!("Reads `{name}`: send the rule with the change"));
         }
     }
 }
 
 /// What no longer exists is found by checking the rules anew; a name that means another field now is not.
 fn check_other_rules(change: &Change<'_>, errors: &mut FieldErrors) {
-    let reused: Vec<_> = gone(change)
-        .filter(|name| change.new.position(name).is_some())
-        .collect();
+    let reused: Vec<_> = gone(change).filter(|name| change.new.position(name).is_some()).collect();
     if reused.is_empty() {
         return;
     }
     for (other, kind, mentions) in rules_of_others(change) {
-        for name in reused
-            .iter()
-            .filter(|name| mentions.field_from_afar(change.old.name(), name))
-        {
-            errors.add(
-                "schema",
-                format!(
-                    "`{}` of the collection `{}` reads `{name}`",
-                    rule_key(kind),
-                    other.name()
-                ),
-            );
+        for name in reused.iter().filter(|name| mentions.field_from_afar(change.old.name(), name)) {
+            errors.add("schema", format!("`{}` of the collection `{}` reads `{name}`", rule_key(kind), other.name()));
         }
     }
 }
 
-fn rules_of_others<'c>(
-    change: &Change<'c>,
-) -> impl Iterator<Item = (&'c Collection, RuleKind, Mentions)> {
+fn rules_of_others<'c>(change: &Change<'c>) -> impl Iterator<Item = (&'c Collection, RuleKind, Mentions)> {
     let (after, id) = (change.after, change.new.id());
-    after
-        .collections()
-        .iter()
-        .filter(move |other| other.id() != id)
-        .flat_map(|other| {
-            RULE_KINDS.into_iter().filter_map(|kind| {
-                Some((
-                    &**other,
-                    kind,
-                    Mentions::of(other.definition().rules.get(kind)?),
-                ))
-            })
-        })
+    after.collections().iter().filter(move |other| other.id() != id).flat_map(|other| {
+        RULE_KINDS
+            .into_iter()
+            .filter_map(|kind| Some((&**other, kind, Mentions::of(other.definition().rules.get(kind)?))))
+    })
 }
 
 /// Every member of an index is a field that an index can hold.
@@ -95,13 +67,7 @@ pub(super) fn check_indexes(collection: &Collection, errors: &mut FieldErrors) {
     for index in &collection.definition().indexes {
         for member in &index.fields {
             if let Err(message) = check_member(collection, &member.name) {
-                errors.add(
-                    "schema",
-                    format!(
-                        "The index `{}` reads `{}`: {message}",
-                        index.name, member.name
-                    ),
-                );
+                errors.add("schema", format!("The index `{}` reads `{}`: {message}", index.name, member.name));
             }
         }
     }
@@ -125,25 +91,15 @@ fn check_displays(change: &Change<'_>, errors: &mut FieldErrors) {
     let is_shown = |collection: &Collection, name: &str| {
         SYSTEM_COLUMNS.contains(&name) || collection.field(name).is_some_and(|field| !field.hidden)
     };
-    for reference in change
-        .after
-        .references(change.new.id())
-        .filter(|reference| reference.collection.id() != change.new.id())
+    for reference in
+        change.after.references(change.new.id()).filter(|reference| reference.collection.id() != change.new.id())
     {
         let field = &reference.collection.fields()[reference.field];
-        let shows = field
-            .relation
-            .iter()
-            .flat_map(|relation| &relation.display_fields);
-        for name in shows.filter(|name| !is_shown(change.new, name) && was_shown(change.old, name))
-        {
+        let shows = field.relation.iter().flat_map(|relation| &relation.display_fields);
+        for name in shows.filter(|name| !is_shown(change.new, name) && was_shown(change.old, name)) {
             errors.add(
                 "schema",
-                format!(
-                    "`{}` of the collection `{}` shows `{name}`",
-                    field.name,
-                    reference.collection.name()
-                ),
+                format!("`{}` of the collection `{}` shows `{name}`", field.name, reference.collection.name()),
             );
         }
     }
@@ -162,17 +118,8 @@ fn check_realm(change: &Change<'_>, sent: &[RuleKind], errors: &mut FieldErrors)
     let own = RULE_KINDS
         .into_iter()
         .filter(|kind| !sent.contains(kind))
-        .filter_map(|kind| {
-            Some((
-                change.new,
-                kind,
-                Mentions::of(change.new.definition().rules.get(kind)?),
-            ))
-        });
-    for (collection, kind, _) in own
-        .chain(rules_of_others(change))
-        .filter(|(_, _, mentions)| mentions.realm(was))
-    {
+        .filter_map(|kind| Some((change.new, kind, Mentions::of(change.new.definition().rules.get(kind)?))));
+    for (collection, kind, _) in own.chain(rules_of_others(change)).filter(|(_, _, mentions)| mentions.realm(was)) {
         let text = format!(
             "`{}` of the collection `{}` compares `@request.auth.collection` with `{was}`",
             rule_key(kind),

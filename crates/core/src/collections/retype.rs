@@ -41,17 +41,8 @@ pub(super) fn narrower(old: &Field, new: &Field) -> Option<&'static str> {
     if old.kind != FieldType::Select || new.kind != FieldType::Select {
         return None;
     }
-    let most = |field: &Field| {
-        field
-            .select
-            .as_ref()
-            .map_or(1, |select| select.max_select.max(1))
-    };
-    if old
-        .choices()
-        .iter()
-        .any(|choice| !new.choices().contains(choice))
-    {
+    let most = |field: &Field| field.select.as_ref().map_or(1, |select| select.max_select.max(1));
+    if old.choices().iter().any(|choice| !new.choices().contains(choice)) {
         return Some("select.values");
     }
     (most(new) < most(old)).then_some("select.max_select")
@@ -70,38 +61,21 @@ impl Converter {
     pub fn new(change: &Change<'_>, dialect: Dialect) -> Result<Self> {
         let mut definition = change.new.definition().clone();
         for field in &mut definition.fields {
-            let values = field
-                .validation
-                .values
-                .take()
-                .filter(|_| field.kind == FieldType::Select);
-            field.validation = Validation {
-                values,
-                ..Validation::default()
-            };
+            let values = field.validation.values.take().filter(|_| field.kind == FieldType::Select);
+            field.validation = Validation { values, ..Validation::default() };
         }
         let schema = Schema::new(0, vec![definition], dialect)?;
         let target = Arc::clone(schema.by_id(change.new.id()).ok_or(Error::NotFound)?);
-        let before = (0..change.new.fields().len()).map(|now| {
-            change
-                .origins
-                .of(now)
-                .map(|was| change.old.fields()[was].clone())
-        });
-        Ok(Self {
-            target,
-            before: before.collect(),
-        })
+        let before = (0..change.new.fields().len())
+            .map(|now| change.origins.of(now).map(|was| change.old.fields()[was].clone()));
+        Ok(Self { target, before: before.collect() })
     }
 
     /// The value to store in the field at `now`, if this one is none that would be lost. Null in the place of an empty list.
     pub fn convert(&self, now: usize, json: &Json) -> Option<Value> {
         let (old, new) = (self.before.get(now)?.as_ref()?, &self.target.fields()[now]);
         match (old.kind, new.kind) {
-            (
-                FieldType::Datetime | FieldType::Autodate,
-                FieldType::Autodate | FieldType::Datetime,
-            ) => {
+            (FieldType::Datetime | FieldType::Autodate, FieldType::Autodate | FieldType::Datetime) => {
                 return json.as_str().map(Value::from);
             }
             (FieldType::Relation, FieldType::Relation) => {}
@@ -175,9 +149,7 @@ fn shown(number: f64) -> Json {
 /// Whether a value will be shown as `json`.
 fn is_same(value: &Value, storage: Storage, json: &Json) -> bool {
     match (value, storage) {
-        (Value::Text(text), Storage::Json) => {
-            serde_json::from_str::<Json>(text).is_ok_and(|stored| stored == *json)
-        }
+        (Value::Text(text), Storage::Json) => serde_json::from_str::<Json>(text).is_ok_and(|stored| stored == *json),
         (Value::Text(text), _) => json.as_str() == Some(text),
         (Value::Real(_) | Value::Bool(_), _) => true,
         _ => false,

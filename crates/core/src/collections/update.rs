@@ -30,12 +30,7 @@ pub(super) struct Change<'c> {
 ///
 /// A field of the sent schema that has `renamed_from` takes the values of the field of that name. Without it, a name that is not there
 /// any more is a field that goes with its values, and a new name is a new field.
-pub async fn update(
-    caller: &Caller,
-    app: &App,
-    id: &str,
-    body: &Map<String, Json>,
-) -> Result<Arc<Collection>> {
+pub async fn update(caller: &Caller, app: &App, id: &str, body: &Map<String, Json>) -> Result<Arc<Collection>> {
     access::require_admin(caller)?;
     if app.schema.load().by_id(id).is_none() {
         super::reload(app).await?;
@@ -45,20 +40,11 @@ pub async fn update(
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema = app
-        .store
-        .write(move |tx| Box::pin(replace(tx, wanted, sent, now, dialect)))
-        .await?;
+    let schema = app.store.write(move |tx| Box::pin(replace(tx, wanted, sent, now, dialect))).await?;
     adopted(app, &Arc::new(schema), id)
 }
 
-async fn replace(
-    tx: &mut Tx<'_>,
-    id: String,
-    sent: Sent,
-    now: String,
-    dialect: Dialect,
-) -> Result<Schema> {
+async fn replace(tx: &mut Tx<'_>, id: String, sent: Sent, now: String, dialect: Dialect) -> Result<Schema> {
     let stored = rows::load_locked(tx).await?;
     let mut definitions = stored.definitions;
     let before = Schema::new(stored.generation, definitions.clone(), dialect)?;
@@ -66,10 +52,7 @@ async fn replace(
     let renamed = renamed(old, &sent)?;
     let rules: Vec<RuleKind> = sent.rules.iter().map(|(kind, _)| *kind).collect();
 
-    let definition = definitions
-        .iter_mut()
-        .find(|definition| definition.id == id)
-        .ok_or(Error::NotFound)?;
+    let definition = definitions.iter_mut().find(|definition| definition.id == id).ok_or(Error::NotFound)?;
     apply(definition, sent, &renamed, now)?;
     check_name(&before, old, &definition.name)?;
     check_fields(definition.kind, &definition.fields, &definition.options)?;
@@ -80,51 +63,25 @@ async fn replace(
     let new = after.by_id(&id).ok_or(Error::NotFound)?;
     let origins = Origins::new(old, new, &renamed);
     check_relations(&after, new)?;
-    carry_out(
-        tx,
-        &Change {
-            before: &before,
-            old,
-            after: &after,
-            new,
-            origins: &origins,
-        },
-        &rules,
-    )
-    .await?;
+    carry_out(tx, &Change { before: &before, old, after: &after, new, origins: &origins }, &rules).await?;
     Ok(after)
 }
 
 /// Makes a change that is sound in itself, unless rules, indexes, other collections or records stand in its way.
 async fn carry_out(tx: &mut Tx<'_>, change: &Change<'_>, sent: &[RuleKind]) -> Result<()> {
-    let Change {
-        before,
-        old,
-        after,
-        new,
-        origins,
-    } = *change;
+    let Change { before, old, after, new, origins } = *change;
     let dialect = tx.dialect();
     readers::check(change, sent)?;
     check_rules(after, new.id())?;
     check_others(before, after, new.id()).map_err(|what| Error::field("schema", what))?;
     let converter = Converter::new(change, dialect)?;
-    if old.definition().fields != new.definition().fields
-        || old.definition().indexes != new.definition().indexes
-    {
+    if old.definition().fields != new.definition().fields || old.definition().indexes != new.definition().indexes {
         rows::lock(tx, old).await?;
         obstacles::check(tx, change, &converter).await?;
     }
-    let replaced = rows::replace(tx, old, new, origins, &|now, json| {
-        converter.convert(now, json)
-    })
-    .await;
+    let replaced = rows::replace(tx, old, new, origins, &|now, json| converter.convert(now, json)).await;
     replaced.map_err(|error| conflict(new, dialect, error))?;
-    for other in after
-        .collections()
-        .iter()
-        .filter(|other| other.id() != new.id())
-    {
+    for other in after.collections().iter().filter(|other| other.id() != new.id()) {
         if let Some(was) = before.by_id(other.id())
             && was.definition() != other.definition()
         {
@@ -156,12 +113,7 @@ fn renamed(old: &Collection, sent: &Sent) -> Result<Vec<(String, String)>> {
     errors.into_result().map(|()| renamed)
 }
 
-fn apply(
-    definition: &mut Definition,
-    sent: Sent,
-    renamed: &[(String, String)],
-    now: String,
-) -> Result<()> {
+fn apply(definition: &mut Definition, sent: Sent, renamed: &[(String, String)], now: String) -> Result<()> {
     if sent.kind.is_some_and(|kind| kind != definition.kind) {
         return Err(Error::field("type", "A collection keeps its type"));
     }
@@ -180,11 +132,7 @@ fn apply(
             }
         }
     }
-    for member in definition
-        .indexes
-        .iter_mut()
-        .flat_map(|index| &mut index.fields)
-    {
+    for member in definition.indexes.iter_mut().flat_map(|index| &mut index.fields) {
         follow_name(&mut member.name, renamed);
     }
     definition.version += 1;
@@ -204,34 +152,19 @@ fn check_name(before: &Schema, old: &Collection, name: &str) -> Result<()> {
     if old.definition().system && name != old.name() {
         return Err(Error::field("name", "A system collection keeps its name"));
     }
-    if before
-        .by_name(name)
-        .is_some_and(|other| other.id() != old.id())
-    {
+    if before.by_name(name).is_some_and(|other| other.id() != old.id()) {
         return Err(Error::AlreadyExists(format!("A collection named `{name}`")));
     }
     Ok(())
 }
 
 /// Relations that name the collection or show its fields go on doing so.
-fn follow(
-    definitions: &mut [Definition],
-    old: &Collection,
-    name: &str,
-    renamed: &[(String, String)],
-) {
+fn follow(definitions: &mut [Definition], old: &Collection, name: &str, renamed: &[(String, String)]) {
     for definition in definitions {
         let is_own = definition.id == old.id();
         let mut touched = false;
-        for relation in definition
-            .fields
-            .iter_mut()
-            .filter_map(|field| field.relation.as_mut())
-        {
-            let named = relation
-                .collection
-                .as_deref()
-                .is_some_and(|named| named.eq_ignore_ascii_case(old.name()));
+        for relation in definition.fields.iter_mut().filter_map(|field| field.relation.as_mut()) {
+            let named = relation.collection.as_deref().is_some_and(|named| named.eq_ignore_ascii_case(old.name()));
             if named && old.name() != name {
                 relation.collection = Some(name.to_owned());
                 touched = true;

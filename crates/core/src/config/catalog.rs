@@ -15,9 +15,7 @@ use super::passwords::RequireMfa;
 use super::server::Environment;
 use super::storage::StorageType;
 use super::tokens::Algorithm;
-use Kind::{
-    Date, Flag, Hosts, Key, Keys, List, Networks, Origin, Origins, Path, Text, Url, Whole, Wholes,
-};
+use Kind::{Date, Flag, Hosts, Key, Keys, List, Networks, Origin, Origins, Path, Text, Url, Whole, Wholes};
 use Preset::{Depends, Is, Unset};
 
 /// One variable of the configuration.
@@ -75,10 +73,7 @@ pub enum Preset {
 
 /// Groups of variables, in the order of the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each name says it, and `title` says it to people"
-)]
+#[expect(missing_docs, reason = "each name says it, and `title` says it to people")]
 pub enum Concern {
     Server,
     Database,
@@ -149,14 +144,8 @@ macro_rules! catalog {
 /// The largest number that a count or a time may reach: far beyond use, small enough never to overflow when multiplied.
 const MANY: u64 = 1_000_000_000;
 const ANY_COUNT: Kind = Whole { min: 1, max: MANY };
-const BYTES: Kind = Whole {
-    min: 1,
-    max: 1 << 40,
-};
-const PIXELS: Kind = Whole {
-    min: 1,
-    max: 20_000,
-};
+const BYTES: Kind = Whole { min: 1, max: 1 << 40 };
+const PIXELS: Kind = Whole { min: 1, max: 20_000 };
 
 catalog! {
     Server {
@@ -317,7 +306,5 @@ catalog! {
 
 /// The variable called `name`, case-insensitive, aliases included.
 pub fn find(name: &str) -> Option<&'static Variable> {
-    ALL.iter()
-        .copied()
-        .find(|variable| variable.names().any(|one| one.eq_ignore_ascii_case(name)))
+    ALL.iter().copied().find(|variable| variable.names().any(|one| one.eq_ignore_ascii_case(name)))
 }

@@ -31,29 +31,17 @@ pub enum Origins {
 impl Cors {
     pub(super) fn read(read: &mut Reader<'_>, environment: Environment) -> Self {
         let given = read.is_given(&catalog::CORS_ORIGINS);
-        let parsed = read.list(&catalog::CORS_ORIGINS, |text| {
-            if text == "*" {
-                Ok(None)
-            } else {
-                origin(text).map(Some)
-            }
-        });
+        let parsed =
+            read.list(&catalog::CORS_ORIGINS, |text| if text == "*" { Ok(None) } else { origin(text).map(Some) });
         let origins = if !given && environment == Environment::Development {
             read.derive(&catalog::CORS_ORIGINS, DEVELOPMENT.join(","));
-            let origins = DEVELOPMENT
-                .iter()
-                .map(|text| WebOrigin::parse(text).expect("our own origins are well-formed"));
+            let origins =
+                DEVELOPMENT.iter().map(|text| WebOrigin::parse(text).expect("our own origins are well-formed"));
             Origins::These(origins.collect())
         } else {
-            parsed
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .map_or(Origins::Any, Origins::These)
+            parsed.into_iter().collect::<Option<Vec<_>>>().map_or(Origins::Any, Origins::These)
         };
-        Self {
-            origins,
-            allow_credentials: read.is_set(&catalog::CORS_ALLOW_CREDENTIALS),
-        }
+        Self { origins, allow_credentials: read.is_set(&catalog::CORS_ALLOW_CREDENTIALS) }
     }
 }
 

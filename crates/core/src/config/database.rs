@@ -32,23 +32,15 @@ pub enum Engine {
 impl Database {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         let url = read.parsed(&catalog::DATABASE_URL, |text| {
-            DatabaseUrl::parse(text)
-                .map(|url| (url, Secret::new(text.to_owned())))
-                .map_err(|error| error.to_string())
+            DatabaseUrl::parse(text).map(|url| (url, Secret::new(text.to_owned()))).map_err(|error| error.to_string())
         });
         let (url, text) = url.expect("the default is well-formed");
         match url.path() {
             Some(path) => {
                 let path = read.directory().join(path);
-                Self {
-                    url: Secret::new(format!("sqlite:///{}", path.display())),
-                    engine: Engine::Sqlite { path },
-                }
+                Self { url: Secret::new(format!("sqlite:///{}", path.display())), engine: Engine::Sqlite { path } }
             }
-            None => Self {
-                url: text,
-                engine: Engine::Postgres,
-            },
+            None => Self { url: text, engine: Engine::Postgres },
         }
     }
 }

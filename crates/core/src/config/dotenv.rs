@@ -23,19 +23,12 @@ pub(super) struct Entry {
 
 /// All assignments in order, and what is wrong by line.
 pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
-    let mut input = Input {
-        rest: text.strip_prefix('\u{feff}').unwrap_or(text),
-        line: 1,
-    };
+    let mut input = Input { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     while !input.rest.is_empty() {
         let line = input.line;
         match input.assignment() {
-            Ok(Some((name, value))) => entries.push(Entry {
-                line,
-                name,
-                value: Secret::new(value),
-            }),
+            Ok(Some((name, value))) => entries.push(Entry { line, name, value: Secret::new(value) }),
             Ok(None) => {}
             Err(message) => faults.push((line, message)),
         }
@@ -56,17 +49,11 @@ impl<'a> Input<'a> {
         if self.at_end() {
             return Ok(None);
         }
-        if let Some(after) = self
-            .rest
-            .strip_prefix("export")
-            .filter(|after| after.starts_with([' ', '\t']))
-        {
+        if let Some(after) = self.rest.strip_prefix("export").filter(|after| after.starts_with([' ', '\t'])) {
             self.rest = after;
             self.skip_blanks();
         }
-        let name = self
-            .take_while(|c| c.is_ascii_alphanumeric() || c == '_')
-            .to_owned();
+        let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_owned();
         self.skip_blanks();
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             return Err("expected `NAME=value`");
@@ -84,9 +71,7 @@ impl<'a> Input<'a> {
                 self.skip_blanks();
                 let commented = self.rest.starts_with('#') && self.rest.len() < gap;
                 if !commented && !matches!(self.rest.chars().next(), None | Some('\n' | '\r')) {
-                    return Err(
-                        "text after the closing quote: remove it, or put a space and `#` before a comment",
-                    );
+                    return Err("text after the closing quote: remove it, or put a space and `#` before a comment");
                 }
                 value
             }
@@ -98,17 +83,10 @@ impl<'a> Input<'a> {
     /// A value without quotes; `spaced` when white space stands before it, so that even its first `#` opens a comment.
     fn bare(&mut self, spaced: bool) -> String {
         let line = self.take_while(|c| c != '\n');
-        let comment = line.char_indices().find(|(at, c)| {
-            *c == '#'
-                && line[..*at]
-                    .chars()
-                    .next_back()
-                    .map_or(spaced, char::is_whitespace)
-        });
-        comment
-            .map_or(line, |(at, _)| &line[..at])
-            .trim()
-            .to_owned()
+        let comment = line
+            .char_indices()
+            .find(|(at, c)| *c == '#' && line[..*at].chars().next_back().map_or(spaced, char::is_whitespace));
+        comment.map_or(line, |(at, _)| &line[..at]).trim().to_owned()
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
@@ -169,10 +147,7 @@ mod tests {
     fn values(text: &str) -> Vec<(usize, String, String)> {
         let (entries, faults) = parse(text);
         assert_eq!(faults, [], "{text:?}");
-        entries
-            .into_iter()
-            .map(|entry| (entry.line, entry.name, entry.value.expose().clone()))
-            .collect()
+        entries.into_iter().map(|entry| (entry.line, entry.name, entry.value.expose().clone())).collect()
     }
 
     fn value(text: &str) -> String {
@@ -215,26 +190,14 @@ mod tests {
     #[test]
     fn lines_are_counted_through_quotes_that_span_them() {
         let all = values("# one\nA='2\n3'\n\nB=5\n");
-        assert_eq!(
-            all.iter()
-                .map(|(line, name, _)| (*line, name.as_str()))
-                .collect::<Vec<_>>(),
-            [(2, "A"), (5, "B")]
-        );
+        assert_eq!(all.iter().map(|(line, name, _)| (*line, name.as_str())).collect::<Vec<_>>(), [(2, "A"), (5, "B")]);
     }
 
     #[test]
     fn faults_carry_the_line_and_the_rest_is_still_read() {
         let (entries, faults) = parse("A=1\nMARKER\n2B=x\nC 3\nD='x' y\nE=5\nF=\"open\nG=7");
-        assert_eq!(
-            faults.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
-            [2, 3, 4, 5, 7]
-        );
-        assert!(
-            faults
-                .iter()
-                .all(|(_, message)| !message.contains("MARKER"))
-        );
+        assert_eq!(faults.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4, 5, 7]);
+        assert!(faults.iter().all(|(_, message)| !message.contains("MARKER")));
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["A", "E", "G"]);
     }

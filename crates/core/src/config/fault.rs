@@ -16,11 +16,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of `variable`.
     pub fn new(variable: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            variable: variable.into(),
-            message: message.into(),
-            check: None,
-        }
+        Self { variable: variable.into(), message: message.into(), check: None }
     }
 
     /// The same fault under the check id `id`.
@@ -66,11 +62,7 @@ pub struct Warning {
 impl Warning {
     /// A warning about `variable`.
     pub fn new(variable: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            variable: variable.into(),
-            message: message.into(),
-            check: None,
-        }
+        Self { variable: variable.into(), message: message.into(), check: None }
     }
 
     /// The same warning under the check id `id`.
@@ -89,11 +81,7 @@ impl fmt::Display for Warning {
 /// `text` in backticks, safe to print on one line: control characters escaped, cut after 60 characters.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

@@ -83,9 +83,7 @@ fn check(read: &mut Reader<'_>, variable: &Variable, keys: &[Secret<String>]) {
 
 /// What makes `key` unfit for production.
 pub(super) fn weakness(key: &Secret<String>) -> Option<WeakKey> {
-    SecretKey::parse(key.clone())
-        .and_then(|key| key.check_strength())
-        .err()
+    SecretKey::parse(key.clone()).and_then(|key| key.check_strength()).err()
 }
 
 #[cfg(test)]
@@ -94,10 +92,7 @@ mod tests {
 
     #[test]
     fn what_our_own_examples_hold_is_refused_in_production() {
-        assert_eq!(
-            weakness(&Secret::new(PLACEHOLDER.to_owned())),
-            Some(WeakKey::Placeholder)
-        );
+        assert_eq!(weakness(&Secret::new(PLACEHOLDER.to_owned())), Some(WeakKey::Placeholder));
     }
 
     #[test]

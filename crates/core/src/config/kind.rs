@@ -48,15 +48,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the value is a list: an empty text is then an empty list, not an absent value.
     pub const fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::List
-                | Self::Wholes { .. }
-                | Self::Networks
-                | Self::Origins
-                | Self::Hosts
-                | Self::Keys
-        )
+        matches!(self, Self::List | Self::Wholes { .. } | Self::Networks | Self::Origins | Self::Hosts | Self::Keys)
     }
 
     /// What the reference page says in its column "Type".
@@ -68,11 +60,7 @@ impl Kind {
             Self::Whole { min, max: u64::MAX } => format!("whole number from {min}"),
             Self::Whole { min, max } => format!("whole number, {min} to {max}"),
             Self::Choice([one]) => format!("`{one}`"),
-            Self::Choice(names) => names
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Self::Choice(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
             Self::List => "list".into(),
             Self::Wholes { min, max } => format!("list of whole numbers, {min} to {max}"),
             Self::Networks => "list of networks (CIDR)".into(),
@@ -96,9 +84,7 @@ pub trait Choice: Copy + 'static {
 
     /// The value called `name`, case-insensitive.
     fn named(name: &str) -> Option<Self> {
-        let index = Self::NAMES
-            .iter()
-            .position(|one| one.eq_ignore_ascii_case(name))?;
+        let index = Self::NAMES.iter().position(|one| one.eq_ignore_ascii_case(name))?;
         Self::VALUES.get(index).copied()
     }
 }

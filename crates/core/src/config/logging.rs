@@ -41,9 +41,6 @@ pub struct Logging {
 
 impl Logging {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
-        Self {
-            level: read.preset_choice(&catalog::LOG_LEVEL),
-            format: read.preset_choice(&catalog::LOG_FORMAT),
-        }
+        Self { level: read.preset_choice(&catalog::LOG_LEVEL), format: read.preset_choice(&catalog::LOG_FORMAT) }
     }
 }

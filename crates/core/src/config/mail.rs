@@ -34,9 +34,7 @@ impl Mail {
             port: read.preset_whole(&catalog::SMTP_PORT),
             user: read.text(&catalog::SMTP_USER),
             password: read.secret(&catalog::SMTP_PASSWORD),
-            from_email: read
-                .parsed(&catalog::SMTP_FROM_EMAIL, mail_address)
-                .unwrap_or_default(),
+            from_email: read.parsed(&catalog::SMTP_FROM_EMAIL, mail_address).unwrap_or_default(),
             from_name: read.preset_text(&catalog::SMTP_FROM_NAME),
             security_notifications: read.is_set(&catalog::SECURITY_NOTIFICATIONS_ENABLED),
             login_notifications: read.is_set(&catalog::SECURITY_LOGIN_NOTIFICATIONS),
@@ -51,11 +49,10 @@ impl Mail {
 
 /// Rough shape only: the mail server is the judge of the rest.
 fn mail_address(text: &str) -> Result<String, String> {
-    let shaped = text.split_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-    });
-    if shaped && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,".contains(c))
-    {
+    let shaped = text
+        .split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if shaped && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,".contains(c)) {
         Ok(text.to_owned())
     } else {
         Err(format!("{} is not a mail address", quoted(text)))

@@ -109,11 +109,9 @@ impl Secrets {
                 session_token: read.secret(&catalog::AWS_SESSION_TOKEN),
                 role_arn: read.text(&catalog::AWS_ROLE_ARN),
                 web_identity_token_file: read.path(&catalog::AWS_WEB_IDENTITY_TOKEN_FILE),
-                container_credentials: read
-                    .parsed(&catalog::AWS_CONTAINER_CREDENTIALS_FULL_URI, web_url),
+                container_credentials: read.parsed(&catalog::AWS_CONTAINER_CREDENTIALS_FULL_URI, web_url),
                 container_token_file: read.path(&catalog::AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE),
-                metadata_endpoint: read
-                    .parsed(&catalog::AWS_EC2_METADATA_SERVICE_ENDPOINT, web_url),
+                metadata_endpoint: read.parsed(&catalog::AWS_EC2_METADATA_SERVICE_ENDPOINT, web_url),
                 secrets_endpoint: read.parsed(&catalog::AWS_ENDPOINT_URL_SECRETS_MANAGER, web_url),
                 sts_endpoint: read.parsed(&catalog::AWS_ENDPOINT_URL_STS, web_url),
             },

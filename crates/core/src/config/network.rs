@@ -39,9 +39,7 @@ impl Proxies {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
             trusted: read.networks(&catalog::TRUSTED_PROXIES),
-            hops: read
-                .whole(&catalog::TRUSTED_PROXY_HOPS)
-                .filter(|hops| *hops > 0),
+            hops: read.whole(&catalog::TRUSTED_PROXY_HOPS).filter(|hops| *hops > 0),
             client_ip_header: read.preset_choice(&catalog::CLIENT_IP_HEADER),
             ip_filter: read.is_set(&catalog::IP_FILTER_ENABLED),
             admin_allowed: read.networks(&catalog::ADMIN_ALLOWED_CIDRS),

@@ -31,48 +31,21 @@ pub struct OAuthClient {
 impl OAuth {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
-            google: client(
-                read,
-                &catalog::GOOGLE_CLIENT_ID,
-                &catalog::GOOGLE_CLIENT_SECRET,
-            ),
-            github: client(
-                read,
-                &catalog::GITHUB_CLIENT_ID,
-                &catalog::GITHUB_CLIENT_SECRET,
-            ),
-            facebook: client(
-                read,
-                &catalog::FACEBOOK_CLIENT_ID,
-                &catalog::FACEBOOK_CLIENT_SECRET,
-            ),
-            microsoft: client(
-                read,
-                &catalog::MICROSOFT_CLIENT_ID,
-                &catalog::MICROSOFT_CLIENT_SECRET,
-            ),
+            google: client(read, &catalog::GOOGLE_CLIENT_ID, &catalog::GOOGLE_CLIENT_SECRET),
+            github: client(read, &catalog::GITHUB_CLIENT_ID, &catalog::GITHUB_CLIENT_SECRET),
+            facebook: client(read, &catalog::FACEBOOK_CLIENT_ID, &catalog::FACEBOOK_CLIENT_SECRET),
+            microsoft: client(read, &catalog::MICROSOFT_CLIENT_ID, &catalog::MICROSOFT_CLIENT_SECRET),
         }
     }
 }
 
-fn client(
-    read: &mut Reader<'_>,
-    id: &'static Variable,
-    secret: &'static Variable,
-) -> Option<OAuthClient> {
+fn client(read: &mut Reader<'_>, id: &'static Variable, secret: &'static Variable) -> Option<OAuthClient> {
     match (read.text(id), read.secret(secret)) {
         (Some(id), Some(secret)) => Some(OAuthClient { id, secret }),
         (None, None) => None,
         (given, _) => {
-            let (set, missing) = if given.is_some() {
-                (id, secret)
-            } else {
-                (secret, id)
-            };
-            read.warn(Warning::new(
-                missing.name,
-                format!("is not set but {} is: the provider stays off", set.name),
-            ));
+            let (set, missing) = if given.is_some() { (id, secret) } else { (secret, id) };
+            read.warn(Warning::new(missing.name, format!("is not set but {} is: the provider stays off", set.name)));
             None
         }
     }

@@ -31,20 +31,10 @@ pub fn reference_markdown() -> String {
     let mut page = REFERENCE_INTRO.to_owned();
     for (concern, variables) in by_concern() {
         let rows = variables.iter().map(|variable| {
-            [
-                format!("`{}`", variable.name),
-                variable.kind.label(),
-                default_cell(variable),
-                meaning(variable),
-            ]
+            [format!("`{}`", variable.name), variable.kind.label(), default_cell(variable), meaning(variable)]
         });
         let head = ["Name", "Type", "Default", "Meaning"].map(str::to_owned);
-        let _ = write!(
-            page,
-            "\n## {}\n\n{}",
-            concern.title(),
-            table(std::iter::once(head).chain(rows).collect())
-        );
+        let _ = write!(page, "\n## {}\n\n{}", concern.title(), table(std::iter::once(head).chain(rows).collect()));
     }
     page
 }
@@ -69,11 +59,7 @@ pub fn env_example() -> String {
                 Preset::Is(_) | Preset::Unset => String::new(),
             };
             let quote = if value.contains(' ') { "\"" } else { "" };
-            let _ = writeln!(
-                file,
-                "# {}{default}\n#{}={quote}{value}{quote}",
-                variable.doc, variable.name
-            );
+            let _ = writeln!(file, "# {}{default}\n#{}={quote}{value}{quote}", variable.doc, variable.name);
         }
     }
     file
@@ -81,20 +67,14 @@ pub fn env_example() -> String {
 
 /// The catalog cut where the concern changes.
 fn by_concern() -> impl Iterator<Item = (Concern, &'static [&'static Variable])> {
-    catalog::ALL
-        .chunk_by(|one, next| one.concern == next.concern)
-        .map(|chunk| (chunk[0].concern, chunk))
+    catalog::ALL.chunk_by(|one, next| one.concern == next.concern).map(|chunk| (chunk[0].concern, chunk))
 }
 
 fn default_cell(variable: &Variable) -> String {
     match variable.default {
         Preset::Unset => "–".to_owned(),
         // Long lists may break between items.
-        Preset::Is(text) => text
-            .split(',')
-            .map(|item| format!("`{item}`"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        Preset::Is(text) => text.split(',').map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", "),
         Preset::Depends(text) => text.to_owned(),
     }
 }
@@ -102,12 +82,7 @@ fn default_cell(variable: &Variable) -> String {
 fn meaning(variable: &Variable) -> String {
     let mut text = variable.doc.to_owned();
     if !variable.aliases.is_empty() {
-        let aliases = variable
-            .aliases
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let aliases = variable.aliases.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let _ = write!(text, " Also read as {aliases}.");
     }
     if variable.is_secret() {
@@ -118,32 +93,15 @@ fn meaning(variable: &Variable) -> String {
 
 /// A Markdown table whose columns line up; the last one is left ragged.
 fn table(rows: Vec<[String; 4]>) -> String {
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|row| row.map(|cell| cell.replace('|', "\\|")))
-        .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| cell.replace('|', "\\|"))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let (name, kind, default) = (width(0), width(1), width(2));
     let mut text = String::new();
     for (i, row) in rows.iter().enumerate() {
         let [a, b, c, d] = row;
         let _ = writeln!(text, "| {a:name$} | {b:kind$} | {c:default$} | {d} |");
         if i == 0 {
-            let _ = writeln!(
-                text,
-                "|{:-<1$}|{2:-<3$}|{4:-<5$}|---|",
-                "",
-                name + 2,
-                "",
-                kind + 2,
-                "",
-                default + 2
-            );
+            let _ = writeln!(text, "|{:-<1$}|{2:-<3$}|{4:-<5$}|---|", "", name + 2, "", kind + 2, "", default + 2);
         }
     }
     text

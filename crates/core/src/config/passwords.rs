@@ -16,10 +16,7 @@ choice! {
 
 /// What a password must be, besides what always holds (the blocklist, at most 128 code points).
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Passwords {
     /// Fewest code points; none: the default of the policy, 10.
     pub min_length: Option<usize>,

@@ -49,27 +49,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(sources: &'a Sources, lookup: Lookup) -> Self {
-        let Lookup {
-            values,
-            faults,
-            warnings,
-        } = lookup;
-        Self {
-            sources,
-            values,
-            effective: Vec::with_capacity(catalog::ALL.len()),
-            faults,
-            warnings,
-        }
+        let Lookup { values, faults, warnings } = lookup;
+        Self { sources, values, effective: Vec::with_capacity(catalog::ALL.len()), faults, warnings }
     }
 
     /// Effective values in the catalog's order, faults, warnings.
     pub fn finish(mut self) -> (Vec<Effective>, Vec<Fault>, Vec<Warning>) {
-        let place = |name: &str| {
-            catalog::ALL
-                .iter()
-                .position(|variable| variable.name == name)
-        };
+        let place = |name: &str| catalog::ALL.iter().position(|variable| variable.name == name);
         self.effective.sort_by_key(|one| place(one.name));
         (self.effective, self.faults, self.warnings)
     }
@@ -87,9 +73,7 @@ impl<'a> Reader<'a> {
 
     /// Whether anything was found for a variable; for a list that includes an empty text.
     pub fn is_given(&self, variable: &Variable) -> bool {
-        variable
-            .names()
-            .any(|name| self.found(name, variable.kind.is_list()).is_some())
+        variable.names().any(|name| self.found(name, variable.kind.is_list()).is_some())
     }
 
     /// Where relative paths start.
@@ -109,11 +93,7 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, variable: &'static Variable) -> Option<String> {
         self.parsed(variable, |text| {
             // A line break in a name would become a header of its own in mails.
-            if text.chars().any(char::is_control) {
-                Err("holds a control character")
-            } else {
-                Ok(text.to_owned())
-            }
+            if text.chars().any(char::is_control) { Err("holds a control character") } else { Ok(text.to_owned()) }
         })
     }
 
@@ -167,9 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn choice<T: Choice>(&mut self, variable: &'static Variable) -> Option<T> {
-        self.parsed(variable, |text| {
-            T::named(text).ok_or_else(|| not_among(text, T::NAMES))
-        })
+        self.parsed(variable, |text| T::named(text).ok_or_else(|| not_among(text, T::NAMES)))
     }
 
     /// A choice of a variable that has a default.
@@ -184,24 +162,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list, each parsed by `parse`; every faulty item is a fault of its own.
-    pub fn list<T>(
-        &mut self,
-        variable: &'static Variable,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
+    pub fn list<T>(&mut self, variable: &'static Variable, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let given = self.given(variable);
-        let text = given.as_ref().map_or_else(
-            || preset(variable).to_owned(),
-            |given| given.text.expose().clone(),
-        );
-        let texts = self
-            .or_fault(variable, list_items(&text))
-            .unwrap_or_default();
+        let text = given.as_ref().map_or_else(|| preset(variable).to_owned(), |given| given.text.expose().clone());
+        let texts = self.or_fault(variable, list_items(&text)).unwrap_or_default();
         self.note(variable, texts.join(","), given.as_ref());
-        texts
-            .iter()
-            .filter_map(|item| self.or_fault(variable, parse(item)))
-            .collect()
+        texts.iter().filter_map(|item| self.or_fault(variable, parse(item))).collect()
     }
 
     pub fn wholes<T: TryFrom<u64>>(&mut self, variable: &'static Variable) -> Vec<T> {
@@ -223,28 +189,17 @@ impl<'a> Reader<'a> {
         if let Some(given) = &given
             && let Some(value) = self.or_fault(variable, parse(given.text.expose().trim()))
         {
-            self.note(
-                variable,
-                shown(variable, given.text.expose().trim()),
-                Some(given),
-            );
+            self.note(variable, shown(variable, given.text.expose().trim()), Some(given));
             return Some(value);
         }
         let text = preset(variable);
         self.note(variable, shown(variable, text), None);
-        if text.is_empty() {
-            None
-        } else {
-            parse(text).ok()
-        }
+        if text.is_empty() { None } else { parse(text).ok() }
     }
 
     /// Corrects what is shown of a variable whose default depends on others, unless it was given.
     pub fn derive(&mut self, variable: &Variable, text: impl Into<String>) {
-        if let Some(one) = self
-            .effective
-            .iter_mut()
-            .find(|one| one.name == variable.name)
+        if let Some(one) = self.effective.iter_mut().find(|one| one.name == variable.name)
             && one.source == Origin::Default
         {
             one.value = text.into();
@@ -257,11 +212,7 @@ impl<'a> Reader<'a> {
         self.note(variable, String::new(), given.as_ref());
     }
 
-    fn or_fault<T, M: Into<String>>(
-        &mut self,
-        variable: &Variable,
-        result: Result<T, M>,
-    ) -> Option<T> {
+    fn or_fault<T, M: Into<String>>(&mut self, variable: &Variable, result: Result<T, M>) -> Option<T> {
         result.map_err(|message| self.fault(variable, message)).ok()
     }
 
@@ -270,35 +221,23 @@ impl<'a> Reader<'a> {
         let (name, direct, file) = variable
             .names()
             .map(|name| {
-                let file = variable
-                    .is_secret()
-                    .then(|| self.found(&format!("{name}_FILE"), false))
-                    .flatten();
-                (
-                    name,
-                    self.found(name, variable.kind.is_list() && !variable.is_secret()),
-                    file,
-                )
+                let file = variable.is_secret().then(|| self.found(&format!("{name}_FILE"), false)).flatten();
+                (name, self.found(name, variable.kind.is_list() && !variable.is_secret()), file)
             })
             .find(|(_, direct, file)| direct.is_some() || file.is_some())?;
         match (direct, file) {
             (Some(_), Some(_)) => {
                 let message = format!("both {name} and {name}_FILE are set: keep one of them");
-                self.faults
-                    .push(Fault::new(variable.name, message).check("E008"));
+                self.faults.push(Fault::new(variable.name, message).check("E008"));
                 None
             }
             (direct, None) => direct,
             (None, Some(file)) => {
                 let path = self.sources.directory.join(file.text.expose().trim());
                 match fastcms_secrets::read_file(&path) {
-                    Ok(text) => Some(Given {
-                        text,
-                        origin: Origin::File(path),
-                    }),
+                    Ok(text) => Some(Given { text, origin: Origin::File(path) }),
                     Err(error) => {
-                        self.faults
-                            .push(Fault::new(format!("{name}_FILE"), error.to_string()));
+                        self.faults.push(Fault::new(format!("{name}_FILE"), error.to_string()));
                         None
                     }
                 }
@@ -310,10 +249,7 @@ impl<'a> Reader<'a> {
     fn found(&self, name: &str, empty: bool) -> Option<Given> {
         let raw = self.values.get(name)?;
         let wanted = empty || !raw.text.expose().trim().is_empty();
-        wanted.then(|| Given {
-            text: raw.text.clone(),
-            origin: raw.origin.clone(),
-        })
+        wanted.then(|| Given { text: raw.text.clone(), origin: raw.origin.clone() })
     }
 
     fn note(&mut self, variable: &'static Variable, value: String, given: Option<&Given>) {
@@ -381,11 +317,7 @@ pub(super) fn masked_url(text: &str) -> String {
         url.set_query(Some(&query));
         return url.to_string();
     }
-    if url.password().is_some() {
-        url.to_string()
-    } else {
-        text.to_owned()
-    }
+    if url.password().is_some() { url.to_string() } else { text.to_owned() }
 }
 
 /// The items of a comma list or a JSON array, trimmed, empty ones dropped.
@@ -401,19 +333,11 @@ fn list_items(text: &str) -> Result<Vec<String>, String> {
         _ => Err("a JSON array may hold texts and numbers only".to_owned()),
     });
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    Ok(texts
-        .iter()
-        .map(|item| item.trim().to_owned())
-        .filter(|item| !item.is_empty())
-        .collect())
+    Ok(texts.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
 }
 
 fn comma_items(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 /// A whole number within `min..=max`.
@@ -428,12 +352,7 @@ pub(super) fn whole<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> Result<T
 
 /// A range in CIDR notation or a bare address; IPv4 inside IPv6 becomes IPv4, host bits are dropped.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    let malformed = || {
-        format!(
-            "{} is neither an address nor a network such as `10.0.0.0/8`",
-            quoted(text)
-        )
-    };
+    let malformed = || format!("{} is neither an address nor a network such as `10.0.0.0/8`", quoted(text));
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
@@ -449,19 +368,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 
 /// What to say of a word that is not among `names`, with the name that was probably meant.
 pub(super) fn not_among(text: &str, names: &[&str]) -> String {
-    let list = names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let guess = likely(text, names)
-        .map(|name| format!(" (did you mean `{name}`?)"))
-        .unwrap_or_default();
+    let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let guess = likely(text, names).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
     match names {
-        [only] => format!(
-            "{} is not supported: the only value is `{only}`",
-            quoted(text)
-        ),
+        [only] => format!("{} is not supported: the only value is `{only}`", quoted(text)),
         _ => format!("{} is none of {list}{guess}", quoted(text)),
     }
 }

@@ -26,9 +26,7 @@ impl Redis {
         });
         Self {
             enabled: read.is_set(&catalog::REDIS_ENABLED),
-            is_exposed: url
-                .as_ref()
-                .is_some_and(|url| url.scheme() == "redis" && !is_loopback_url(url)),
+            is_exposed: url.as_ref().is_some_and(|url| url.scheme() == "redis" && !is_loopback_url(url)),
             url: Secret::new(url.map_or_else(String::new, String::from)),
         }
     }

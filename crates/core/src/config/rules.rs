@@ -40,8 +40,7 @@ fn keys(config: &Config, found: &mut Vec<Fault>) {
         found.push(Fault::new(variable.name, message).check(check));
     };
     if keys.secret_key.is_none() {
-        let message =
-            "is required in production: set it to what `fastcms keys generate` prints".to_owned();
+        let message = "is required in production: set it to what `fastcms keys generate` prints".to_owned();
         say(&catalog::SECRET_KEY, message, "E001");
     }
     for (variable, key) in [
@@ -54,12 +53,7 @@ fn keys(config: &Config, found: &mut Vec<Fault>) {
         }
     }
     for (current, key, previous, list) in [
-        (
-            &catalog::SECRET_KEY,
-            &keys.secret_key,
-            &catalog::SECRET_KEY_PREVIOUS,
-            &keys.secret_key_previous,
-        ),
+        (&catalog::SECRET_KEY, &keys.secret_key, &catalog::SECRET_KEY_PREVIOUS, &keys.secret_key_previous),
         (
             &catalog::ENCRYPTION_KEY,
             &keys.encryption_key,
@@ -68,10 +62,7 @@ fn keys(config: &Config, found: &mut Vec<Fault>) {
         ),
     ] {
         if repeats(key.as_ref(), list) {
-            let message = format!(
-                "holds the value of {}: a retired key must not be the current one",
-                current.name
-            );
+            let message = format!("holds the value of {}: a retired key must not be the current one", current.name);
             say(previous, message, "E002");
         }
     }
@@ -86,11 +77,7 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         let message = "`fastcms dev` implies DEBUG=true, which production refuses: use `fastcms serve`, or ENVIRONMENT=development";
         say(&catalog::ENVIRONMENT, message, "E003");
     } else if config.server.debug {
-        say(
-            &catalog::DEBUG,
-            "must not be true in production: remove it",
-            "E003",
-        );
+        say(&catalog::DEBUG, "must not be true in production: remove it", "E003");
     }
     if *config.origin(&catalog::BASE_URL) == Origin::Default {
         let message = "is required in production: set it to the public address, such as `https://cms.example.com`";
@@ -98,7 +85,8 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
     }
     let endpoint = config.storage.s3.endpoint.as_ref();
     if endpoint.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
-        let message = "must be https in production unless it is on loopback: files and credentials would travel in the clear";
+        let message =
+            "must be https in production unless it is on loopback: files and credentials would travel in the clear";
         say(&catalog::AWS_S3_ENDPOINT_URL, message, "E013");
     }
 }
@@ -109,10 +97,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
     lives(config, &mut found);
     rings(config, &mut found);
     if config.storage.kind == StorageType::S3 && config.storage.s3.bucket.is_none() {
-        found.push(Warning::new(
-            catalog::AWS_S3_BUCKET_NAME.name,
-            "is not set although STORAGE_TYPE is s3",
-        ));
+        found.push(Warning::new(catalog::AWS_S3_BUCKET_NAME.name, "is not set although STORAGE_TYPE is s3"));
     }
     if config.storage.kind == StorageType::Azure && config.storage.azure.container.is_none() {
         found.push(Warning::new(
@@ -150,49 +135,29 @@ fn lives(config: &Config, found: &mut Vec<Warning>) {
 /// Keys that stand where they are of no use, or of too much.
 fn rings(config: &Config, found: &mut Vec<Warning>) {
     let (keys, production) = (&config.keys, config.server.is_production());
-    let mut say =
-        |variable: &Variable, message: &str| found.push(Warning::new(variable.name, message));
+    let mut say = |variable: &Variable, message: &str| found.push(Warning::new(variable.name, message));
     if !production && repeats(keys.secret_key.as_ref(), &keys.secret_key_previous) {
-        say(
-            &catalog::SECRET_KEY_PREVIOUS,
-            "holds the value of SECRET_KEY; production refuses that",
-        );
+        say(&catalog::SECRET_KEY_PREVIOUS, "holds the value of SECRET_KEY; production refuses that");
     }
     if let Some(next) = &keys.secret_key_next {
         if repeats(Some(next), keys.secret_key.as_slice()) {
-            say(
-                &catalog::SECRET_KEY_NEXT,
-                "is the value of SECRET_KEY already: remove it",
-            );
+            say(&catalog::SECRET_KEY_NEXT, "is the value of SECRET_KEY already: remove it");
         }
         if repeats(Some(next), &keys.secret_key_previous) {
-            say(
-                &catalog::SECRET_KEY_NEXT,
-                "is also among SECRET_KEY_PREVIOUS: a retired key should not come back",
-            );
+            say(&catalog::SECRET_KEY_NEXT, "is also among SECRET_KEY_PREVIOUS: a retired key should not come back");
         }
     }
-    if production
-        && keys
-            .secret_key_previous
-            .iter()
-            .any(|key| weakness(key).is_some())
-    {
-        let message = "holds a weak key: who guesses it can sign tokens, remove it as soon as `fastcms keys status` says so";
+    if production && keys.secret_key_previous.iter().any(|key| weakness(key).is_some()) {
+        let message =
+            "holds a weak key: who guesses it can sign tokens, remove it as soon as `fastcms keys status` says so";
         say(&catalog::SECRET_KEY_PREVIOUS, message);
     }
     if repeats(keys.encryption_key.as_ref(), keys.secret_key.as_slice()) {
-        say(
-            &catalog::ENCRYPTION_KEY,
-            "is the value of SECRET_KEY: choose another, or remove it",
-        );
+        say(&catalog::ENCRYPTION_KEY, "is the value of SECRET_KEY: choose another, or remove it");
     }
     for (variable, list) in [
         (&catalog::SECRET_KEY_PREVIOUS, &keys.secret_key_previous),
-        (
-            &catalog::ENCRYPTION_KEY_PREVIOUS,
-            &keys.encryption_key_previous,
-        ),
+        (&catalog::ENCRYPTION_KEY_PREVIOUS, &keys.encryption_key_previous),
     ] {
         let different: HashSet<_> = list.iter().map(Secret::expose).collect();
         if different.len() < list.len() {
@@ -214,11 +179,7 @@ fn exposure(config: &Config, found: &mut Vec<Warning>) {
         );
     }
     if config.redis.is_exposed {
-        say(
-            &catalog::REDIS_URL,
-            "leaves this machine without TLS: use `rediss://`",
-            "W124",
-        );
+        say(&catalog::REDIS_URL, "leaves this machine without TLS: use `rediss://`", "W124");
     }
     if !config.server.is_loopback() && !config.proxies.is_behind_proxy() {
         let message = "is empty: the server speaks plain HTTP on a public address; set it to the TLS proxy in front, or listen on 127.0.0.1";
@@ -226,10 +187,7 @@ fn exposure(config: &Config, found: &mut Vec<Warning>) {
     }
     for (variable, networks) in [
         (&catalog::TRUSTED_PROXIES, &config.proxies.trusted),
-        (
-            &catalog::RATE_LIMIT_EXEMPT_CIDRS,
-            &config.rate_limits.exempt,
-        ),
+        (&catalog::RATE_LIMIT_EXEMPT_CIDRS, &config.rate_limits.exempt),
     ] {
         if networks.iter().any(|network| network.prefix_len() == 0) {
             found.push(Warning::new(
@@ -240,10 +198,8 @@ fn exposure(config: &Config, found: &mut Vec<Warning>) {
     }
     let server = &config.server;
     if !server.base_url.is_https() && !server.base_url.is_loopback() {
-        found.push(Warning::new(
-            catalog::BASE_URL.name,
-            "is not https: links in mails would carry tokens in the clear",
-        ));
+        found
+            .push(Warning::new(catalog::BASE_URL.name, "is not https: links in mails would carry tokens in the clear"));
     }
     for (name, path) in secret_files(config) {
         if is_readable_by_others(&path) {
@@ -275,8 +231,7 @@ fn secret_files(config: &Config) -> Vec<(String, PathBuf)> {
 #[cfg(unix)]
 fn is_readable_by_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    path.metadata()
-        .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o077 != 0)
+    path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(not(unix))]

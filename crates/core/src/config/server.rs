@@ -48,17 +48,13 @@ impl Server {
         let environment = environment(read);
         let dev = command == Command::Dev;
 
-        let app_version = read
-            .text(&catalog::APP_VERSION)
-            .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+        let app_version = read.text(&catalog::APP_VERSION).unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
         read.derive(&catalog::APP_VERSION, app_version.as_str());
         let host = read.parsed(&catalog::APP_HOST, listen_host);
         let host = host.unwrap_or_else(|| if dev { "127.0.0.1" } else { "0.0.0.0" }.to_owned());
         read.derive(&catalog::APP_HOST, host.as_str());
         let port = read.preset_whole(&catalog::APP_PORT);
-        let base_url = read
-            .parsed(&catalog::BASE_URL, BaseUrl::parse)
-            .unwrap_or_else(|| BaseUrl::local(port));
+        let base_url = read.parsed(&catalog::BASE_URL, BaseUrl::parse).unwrap_or_else(|| BaseUrl::local(port));
         read.derive(&catalog::BASE_URL, base_url.as_str());
         let debug = read.flag(&catalog::DEBUG).unwrap_or(dev);
         read.derive(&catalog::DEBUG, debug.to_string());
@@ -66,9 +62,7 @@ impl Server {
         let hosts = read.list(&catalog::ALLOWED_HOSTS, host_name);
         let allowed_hosts = match (hosts.is_empty(), environment) {
             (false, _) => AllowedHosts::These(hosts),
-            (true, Environment::Production) => {
-                AllowedHosts::These(vec![base_url.host().to_owned()])
-            }
+            (true, Environment::Production) => AllowedHosts::These(vec![base_url.host().to_owned()]),
             (true, _) => AllowedHosts::Any,
         };
         if let AllowedHosts::These(hosts) = &allowed_hosts {
@@ -120,9 +114,7 @@ fn environment(read: &mut Reader<'_>) -> Environment {
 pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.to_canonical().is_loopback())
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn listen_host(text: &str) -> Result<String, String> {
@@ -133,8 +125,7 @@ fn listen_host(text: &str) -> Result<String, String> {
     if text.parse::<SocketAddr>().is_ok() {
         return Err(format!("{} has a port: that is APP_PORT", quoted(text)));
     }
-    host_name(text)
-        .map_err(|_| format!("{} is neither an IP address nor a host name", quoted(text)))
+    host_name(text).map_err(|_| format!("{} is neither an IP address nor a host name", quoted(text)))
 }
 
 /// Which names requests may be addressed to.
@@ -158,20 +149,12 @@ impl AllowedHosts {
 
 /// A host name or address as it stands in a URL, its port dropped, in lower case.
 fn host_name(text: &str) -> Result<String, String> {
-    let malformed = || {
-        format!(
-            "{} is not a host name: write it without scheme and path, such as `cms.example.com`",
-            quoted(text)
-        )
-    };
+    let malformed =
+        || format!("{} is not a host name: write it without scheme and path, such as `cms.example.com`", quoted(text));
     if text.contains(['/', '*', '@', '?', '#', '\\']) || text.chars().any(char::is_whitespace) {
         return Err(malformed());
     }
-    let bracketed = if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        format!("[{text}]")
-    } else {
-        text.to_owned()
-    };
+    let bracketed = if text.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };
     let url = Url::parse(&format!("http://{bracketed}/")).map_err(|_| malformed())?;
     url.host_str().map(str::to_owned).ok_or_else(malformed)
 }
@@ -189,20 +172,13 @@ impl BaseUrl {
     /// # Errors
     /// Says what the address must look like.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let malformed = |why: &str| {
-            format!(
-                "{} {why}: write it as `https://cms.example.com`",
-                quoted(text)
-            )
-        };
+        let malformed = |why: &str| format!("{} {why}: write it as `https://cms.example.com`", quoted(text));
         let url = Url::parse(text).map_err(|_| malformed("is not an address"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(malformed("is neither http nor https"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "carries a user name or password: write it as `https://cms.example.com`".to_owned(),
-            );
+            return Err("carries a user name or password: write it as `https://cms.example.com`".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(malformed("has a query or fragment"));

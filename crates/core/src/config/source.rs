@@ -35,10 +35,8 @@ pub struct Sources {
 impl Sources {
     /// The environment and the working directory of this process, read once.
     pub fn from_process() -> Self {
-        let mut sources = Self {
-            directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            ..Self::default()
-        };
+        let mut sources =
+            Self { directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")), ..Self::default() };
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else {
                 continue;
@@ -61,12 +59,7 @@ impl Sources {
 
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |pairs: &[(String, String)]| {
-            pairs
-                .iter()
-                .map(|(name, _)| name.clone())
-                .collect::<Vec<_>>()
-        };
+        let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         f.debug_struct("Sources")
             .field("arguments", &names(&self.arguments))
             .field("environment", &names(&self.environment))
@@ -131,28 +124,19 @@ pub(super) struct Lookup {
 impl Lookup {
     /// Reads every source once.
     pub fn collect(sources: &Sources) -> Self {
-        let mut all = Self {
-            values: BTreeMap::new(),
-            faults: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut all = Self { values: BTreeMap::new(), faults: Vec::new(), warnings: Vec::new() };
         for (name, value) in &sources.arguments {
             all.add(name, value, Origin::Argument);
         }
         // Where the system tells `app_port` from `APP_PORT`, the spelling of the documentation wins.
-        let (exact, other): (Vec<_>, Vec<_>) = sources
-            .environment
-            .iter()
-            .partition(|(name, _)| name.bytes().all(|byte| !byte.is_ascii_lowercase()));
+        let (exact, other): (Vec<_>, Vec<_>) =
+            sources.environment.iter().partition(|(name, _)| name.bytes().all(|byte| !byte.is_ascii_lowercase()));
         for (name, value) in exact.into_iter().chain(other) {
             all.add(name, value, Origin::Environment);
         }
         for name in sources.undecodable.iter().filter(|name| is_known(name)) {
             let name = name.to_ascii_uppercase();
-            all.faults.push(Fault::new(
-                name,
-                "the value in the environment is not UTF-8: set it as UTF-8 text",
-            ));
+            all.faults.push(Fault::new(name, "the value in the environment is not UTF-8: set it as UTF-8 text"));
         }
         if let Some(text) = all.file(sources, DOTENV) {
             all.add_dotenv(text.expose());
@@ -166,18 +150,14 @@ impl Lookup {
     fn add(&mut self, name: &str, value: &str, origin: Origin) {
         self.values
             .entry(name.to_ascii_uppercase())
-            .or_insert_with(|| Raw {
-                text: Secret::new(value.to_owned()),
-                origin,
-            });
+            .or_insert_with(|| Raw { text: Secret::new(value.to_owned()), origin });
     }
 
     /// The text of a file in the working directory, if there is one.
     fn file(&mut self, sources: &Sources, name: &'static str) -> Option<Secret<String>> {
         let mut bytes = Vec::new();
         let limit = u64::try_from(MAX_SOURCE_BYTES + 1).expect("1 MiB fits into 64 bits");
-        let read = File::open(sources.directory.join(name))
-            .and_then(|file| file.take(limit).read_to_end(&mut bytes));
+        let read = File::open(sources.directory.join(name)).and_then(|file| file.take(limit).read_to_end(&mut bytes));
         let message = match read {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => format!("cannot be read: {error}"),
@@ -200,26 +180,20 @@ impl Lookup {
     fn add_dotenv(&mut self, text: &str) {
         let (entries, faults) = dotenv::parse(text);
         for (line, message) in faults {
-            self.faults
-                .push(Fault::new(DOTENV, format!("line {line}: {message}")));
+            self.faults.push(Fault::new(DOTENV, format!("line {line}: {message}")));
         }
         // As in a shell, the last line that sets a name wins.
         let mut last: BTreeMap<String, (usize, Secret<String>)> = BTreeMap::new();
         for entry in entries {
             let name = entry.name.to_ascii_uppercase();
             if let Some((earlier, _)) = last.insert(name.clone(), (entry.line, entry.value)) {
-                let message = format!(
-                    "{name} is set on line {earlier} and again on line {}: the last one counts",
-                    entry.line
-                );
+                let message =
+                    format!("{name} is set on line {earlier} and again on line {}: the last one counts", entry.line);
                 self.warnings.push(Warning::new(DOTENV, message));
             }
         }
         for (name, (line, value)) in last {
-            self.values.entry(name).or_insert(Raw {
-                text: value,
-                origin: Origin::DotEnv(line),
-            });
+            self.values.entry(name).or_insert(Raw { text: value, origin: Origin::DotEnv(line) });
         }
     }
 
@@ -230,20 +204,14 @@ impl Lookup {
                 // The error's own text would show the line, and with it perhaps a secret.
                 let at = error.span().map_or(0, |span| span.start);
                 let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-                self.faults.push(Fault::new(
-                    TOML,
-                    format!("line {line}: {}", error.message()),
-                ));
+                self.faults.push(Fault::new(TOML, format!("line {line}: {}", error.message())));
                 return;
             }
         };
         for (name, value) in table {
             match toml_text(value) {
                 Ok(value) => self.add(&name, value.expose(), Origin::Toml),
-                Err(message) => self.faults.push(Fault::new(
-                    TOML,
-                    format!("`{}`: {message}", name.escape_debug()),
-                )),
+                Err(message) => self.faults.push(Fault::new(TOML, format!("`{}`: {message}", name.escape_debug()))),
             }
         }
     }
@@ -266,9 +234,7 @@ fn toml_text(value: toml::Value) -> Result<Secret<String>, &'static str> {
             serde_json::Value::Array(items.collect::<Result<_, _>>()?).to_string()
         }
         toml::Value::Table(_) => {
-            return Err(
-                "there are no sections: write each variable at the top level, in lower case",
-            );
+            return Err("there are no sections: write each variable at the top level, in lower case");
         }
     };
     Ok(Secret::new(text))
@@ -276,13 +242,9 @@ fn toml_text(value: toml::Value) -> Result<Secret<String>, &'static str> {
 
 /// Whether `name` is read at all, as a variable or as the file of a secret.
 pub(super) fn is_known(name: &str) -> bool {
-    let stem = name
-        .len()
-        .checked_sub("_FILE".len())
-        .and_then(|at| name.split_at_checked(at));
+    let stem = name.len().checked_sub("_FILE".len()).and_then(|at| name.split_at_checked(at));
     super::catalog::find(name).is_some()
         || stem.is_some_and(|(stem, tail)| {
-            tail.eq_ignore_ascii_case("_FILE")
-                && super::catalog::find(stem).is_some_and(super::Variable::is_secret)
+            tail.eq_ignore_ascii_case("_FILE") && super::catalog::find(stem).is_some_and(super::Variable::is_secret)
         })
 }

@@ -83,9 +83,7 @@ impl Storage {
                 bucket: read.text(&catalog::AWS_S3_BUCKET_NAME),
                 region: read.preset_text(&catalog::AWS_S3_REGION),
                 endpoint: read.parsed(&catalog::AWS_S3_ENDPOINT_URL, web_url),
-                public_url: read
-                    .parsed(&catalog::AWS_S3_PUBLIC_URL, web_url)
-                    .map(without_slash),
+                public_url: read.parsed(&catalog::AWS_S3_PUBLIC_URL, web_url).map(without_slash),
                 access_key_id: read.secret(&catalog::AWS_ACCESS_KEY_ID),
                 secret_access_key: read.secret(&catalog::AWS_SECRET_ACCESS_KEY),
             },
@@ -94,9 +92,7 @@ impl Storage {
                 connection_string: read.secret(&catalog::AZURE_STORAGE_CONNECTION_STRING),
                 account_name: read.text(&catalog::AZURE_STORAGE_ACCOUNT_NAME),
                 account_key: read.secret(&catalog::AZURE_STORAGE_ACCOUNT_KEY),
-                public_url: read
-                    .parsed(&catalog::AZURE_STORAGE_PUBLIC_URL, web_url)
-                    .map(without_slash),
+                public_url: read.parsed(&catalog::AZURE_STORAGE_PUBLIC_URL, web_url).map(without_slash),
             },
         }
     }
@@ -131,41 +127,25 @@ impl Images {
 
 /// An http or https address without user name and password.
 pub(super) fn web_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match url {
         Some(url) if url.username().is_empty() && url.password().is_none() => Ok(url),
-        Some(_) => {
-            Err("carries a user name or password: give those by their own variables".to_owned())
-        }
-        None => Err(format!(
-            "{} is neither an http nor an https address",
-            quoted(text)
-        )),
+        Some(_) => Err("carries a user name or password: give those by their own variables".to_owned()),
+        None => Err(format!("{} is neither an http nor an https address", quoted(text))),
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "maps the address inside an option"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "maps the address inside an option")]
 fn without_slash(url: Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
 fn media_type(text: &str) -> Result<String, String> {
     let token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
     match text.split_once('/') {
         Some((kind, subtype)) if token(kind) && token(subtype) => Ok(text.to_ascii_lowercase()),
-        _ => Err(format!(
-            "{} is not a media type such as `image/png`",
-            quoted(text)
-        )),
+        _ => Err(format!("{} is not a media type such as `image/png`", quoted(text))),
     }
 }

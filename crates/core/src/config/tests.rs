@@ -28,14 +28,8 @@ impl World {
     /// Nothing but `environment`.
     fn new(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut sources = Sources {
-            directory: folder.path().to_owned(),
-            ..Sources::default()
-        };
-        sources.environment = environment
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
+        let mut sources = Sources { directory: folder.path().to_owned(), ..Sources::default() };
+        sources.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         Self { folder, sources }
     }
 
@@ -48,9 +42,7 @@ impl World {
             ("APP_HOST", "127.0.0.1"),
             ("CORS_ORIGINS", "https://app.example.com"),
         ];
-        let kept = base
-            .iter()
-            .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        let kept = base.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
         Self::new(&kept.chain(changes).copied().collect::<Vec<_>>())
     }
 
@@ -75,10 +67,6 @@ impl World {
 
     /// The warnings as printed, one line each.
     fn warnings(&self) -> Vec<String> {
-        self.config()
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        self.config().warnings.iter().map(ToString::to_string).collect()
     }
 }

@@ -50,9 +50,7 @@ impl Tokens {
             step_up_minutes: read.preset_whole(&catalog::STEP_UP_MINUTES),
             cookie_host_prefix: read.is_set(&catalog::COOKIE_HOST_PREFIX),
             accept_legacy_until: read.parsed(&catalog::ACCEPT_LEGACY_TOKENS_UNTIL, |text| {
-                text.parse::<Date>().map_err(|_| {
-                    format!("{} is not a date: write it as `2026-01-31`", quoted(text))
-                })
+                text.parse::<Date>().map_err(|_| format!("{} is not a date: write it as `2026-01-31`", quoted(text)))
             }),
         }
     }

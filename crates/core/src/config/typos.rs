@@ -27,11 +27,7 @@ const OWN_PREFIXES: &[&str] = &[
 
 /// Warns about each unknown name that looks like a known one.
 pub(super) fn warn(read: &mut Reader<'_>) {
-    let unknown: Vec<_> = read
-        .names()
-        .filter(|name| !is_known(name))
-        .map(str::to_owned)
-        .collect();
+    let unknown: Vec<_> = read.names().filter(|name| !is_known(name)).map(str::to_owned).collect();
     for name in unknown {
         if let Some(message) = suspicion(&name) {
             read.warn(Warning::new(printable(&name), message));
@@ -42,19 +38,11 @@ pub(super) fn warn(read: &mut Reader<'_>) {
 /// What is suspicious about the unknown `name`, if anything.
 fn suspicion(name: &str) -> Option<String> {
     if let Some(open) = name.strip_suffix("_FILE").and_then(catalog::find) {
-        return Some(format!(
-            "is not read: only a secret may come from a file; set {} itself",
-            open.name
-        ));
+        return Some(format!("is not read: only a secret may come from a file; set {} itself", open.name));
     }
     let candidates = catalog::ALL.iter().flat_map(|variable| {
-        let file = variable
-            .is_secret()
-            .then(|| variable.names().map(|name| format!("{name}_FILE")));
-        variable
-            .names()
-            .map(str::to_owned)
-            .chain(file.into_iter().flatten())
+        let file = variable.is_secret().then(|| variable.names().map(|name| format!("{name}_FILE")));
+        variable.names().map(str::to_owned).chain(file.into_iter().flatten())
     });
     let (distance, nearest) = candidates
         .filter(|known| known.len().abs_diff(name.len()) <= MAX_DISTANCE)
@@ -62,9 +50,7 @@ fn suspicion(name: &str) -> Option<String> {
         .min()
         .unwrap_or((usize::MAX, String::new()));
     if distance <= MAX_DISTANCE {
-        return Some(format!(
-            "is not a known variable and is ignored: did you mean {nearest}?"
-        ));
+        return Some(format!("is not a known variable and is ignored: did you mean {nearest}?"));
     }
     let ours = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     ours.then(|| "is not a known variable and is ignored: `fastcms config` lists all".to_owned())
@@ -72,11 +58,7 @@ fn suspicion(name: &str) -> Option<String> {
 
 /// A name safe to print: names come from outside, too.
 fn printable(name: &str) -> String {
-    if name.bytes().all(|byte| byte.is_ascii_graphic()) && name.len() <= 60 {
-        name.to_owned()
-    } else {
-        quoted(name)
-    }
+    if name.bytes().all(|byte| byte.is_ascii_graphic()) && name.len() <= 60 { name.to_owned() } else { quoted(name) }
 }
 
 #[cfg(test)]
@@ -86,37 +68,19 @@ mod tests {
     #[test]
     fn each_own_prefix_is_the_beginning_of_a_known_name() {
         for prefix in OWN_PREFIXES {
-            assert!(
-                catalog::ALL
-                    .iter()
-                    .any(|variable| variable.name.starts_with(prefix)),
-                "{prefix}"
-            );
+            assert!(catalog::ALL.iter().any(|variable| variable.name.starts_with(prefix)), "{prefix}");
         }
     }
 
     #[test]
     fn two_letters_away_is_suspicious_and_three_are_not() {
-        for near in [
-            "SECRT_KEY",
-            "SECRETKEYY",
-            "DEBUGS",
-            "RATE_LIMT_PER_MINUTE",
-            "SECRET_KEY_FIL",
-            "BAO_ADR",
-            "APP_PROT",
-        ] {
+        for near in
+            ["SECRT_KEY", "SECRETKEYY", "DEBUGS", "RATE_LIMT_PER_MINUTE", "SECRET_KEY_FIL", "BAO_ADR", "APP_PROT"]
+        {
             let message = suspicion(near).unwrap_or_else(|| panic!("{near}"));
             assert!(message.contains("did you mean"), "{near}: {message}");
         }
-        for far in [
-            "HOME",
-            "PATH",
-            "AWS_PROFILE",
-            "SESSION_MANAGER",
-            "REDIS_SERVICE_HOST",
-            "DEBUGGING",
-        ] {
+        for far in ["HOME", "PATH", "AWS_PROFILE", "SESSION_MANAGER", "REDIS_SERVICE_HOST", "DEBUGGING"] {
             assert_eq!(suspicion(far), None, "{far}");
         }
     }
@@ -124,10 +88,6 @@ mod tests {
     #[test]
     fn a_stranger_under_an_own_prefix_is_suspicious() {
         assert!(suspicion("RATE_LIMIT_BURST_SIZE").is_some());
-        assert!(
-            suspicion("APP_NAME_FILE")
-                .unwrap()
-                .contains("only a secret")
-        );
+        assert!(suspicion("APP_NAME_FILE").unwrap().contains("only a secret"));
     }
 }

@@ -15,11 +15,13 @@ pub fn is_address(text: &str) -> bool {
 
 fn is_atom(atom: &str) -> bool {
     !atom.is_empty()
-        && atom.chars().all(
-            |c| {
-                if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { c.is_alphanumeric() }
-            },
-        )
+        && atom.chars().all(|c| {
+            if c.is_ascii() {
+                c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+            } else {
+                c.is_alphanumeric()
+            }
+        })
 }
 
 fn is_domain(domain: &str) -> bool {

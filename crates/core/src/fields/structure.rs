@@ -86,7 +86,9 @@ mod tests {
         assert!(check_geopoint(&field, &json!({"lng": -180, "lat": 90, "alt": 3.5})).is_ok());
         let message = check_geopoint(&field, &json!({"lat": 91, "lng": 0})).unwrap_err();
         assert_eq!(message, "Latitude must be between -90 and 90");
-        for bad in [json!({"lat": 1}), json!([1, 2]), json!({"lat": "1", "lng": 2}), json!({"lat": 1, "lng": 2, "x": 3})] {
+        for bad in
+            [json!({"lat": 1}), json!([1, 2]), json!({"lat": "1", "lng": 2}), json!({"lat": 1, "lng": 2, "x": 3})]
+        {
             assert!(check_geopoint(&field, &bad).is_err(), "{bad}");
         }
     }

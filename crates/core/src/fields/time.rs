@@ -9,7 +9,9 @@ const INVALID: &str = "Invalid date format";
 /// A day, `YYYY-MM-DD`.
 pub(super) fn check_date(json: &Json) -> Result<Value, String> {
     let Json::String(text) = json else { return Err("Must be a string".to_owned()) };
-    if text.len() != 10 || !text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() }) {
+    if text.len() != 10
+        || !text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
+    {
         return Err(INVALID.to_owned());
     }
     text.parse::<Date>().map_err(|_| INVALID.to_owned())?;
@@ -40,7 +42,14 @@ mod tests {
         ] {
             assert_eq!(check_datetime(&json!(sent)).ok(), Some(Value::Text(kept.to_owned())), "{sent}");
         }
-        for bad in ["", "tomorrow", "2026-02-30T00:00:00Z", "2026-01-31T25:00:00Z", "-000001-01-01T00:00:00Z", "20260131T093000Z"] {
+        for bad in [
+            "",
+            "tomorrow",
+            "2026-02-30T00:00:00Z",
+            "2026-01-31T25:00:00Z",
+            "-000001-01-01T00:00:00Z",
+            "20260131T093000Z",
+        ] {
             assert!(check_datetime(&json!(bad)).is_err(), "{bad}");
         }
     }
@@ -48,7 +57,8 @@ mod tests {
     #[test]
     fn a_date_is_a_day_that_exists() {
         assert!(check_date(&json!("2024-02-29")).is_ok());
-        for bad in [json!("2023-02-29"), json!("2024-2-9"), json!("2024-02-29T00:00:00Z"), json!(20_240_229), json!("")] {
+        for bad in [json!("2023-02-29"), json!("2024-2-9"), json!("2024-02-29T00:00:00Z"), json!(20_240_229), json!("")]
+        {
             assert!(check_date(&bad).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,8 @@ pub const MAX_LENGTH: usize = 2048;
 pub fn is_web(text: &str) -> bool {
     // A parser of URLs passes over further slashes and takes the path for the host; who wrote them meant neither.
     let is_absolute = ["http://", "https://"].iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)) && !text[scheme.len()..].starts_with(['/', '\\'])
+        text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+            && !text[scheme.len()..].starts_with(['/', '\\'])
     });
     is_absolute
         && text.chars().count() <= MAX_LENGTH
@@ -29,9 +30,17 @@ mod tests {
         for good in ["https://example.org", "http://localhost:8000/a?b=c#d", "HTTPS://example.org/ä"] {
             assert!(is_web(good), "{good}");
         }
-        for bad in
-            ["", "example.org", "//example.org", "ftp://example.org", "http:example.org", "http://", "javascript:alert(1)", "https://a b", "https:///a"]
-        {
+        for bad in [
+            "",
+            "example.org",
+            "//example.org",
+            "ftp://example.org",
+            "http:example.org",
+            "http://",
+            "javascript:alert(1)",
+            "https://a b",
+            "https:///a",
+        ] {
             assert!(!is_web(bad), "{bad}");
         }
         assert!(!is_web(&format!("https://example.org/{}", "a".repeat(2048))));

@@ -22,10 +22,7 @@ pub async fn update_many(
     if data.is_empty() {
         return Err(Error::field("data", "This field is required"));
     }
-    let changes = ids
-        .iter()
-        .map(|id| update(caller, app, request, collection, id, data))
-        .collect();
+    let changes = ids.iter().map(|id| update(caller, app, request, collection, id, data)).collect();
     Ok(failures(in_order(changes).await))
 }
 
@@ -38,16 +35,11 @@ pub async fn delete_many(
     ids: &[String],
 ) -> Result<Vec<ItemFailure>> {
     let request = begin(caller, app, request, collection, "record_ids", ids.len())?;
-    let deletions = ids
-        .iter()
-        .map(|id| delete(caller, app, request, collection, id))
-        .collect();
+    let deletions = ids.iter().map(|id| delete(caller, app, request, collection, id)).collect();
     Ok(failures(in_order(deletions).await))
 }
 
 fn failures<T>(answers: Vec<Result<T>>) -> Vec<ItemFailure> {
     let failed = answers.into_iter().enumerate();
-    failed
-        .filter_map(|(index, answer)| answer.err().map(|error| ItemFailure { index, error }))
-        .collect()
+    failed.filter_map(|(index, answer)| answer.err().map(|error| ItemFailure { index, error })).collect()
 }

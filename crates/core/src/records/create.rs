@@ -21,7 +21,13 @@ pub struct Created {
 }
 
 /// Makes a record of `data` in a collection, if the create rule admits it.
-pub async fn create(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, data: &Map<String, Json>) -> Result<Created> {
+pub async fn create(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    data: &Map<String, Json>,
+) -> Result<Created> {
     create_with_id(caller, app, request, collection, data, None).await
 }
 
@@ -71,7 +77,8 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
 /// On a record that does not exist yet, a manage rule can only speak of the caller and the request.
 fn rights(door: &Door<'_>) -> Rights {
     let is_admin = door.caller.is_admin();
-    let manages = is_admin || (door.collection.is_auth() && door.rule(RuleKind::Manage).is_ok_and(|rule| rule == Predicate::True));
+    let manages = is_admin
+        || (door.collection.is_auth() && door.rule(RuleKind::Manage).is_ok_and(|rule| rule == Predicate::True));
     Rights { manages, is_admin }
 }
 

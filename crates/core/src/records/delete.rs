@@ -27,7 +27,12 @@ pub async fn delete(caller: &Caller, app: &App, request: RequestFacts<'_>, colle
 }
 
 async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
-    let removal = Removal { id: id.to_owned(), now: door.stamp(), view: door.view(), access: Access::of(door, RuleKind::Delete)? };
+    let removal = Removal {
+        id: id.to_owned(),
+        now: door.stamp(),
+        view: door.view(),
+        access: Access::of(door, RuleKind::Delete)?,
+    };
     door.app.store.write(move |tx| removal.run(tx)).await
 }
 
@@ -48,11 +53,15 @@ impl Removal {
             match rows::delete(tx, &view.schema, collection, &id, &now).await? {
                 Deleted::Done => {}
                 Deleted::Restricted { collection } => {
-                    return Err(Error::RelationRestricted(format!("Records of `{collection}` point at this record")).into());
+                    return Err(
+                        Error::RelationRestricted(format!("Records of `{collection}` point at this record")).into()
+                    );
                 }
                 Deleted::TooMany => {
                     let limit = rows::MAX_AFFECTED;
-                    return Err(Error::RelationRestricted(format!("More than {limit} records point at this record")).into());
+                    return Err(
+                        Error::RelationRestricted(format!("More than {limit} records point at this record")).into()
+                    );
                 }
             }
             Ok(())

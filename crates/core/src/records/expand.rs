@@ -31,7 +31,14 @@ pub(super) fn read(door: &Door<'_>, text: Option<&str>) -> Result<Vec<Expansion>
     Ok(expansions)
 }
 
-fn add(door: &Door<'_>, home: &Arc<Collection>, expansions: &mut Vec<Expansion>, path: &str, position: usize, depth: usize) -> Result<()> {
+fn add(
+    door: &Door<'_>,
+    home: &Arc<Collection>,
+    expansions: &mut Vec<Expansion>,
+    path: &str,
+    position: usize,
+    depth: usize,
+) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(invalid(position, format!("at most {MAX_DEPTH} relations can be followed one after another")));
     }
@@ -39,7 +46,8 @@ fn add(door: &Door<'_>, home: &Arc<Collection>, expansions: &mut Vec<Expansion>,
     let at = if let Some(at) = expansions.iter().position(|expansion| expansion.name == name) {
         at
     } else {
-        let (way, target) = resolve(door, home, name).ok_or_else(|| invalid(position, format!("unknown relation `{name}`")))?;
+        let (way, target) =
+            resolve(door, home, name).ok_or_else(|| invalid(position, format!("unknown relation `{name}`")))?;
         expansions.push(expansion(door, name, way, target));
         expansions.len() - 1
     };

@@ -47,14 +47,23 @@ impl Page {
         let null = || "null".to_owned();
         let total = self.total.map_or_else(null, |total| total.to_string());
         let pages = self.total.map_or_else(null, |total| total.div_ceil(self.per_page.max(1)).to_string());
-        let tail = format!(",\"total\":{total},\"page\":{},\"per_page\":{},\"total_pages\":{pages}}}", self.page, self.per_page);
+        let tail = format!(
+            ",\"total\":{total},\"page\":{},\"per_page\":{},\"total_pages\":{pages}}}",
+            self.page, self.per_page
+        );
         out.extend_from_slice(tail.as_bytes());
         out
     }
 }
 
 /// The page of the records that the list rule shows this caller.
-pub async fn list(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, parameters: &ListParameters) -> Result<Page> {
+pub async fn list(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    parameters: &ListParameters,
+) -> Result<Page> {
     let (page, per_page) = (parameters.page.max(1), parameters.per_page.max(1));
     if page.saturating_mul(per_page) > MAX_WINDOW {
         return Err(Error::field("page", format!("page × per_page must be at most {MAX_WINDOW}")));
@@ -106,7 +115,8 @@ async fn attempt(door: &Door<'_>, parameters: &ListParameters, page: u64, per_pa
 fn filter(door: &Door<'_>, text: Option<&str>) -> Result<Predicate> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Predicate::True) };
     let offer = Offer::to_queries(&door.schema, &door.collection);
-    let checked = fastcms_expr::parse(text).and_then(|expression| fastcms_expr::check(&expression, &offer, Place::Filter));
+    let checked =
+        fastcms_expr::parse(text).and_then(|expression| fastcms_expr::check(&expression, &offer, Place::Filter));
     let checked = checked.map_err(|error| invalid(QueryPart::Filter, error))?;
     checked.bind(&NoRequest, door.now).map_err(|error| invalid_at(QueryPart::Filter, 0, error.to_string()))
 }

@@ -15,7 +15,8 @@ pub async fn own(caller: &Caller, app: &App) -> Result<Vec<u8>> {
     let account = access::require_account(caller)?;
     let Realm::Collection(collection) = &account.realm else { return Err(Error::InvalidToken) };
     for _ in 0..MAX_ATTEMPTS {
-        let name = app.schema.load().by_id(collection).map(|found| found.name().to_owned()).ok_or(Error::InvalidToken)?;
+        let name =
+            app.schema.load().by_id(collection).map(|found| found.name().to_owned()).ok_or(Error::InvalidToken)?;
         let door = Door::open(caller, app, RequestFacts::internal(), &name)?;
         let (view, id) = (door.view(), account.id.clone());
         let read = app

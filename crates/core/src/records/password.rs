@@ -24,11 +24,13 @@ pub(super) fn check(door: &Door<'_>, draft: &Draft, stored: Option<&str>) -> Res
 pub(super) async fn check_new(door: &Door<'_>, draft: &Draft, id: &str) -> Result<Option<Secret<String>>, Failure> {
     let Some(password) = &draft.password else { return Ok(None) };
     let count = door.app.config.passwords.history_count;
-    let (table, realm, id) = (AccountTable::Collection(door.collection.table().clone()), door.collection.id().to_owned(), id.to_owned());
+    let (table, realm, id) =
+        (AccountTable::Collection(door.collection.table().clone()), door.collection.id().to_owned(), id.to_owned());
     let read = door.app.store.read(Plan::Bounded, move |reader| {
         Box::pin(async move {
             let account = accounts::by_id(reader, &table, &id).await?;
-            let earlier = if count == 0 { Vec::new() } else { accounts::earlier_passwords(reader, &realm, &id, count).await? };
+            let earlier =
+                if count == 0 { Vec::new() } else { accounts::earlier_passwords(reader, &realm, &id, count).await? };
             Ok((account, earlier))
         })
     });
@@ -39,7 +41,12 @@ pub(super) async fn check_new(door: &Door<'_>, draft: &Draft, id: &str) -> Resul
     if count > 0 {
         earlier.extend(account.password.clone());
         for hash in &earlier {
-            let known = door.app.hasher.verify(Secret::new(password.clone()), Some(hash.expose().as_str())).await.map_err(failed)?;
+            let known = door
+                .app
+                .hasher
+                .verify(Secret::new(password.clone()), Some(hash.expose().as_str()))
+                .await
+                .map_err(failed)?;
             if known.is_match() {
                 return Err(refused("Password was used before".to_owned()).into());
             }
@@ -58,7 +65,13 @@ pub(super) async fn hash(door: &Door<'_>, draft: &mut Draft) -> Result<()> {
 }
 
 /// Remembers the hash that is being replaced.
-pub(super) async fn remember(tx: &mut Tx<'_>, realm: &str, id: &str, old: Option<&Secret<String>>, now: &str) -> Result<(), Failure> {
+pub(super) async fn remember(
+    tx: &mut Tx<'_>,
+    realm: &str,
+    id: &str,
+    old: Option<&Secret<String>>,
+    now: &str,
+) -> Result<(), Failure> {
     match old {
         Some(old) => Ok(accounts::remember_password(tx, realm, id, old, now).await?),
         None => Ok(()),

@@ -100,7 +100,13 @@ impl Access {
     }
 
     /// Decides in the transaction of the write, with the record locked; `manage` is answered along.
-    pub(super) async fn decide(self, tx: &mut Tx<'_>, view: &View, id: &str, manage: &Predicate) -> Result<Decision, Failure> {
+    pub(super) async fn decide(
+        self,
+        tx: &mut Tx<'_>,
+        view: &View,
+        id: &str,
+        manage: &Predicate,
+    ) -> Result<Decision, Failure> {
         if self.rule == Predicate::True && self.view.decided().is_some() && manage.decided().is_some() {
             // The write itself finds out whether there is such a record.
             return Ok(Decision { may_view: self.view == Predicate::True, manages: *manage == Predicate::True });
@@ -202,7 +208,13 @@ impl Replace {
 }
 
 /// A new password, address or role ends the account's sessions.
-async fn account_changed(tx: &mut Tx<'_>, view: &View, id: &str, data: &Map<String, Json>, now: i64) -> Result<(), Failure> {
+async fn account_changed(
+    tx: &mut Tx<'_>,
+    view: &View,
+    id: &str,
+    data: &Map<String, Json>,
+    now: i64,
+) -> Result<(), Failure> {
     let realm = view.collection.id();
     if ["password", "email", "role"].iter().any(|key| data.contains_key(*key)) {
         accounts::sessions::revoke(tx, realm, id, accounts::sessions::Which::All, now).await?;

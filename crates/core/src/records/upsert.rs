@@ -51,10 +51,7 @@ pub async fn upsert(
     items: &[Json],
 ) -> Result<UpsertOutcome> {
     let request = begin(caller, app, request, collection, "records", items.len())?;
-    let stored = items
-        .iter()
-        .map(|item| store(caller, app, request, collection, item))
-        .collect();
+    let stored = items.iter().map(|item| store(caller, app, request, collection, item)).collect();
     let mut outcome = UpsertOutcome::default();
     for (index, answer) in in_order(stored).await.into_iter().enumerate() {
         match answer {
@@ -72,13 +69,7 @@ pub async fn upsert(
     Ok(outcome)
 }
 
-async fn store(
-    caller: &Caller,
-    app: &App,
-    request: RequestFacts<'_>,
-    collection: &str,
-    item: &Json,
-) -> Result<Stored> {
+async fn store(caller: &Caller, app: &App, request: RequestFacts<'_>, collection: &str, item: &Json) -> Result<Stored> {
     let mut data = object(item)?.clone();
     let id = match data.shift_remove("id") {
         None | Some(Json::Null) => {
@@ -91,13 +82,10 @@ async fn store(
     let mut passed = Error::NotFound;
     for _ in 0..MAX_LOOKS {
         let stored = match way(caller, app, request, collection, &id.text, &data).await? {
-            Way::Update => update(caller, app, request, collection, &id.text, &data)
-                .await
-                .map(Stored::Updated),
+            Way::Update => update(caller, app, request, collection, &id.text, &data).await.map(Stored::Updated),
             Way::Create if !id.is_uuid => return Err(Error::field("id", "Must be a UUID")),
             Way::Create => {
-                let created =
-                    create_with_id(caller, app, request, collection, &data, Some(&id.text)).await;
+                let created = create_with_id(caller, app, request, collection, &data, Some(&id.text)).await;
                 created.map(|created| Stored::Created(created.record))
             }
         };
@@ -119,14 +107,10 @@ struct Id {
 impl Id {
     fn of(text: String) -> Self {
         match uuid::Uuid::try_parse(&text) {
-            Ok(uuid) if text.len() == uuid::fmt::Hyphenated::LENGTH => Self {
-                text: uuid.hyphenated().to_string(),
-                is_uuid: true,
-            },
-            _ => Self {
-                text,
-                is_uuid: false,
-            },
+            Ok(uuid) if text.len() == uuid::fmt::Hyphenated::LENGTH => {
+                Self { text: uuid.hyphenated().to_string(), is_uuid: true }
+            }
+            _ => Self { text, is_uuid: false },
         }
     }
 }
@@ -144,10 +128,7 @@ async fn way(
     }
     for _ in 0..MAX_ATTEMPTS {
         let door = Door::open(caller, app, request, collection)?.with_data(data);
-        let look = match Access::on_the_way(&door, RuleKind::Update)
-            .precheck(&door, id)
-            .await
-        {
+        let look = match Access::on_the_way(&door, RuleKind::Update).precheck(&door, id).await {
             Ok(()) => Ok(Way::Update),
             Err(Failure::Final(Error::NotFound)) => Ok(Way::Create),
             Err(failure) => Err(failure),

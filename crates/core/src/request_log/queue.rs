@@ -76,12 +76,7 @@ fn method(sent: &str) -> Cow<'static, str> {
     const USUAL: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"];
     match USUAL.iter().find(|usual| **usual == sent) {
         Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(
-            sent.chars()
-                .filter(char::is_ascii_graphic)
-                .take(MAX_METHOD)
-                .collect(),
-        ),
+        None => Cow::Owned(sent.chars().filter(char::is_ascii_graphic).take(MAX_METHOD).collect()),
     }
 }
 
@@ -110,25 +105,11 @@ impl RequestLog {
         log
     }
 
-    fn of_capacity(
-        capacity: usize,
-    ) -> (
-        Self,
-        mpsc::Receiver<Entry>,
-        mpsc::Receiver<oneshot::Sender<()>>,
-    ) {
+    fn of_capacity(capacity: usize) -> (Self, mpsc::Receiver<Entry>, mpsc::Receiver<oneshot::Sender<()>>) {
         let (queue, entries) = mpsc::channel(capacity);
         let (flushes, asked) = mpsc::channel(1);
         let shared = Arc::default();
-        (
-            Self {
-                queue,
-                flushes,
-                shared,
-            },
-            entries,
-            asked,
-        )
+        (Self { queue, flushes, shared }, entries, asked)
     }
 
     /// Takes note of an answered request: a copy into the queue, or a count where the queue is full. Never waits.
@@ -160,9 +141,7 @@ impl RequestLog {
 
 impl fmt::Debug for RequestLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestLog")
-            .field("lost", &self.lost())
-            .finish_non_exhaustive()
+        f.debug_struct("RequestLog").field("lost", &self.lost()).finish_non_exhaustive()
     }
 }
 
@@ -203,9 +182,7 @@ mod tests {
     #[test]
     fn the_writer_is_woken_by_a_full_batch_and_not_before() {
         let (log, _entries, _asked) = RequestLog::of_capacity(CAPACITY);
-        let woken = |log: &RequestLog| {
-            futures_util::FutureExt::now_or_never(log.shared.full.notified()).is_some()
-        };
+        let woken = |log: &RequestLog| futures_util::FutureExt::now_or_never(log.shared.full.notified()).is_some();
         for _ in 1..BATCH {
             log.note(&answered(&Caller::Guest));
         }

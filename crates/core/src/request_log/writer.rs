@@ -44,16 +44,7 @@ impl Writer {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self {
-            queue,
-            shared,
-            store,
-            clock,
-            rng,
-            last: (0, 0),
-            said: (0, None),
-            cause: None,
-        }
+        Self { queue, shared, store, clock, rng, last: (0, 0), said: (0, None), cause: None }
     }
 
     /// Writes until the log has no owner any more, and what is left then.
@@ -91,10 +82,7 @@ impl Writer {
             }
             let count = batch.len();
             let batch = self.rows(batch);
-            let written = self
-                .store
-                .write(move |tx| Box::pin(rows::insert(tx, batch)))
-                .await;
+            let written = self.store.write(move |tx| Box::pin(rows::insert(tx, batch))).await;
             if let Err(error) = written {
                 self.shared.lost.fetch_add(count as u64, Ordering::Relaxed);
                 self.cause = Some(error);
@@ -122,32 +110,18 @@ impl Writer {
                 created: stamp(created),
             }
         };
-        batch
-            .into_iter()
-            .zip(random.chunks_exact(RANDOM))
-            .map(row)
-            .collect()
+        batch.into_iter().zip(random.chunks_exact(RANDOM)).map(row).collect()
     }
 
     /// A `UUIDv7` whose first bits after the time count within the millisecond (RFC 9562 section 6.2, method 1).
     fn id(&mut self, millis: i64, random: &[u8]) -> String {
         let (last, count) = self.last;
-        self.last = (
-            millis,
-            if millis == last {
-                (count + 1).min(0xfff)
-            } else {
-                0
-            },
-        );
+        self.last = (millis, if millis == last { (count + 1).min(0xfff) } else { 0 });
         let mut tail = [0; RANDOM];
         tail.copy_from_slice(random);
         tail[..2].copy_from_slice(&self.last.1.to_be_bytes());
         let millis = u64::try_from(millis).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &tail)
-            .into_uuid()
-            .hyphenated()
-            .to_string()
+        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid().hyphenated().to_string()
     }
 
     fn say_what_was_lost(&mut self) {

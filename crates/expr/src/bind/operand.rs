@@ -36,11 +36,7 @@ pub(super) struct Operands<'a> {
 }
 
 impl Operands<'_> {
-    pub(super) fn bound(
-        &self,
-        side: &Side,
-        kind: Option<Kind>,
-    ) -> Result<Operand, EvaluationError> {
+    pub(super) fn bound(&self, side: &Side, kind: Option<Kind>) -> Result<Operand, EvaluationError> {
         match side {
             Side::Stored(term) => Ok(Operand::Stored(term.clone())),
             Side::Value(value) => Ok(Operand::One(value.clone())),
@@ -57,9 +53,7 @@ impl Operands<'_> {
         };
         match text {
             Some(text) => Ok(Operand::One(Value::Text(text))),
-            None => Err(EvaluationError::OutOfCalendar {
-                operand: moment.to_string(),
-            }),
+            None => Err(EvaluationError::OutOfCalendar { operand: moment.to_string() }),
         }
     }
 
@@ -90,17 +84,13 @@ impl Operands<'_> {
             RequestName::AuthRole => text(auth.and_then(|auth| auth.role)),
             RequestName::AuthEmail => text(Some(auth.map_or("", |auth| auth.email))),
             RequestName::AuthCollection => text(Some(auth.map_or("", |auth| auth.collection))),
-            RequestName::AuthVerified => {
-                Input::Value(Value::Bool(auth.is_some_and(|auth| auth.verified)))
-            }
+            RequestName::AuthVerified => Input::Value(Value::Bool(auth.is_some_and(|auth| auth.verified))),
             RequestName::Method => text(Some(self.request.method())),
             RequestName::Context => text(Some(self.request.context().as_str())),
             RequestName::Query(name) => text(self.request.query(name).as_deref()),
             RequestName::Header(name) => text(self.request.header(name).as_deref()),
             RequestName::Data(path) if self.is_increment(path) => {
-                return Err(EvaluationError::Increment {
-                    operand: name.to_string(),
-                });
+                return Err(EvaluationError::Increment { operand: name.to_string() });
             }
             RequestName::Data(path) => {
                 let absent = Input::Value(Value::Null);
@@ -112,9 +102,7 @@ impl Operands<'_> {
     /// Whether the field is sent as `field+` or `field-`.
     pub(super) fn is_increment(&self, path: &[String]) -> bool {
         let [field] = path else { return false };
-        ["+", "-"]
-            .iter()
-            .any(|sign| self.request.data(&[format!("{field}{sign}")]).is_some())
+        ["+", "-"].iter().any(|sign| self.request.data(&[format!("{field}{sign}")]).is_some())
     }
 
     pub(super) fn is_set(&self, name: &RequestName) -> bool {
@@ -128,20 +116,12 @@ impl Operands<'_> {
 }
 
 /// The input as values of the kind it is compared as; null stays null.
-pub(super) fn typed(
-    name: &RequestName,
-    input: Input,
-    kind: Option<Kind>,
-) -> Result<Operand, EvaluationError> {
+pub(super) fn typed(name: &RequestName, input: Input, kind: Option<Kind>) -> Result<Operand, EvaluationError> {
     let textual = matches!(name, RequestName::Query(_) | RequestName::Header(_));
     let single = |value| typed_value(value, kind, textual).ok_or_else(|| wrong_type(name));
     match input {
         Input::Value(value) => single(value).map(Operand::One),
-        Input::List(items) => items
-            .into_iter()
-            .map(single)
-            .collect::<Result<_, _>>()
-            .map(Operand::Many),
+        Input::List(items) => items.into_iter().map(single).collect::<Result<_, _>>().map(Operand::Many),
         Input::Opaque => Ok(Operand::Opaque),
     }
 }
@@ -152,8 +132,9 @@ fn typed_value(value: Value, kind: Option<Kind>, textual: bool) -> Option<Value>
     let text = match (value, kind) {
         (Value::Null, _) => return Some(Value::Null),
         (Value::Number(number), _) if !number.is_finite() => return None,
-        (value @ Value::Number(_), None | Some(Kind::Number))
-        | (value @ Value::Bool(_), None | Some(Kind::Bool)) => return Some(value),
+        (value @ Value::Number(_), None | Some(Kind::Number)) | (value @ Value::Bool(_), None | Some(Kind::Bool)) => {
+            return Some(value);
+        }
         (Value::Text(text), _) if !text.contains('\0') => text,
         _ => return None,
     };
@@ -161,11 +142,9 @@ fn typed_value(value: Value, kind: Option<Kind>, textual: bool) -> Option<Value>
         None | Some(Kind::Text) => Some(Value::Text(text)),
         Some(Kind::Instant) => instant::normalise_instant(&text).map(Value::Text),
         Some(Kind::Date) => instant::normalise_date(&text).map(Value::Text),
-        Some(Kind::Number) if textual => text
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(Value::Number),
+        Some(Kind::Number) if textual => {
+            text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::Number)
+        }
         Some(Kind::Bool) if textual => text.parse::<bool>().ok().map(Value::Bool),
         Some(Kind::Number | Kind::Bool | Kind::Json | Kind::Geo) => None,
     }

@@ -61,20 +61,12 @@ pub(super) fn list(items: &[Operand]) -> Result<Resolved, Error> {
         } else if found != Given::Null && found != given {
             return Err(Error::new(
                 item.at.0,
-                format!(
-                    "found {}, expected {} as before it in the list",
-                    found.noun(),
-                    given.noun()
-                ),
+                format!("found {}, expected {} as before it in the list", found.noun(), given.noun()),
             ));
         }
         values.push(value);
     }
-    Ok(Resolved::Side {
-        side: Side::List(values),
-        given,
-        each: false,
-    })
+    Ok(Resolved::Side { side: Side::List(values), given, each: false })
 }
 
 /// Two sides, each with its type and position.
@@ -124,34 +116,21 @@ impl Sides {
         let operator = self.operator;
         if operator.any {
             return if self.each && holds_null {
-                Err(Error::new(
-                    self.right.2,
-                    "a list compared with `:each` holds no null",
-                ))
+                Err(Error::new(self.right.2, "a list compared with `:each` holds no null"))
             } else {
                 Ok(())
             };
         }
         let whole = match &self.left.0 {
-            Side::Stored(Term::Column(column)) => {
-                column.list && !column.crosses_many && column.modifier.is_none()
-            }
-            Side::Request { name, suffix } => {
-                matches!(name, RequestName::Data(_)) && suffix.is_none()
-            }
+            Side::Stored(Term::Column(column)) => column.list && !column.crosses_many && column.modifier.is_none(),
+            Side::Request { name, suffix } => matches!(name, RequestName::Data(_)) && suffix.is_none(),
             _ => false,
         };
         if !whole || self.each || operator.comparison != Comparison::Equal {
-            return Err(Error::new(
-                operator.at.0,
-                format!("found `{operator}` before a list, expected `?{operator}`"),
-            ));
+            return Err(Error::new(operator.at.0, format!("found `{operator}` before a list, expected `?{operator}`")));
         }
         if holds_null {
-            return Err(Error::new(
-                self.right.2,
-                format!("a list compared by `{operator}` holds no null"),
-            ));
+            return Err(Error::new(self.right.2, format!("a list compared by `{operator}` holds no null")));
         }
         Ok(())
     }
@@ -159,10 +138,7 @@ impl Sides {
     fn check_collections(&self) -> Result<(), Error> {
         let is_collection = |side: &Side| matches!(side, Side::Stored(Term::Collection { .. }));
         if is_collection(&self.left.0) && is_collection(&self.right.0) {
-            return Err(Error::new(
-                self.right.2,
-                "`@collection` stands on one side of an operator only",
-            ));
+            return Err(Error::new(self.right.2, "`@collection` stands on one side of an operator only"));
         }
         Ok(())
     }
@@ -177,14 +153,7 @@ impl Sides {
                 Given::Macro => false,
             };
             if !text {
-                return Err(Error::new(
-                    *at,
-                    format!(
-                        "found {}, expected text for `{}`",
-                        given.noun(),
-                        self.operator
-                    ),
-                ));
+                return Err(Error::new(*at, format!("found {}, expected text for `{}`", given.noun(), self.operator)));
             }
         }
         Ok(Some(Kind::Text))
@@ -193,10 +162,7 @@ impl Sides {
     fn compared_kind(&self) -> Result<Option<Kind>, Error> {
         use Given::{Dynamic, Fixed, Literal, Macro, Null, Textual};
         let mismatch = |expected: Given, found: Given, at: usize| {
-            Err(Error::new(
-                at,
-                format!("found {}, expected {}", found.noun(), expected.noun()),
-            ))
+            Err(Error::new(at, format!("found {}, expected {}", found.noun(), expected.noun())))
         };
         let (left, right) = (self.left.1, self.right.1);
         match (left, right) {
@@ -204,8 +170,7 @@ impl Sides {
                 let fits = match other {
                     Null => true,
                     Literal(literal) => {
-                        literal == kind
-                            || literal == Kind::Text && matches!(kind, Kind::Instant | Kind::Date)
+                        literal == kind || literal == Kind::Text && matches!(kind, Kind::Instant | Kind::Date)
                     }
                     Macro => matches!(kind, Kind::Instant | Kind::Date),
                     Fixed(other) => other == kind && !matches!(kind, Kind::Json | Kind::Geo),
@@ -213,17 +178,14 @@ impl Sides {
                 };
                 match (fits, matches!(left, Fixed(_))) {
                     (true, _) => Ok(Some(kind)),
-                    (false, _) if matches!(kind, Kind::Json | Kind::Geo) => Err(Error::new(
-                        self.right.2,
-                        format!("{} compares only with null", kind.noun()),
-                    )),
+                    (false, _) if matches!(kind, Kind::Json | Kind::Geo) => {
+                        Err(Error::new(self.right.2, format!("{} compares only with null", kind.noun())))
+                    }
                     (false, true) => mismatch(left, right, self.right.2),
                     (false, false) => mismatch(right, left, self.left.2),
                 }
             }
-            (Literal(first), Literal(second)) if first != second => {
-                mismatch(left, right, self.right.2)
-            }
+            (Literal(first), Literal(second)) if first != second => mismatch(left, right, self.right.2),
             (Literal(kind), Macro) | (Macro, Literal(kind)) if kind != Kind::Text => {
                 mismatch(left, right, self.right.2)
             }
@@ -241,11 +203,7 @@ impl Sides {
         match kind {
             Some(kind @ (Kind::Bool | Kind::Json | Kind::Geo)) => Err(Error::new(
                 self.operator.at.0,
-                format!(
-                    "found `{}`, expected `=` or `!=`: {} has no order",
-                    self.operator,
-                    kind.noun()
-                ),
+                format!("found `{}`, expected `=` or `!=`: {} has no order", self.operator, kind.noun()),
             )),
             _ => Ok(()),
         }
@@ -262,10 +220,7 @@ fn coerce(side: &mut Side, kind: Option<Kind>, at: usize) -> Result<(), Error> {
     for value in values {
         let Value::Text(text) = value else { continue };
         let (normal, expected) = match kind {
-            Some(Kind::Instant) => (
-                instant::normalise_instant(text),
-                "a date-time such as `2026-01-31T12:00:00Z`",
-            ),
+            Some(Kind::Instant) => (instant::normalise_instant(text), "a date-time such as `2026-01-31T12:00:00Z`"),
             Some(Kind::Date) => (instant::normalise_date(text), "a date such as `2026-01-31`"),
             _ => continue,
         };

@@ -13,10 +13,7 @@ use crate::{Error, MAX_PATH};
 pub(crate) fn column(path: &str, position: usize, schema: &dyn Schema) -> Result<Column, Error> {
     let names: Vec<&str> = path.split('.').collect();
     if names.len() > MAX_PATH {
-        return Err(Error::new(
-            position,
-            format!("`{path}` has more than {MAX_PATH} parts"),
-        ));
+        return Err(Error::new(position, format!("`{path}` has more than {MAX_PATH} parts")));
     }
     let mut crosses_many = false;
     let field = follow(&names, position, schema, &mut crosses_many)?;
@@ -30,30 +27,19 @@ pub(crate) fn column(path: &str, position: usize, schema: &dyn Schema) -> Result
 }
 
 /// Follows relations to the last name. Recursion is bounded by [`MAX_PATH`].
-fn follow(
-    names: &[&str],
-    position: usize,
-    schema: &dyn Schema,
-    crosses_many: &mut bool,
-) -> Result<Field, Error> {
+fn follow(names: &[&str], position: usize, schema: &dyn Schema, crosses_many: &mut bool) -> Result<Field, Error> {
     let Some((name, rest)) = names.split_first() else {
         return Err(Error::new(position, "expected the name of a field"));
     };
     let Some(field) = schema.field(name) else {
         let near = suggest(name, schema.field_names());
-        return Err(Error::new(
-            position,
-            format!("unknown field `{name}`{near}"),
-        ));
+        return Err(Error::new(position, format!("unknown field `{name}`{near}")));
     };
     if rest.is_empty() {
         return Ok(field);
     }
     let Some(target) = schema.related(name) else {
-        return Err(Error::new(
-            position,
-            format!("`{name}` is not a relation, so nothing can follow its dot"),
-        ));
+        return Err(Error::new(position, format!("`{name}` is not a relation, so nothing can follow its dot")));
     };
     *crosses_many |= field.list;
     let next = position + name.chars().count() + 1;
@@ -61,12 +47,7 @@ fn follow(
 }
 
 impl Checker<'_> {
-    pub(super) fn field(
-        &self,
-        path: &str,
-        at: usize,
-        suffix: Option<Suffix>,
-    ) -> Result<Resolved, Error> {
+    pub(super) fn field(&self, path: &str, at: usize, suffix: Option<Suffix>) -> Result<Resolved, Error> {
         let column = column(path, at, self.schema).map_err(|mut error| {
             if self.is_rule() && error.reason.starts_with("unknown field") {
                 error.reason.push_str("; text stands in quotes");
@@ -89,79 +70,43 @@ impl Checker<'_> {
                 }
                 Ok(stored(column, Some(Modifier::Length), false))
             }
-            Some(Suffix::Lower) if column.kind == Kind::Text => {
-                Ok(stored(column, Some(Modifier::Lower), false))
-            }
-            Some(Suffix::Upper) if column.kind == Kind::Text => {
-                Ok(stored(column, Some(Modifier::Upper), false))
-            }
+            Some(Suffix::Lower) if column.kind == Kind::Text => Ok(stored(column, Some(Modifier::Lower), false)),
+            Some(Suffix::Upper) if column.kind == Kind::Text => Ok(stored(column, Some(Modifier::Upper), false)),
             Some(suffix) => Err(Error::new(
                 at,
-                format!(
-                    "`{path}` is {}, which takes no `:{}`",
-                    column.kind.noun(),
-                    suffix.as_str()
-                ),
+                format!("`{path}` is {}, which takes no `:{}`", column.kind.noun(), suffix.as_str()),
             )),
         }
     }
 
     /// A field in a create rule: there is no stored record, so it is what the request sends for it.
-    fn sent_field(
-        &self,
-        column: Column,
-        at: usize,
-        suffix: Option<Suffix>,
-    ) -> Result<Resolved, Error> {
+    fn sent_field(&self, column: Column, at: usize, suffix: Option<Suffix>) -> Result<Resolved, Error> {
         if column.path.len() > 1 {
-            return Err(Error::new(
-                at,
-                "a create rule sees only what the request sends, not related records",
-            ));
+            return Err(Error::new(at, "a create rule sees only what the request sends, not related records"));
         }
         self.request(&RequestName::Data(column.path), suffix, at)
     }
 
     fn changed(&self, column: Column, at: usize) -> Result<Resolved, Error> {
         if !self.sees_change() {
-            return Err(Error::new(
-                at,
-                "`:changed` stands only in update and manage rules",
-            ));
+            return Err(Error::new(at, "`:changed` stands only in update and manage rules"));
         }
         if column.path.len() > 1 {
-            return Err(Error::new(
-                at,
-                "`:changed` takes a field of the record itself",
-            ));
+            return Err(Error::new(at, "`:changed` takes a field of the record itself"));
         }
         Ok(Resolved::Flag(Flag::Changed(column)))
     }
 
-    pub(super) fn request(
-        &self,
-        name: &RequestName,
-        suffix: Option<Suffix>,
-        at: usize,
-    ) -> Result<Resolved, Error> {
+    pub(super) fn request(&self, name: &RequestName, suffix: Option<Suffix>, at: usize) -> Result<Resolved, Error> {
         if !self.is_rule() {
             return Err(Error::new(at, "`@request` stands only in rules"));
         }
         if matches!(name, RequestName::Data(_)) && !self.sees_data() {
-            return Err(Error::new(
-                at,
-                "`@request.data` stands only in create, update and manage rules",
-            ));
+            return Err(Error::new(at, "`@request.data` stands only in create, update and manage rules"));
         }
         let given = self.request_given(name);
-        let textual = matches!(
-            given,
-            Given::Dynamic | Given::Textual | Given::Fixed(Kind::Text)
-        );
-        let sent = matches!(
-            name,
-            RequestName::Data(_) | RequestName::Query(_) | RequestName::Header(_)
-        );
+        let textual = matches!(given, Given::Dynamic | Given::Textual | Given::Fixed(Kind::Text));
+        let sent = matches!(name, RequestName::Data(_) | RequestName::Query(_) | RequestName::Header(_));
         let (given, each) = match suffix {
             None => (given, false),
             Some(Suffix::IsSet) if sent => {
@@ -175,23 +120,14 @@ impl Checker<'_> {
                 return self.changed(column, at);
             }
             Some(Suffix::Each) if matches!(name, RequestName::Data(_)) => (given, true),
-            Some(Suffix::Length) if textual || self.is_sent_list(name) => {
-                (Given::Fixed(Kind::Number), false)
-            }
+            Some(Suffix::Length) if textual || self.is_sent_list(name) => (Given::Fixed(Kind::Number), false),
             Some(Suffix::Lower | Suffix::Upper) if textual => (Given::Fixed(Kind::Text), false),
             Some(suffix) => {
-                return Err(Error::new(
-                    at,
-                    format!("`{name}` takes no `:{}`", suffix.as_str()),
-                ));
+                return Err(Error::new(at, format!("`{name}` takes no `:{}`", suffix.as_str())));
             }
         };
         let name = name.clone();
-        Ok(Resolved::Side {
-            side: Side::Request { name, suffix },
-            given,
-            each,
-        })
+        Ok(Resolved::Side { side: Side::Request { name, suffix }, given, each })
     }
 
     fn sent_schema_field(&self, name: &RequestName) -> Option<Field> {
@@ -213,9 +149,7 @@ impl Checker<'_> {
             RequestName::AuthVerified => Given::Fixed(Kind::Bool),
             RequestName::Query(_) | RequestName::Header(_) => Given::Textual,
             RequestName::Data(_) => match self.sent_schema_field(name) {
-                Some(field) if !matches!(field.kind, Kind::Json | Kind::Geo) => {
-                    Given::Fixed(field.kind)
-                }
+                Some(field) if !matches!(field.kind, Kind::Json | Kind::Geo) => Given::Fixed(field.kind),
                 _ => Given::Dynamic,
             },
             _ => Given::Fixed(Kind::Text),
@@ -233,28 +167,19 @@ impl Checker<'_> {
             return Err(Error::new(at, "`@collection` stands only in rules"));
         }
         if let Some(suffix) = suffix {
-            return Err(Error::new(
-                at,
-                format!("`@collection` takes no `:{}`", suffix.as_str()),
-            ));
+            return Err(Error::new(at, format!("`@collection` takes no `:{}`", suffix.as_str())));
         }
         let Some(target) = self.schema.collection(name) else {
             let near = suggest(name, self.schema.collection_names());
             let position = at + "@collection.".len();
-            return Err(Error::new(
-                position,
-                format!("unknown collection `{name}`{near}"),
-            ));
+            return Err(Error::new(position, format!("unknown collection `{name}`{near}")));
         };
         let position = at + "@collection.".len() + name.chars().count() + 1;
         let found = follow(&[field], position, &*target, &mut false)?;
         if matches!(found.kind, Kind::Json | Kind::Geo) {
             return Err(Error::new(
                 position,
-                format!(
-                    "`{field}` is {}, which compares with nothing",
-                    found.kind.noun()
-                ),
+                format!("`{field}` is {}, which compares with nothing", found.kind.noun()),
             ));
         }
         Ok(Resolved::Side {
@@ -277,25 +202,14 @@ impl Checker<'_> {
         unit: Unit,
     ) -> Result<Resolved, Error> {
         if self.is_create() {
-            return Err(Error::new(
-                at,
-                "a create rule has no stored point to measure from",
-            ));
+            return Err(Error::new(at, "a create rule has no stored point to measure from"));
         }
         let column = column(field, at, self.schema)?;
         if column.kind != Kind::Geo || column.is_many() {
-            return Err(Error::new(
-                at,
-                format!("found `{field}`, expected a geopoint field"),
-            ));
+            return Err(Error::new(at, format!("found `{field}`, expected a geopoint field")));
         }
         Ok(Resolved::Side {
-            side: Side::Stored(Term::Distance {
-                column,
-                lat,
-                lng,
-                unit,
-            }),
+            side: Side::Stored(Term::Distance { column, lat, lng, unit }),
             given: Given::Fixed(Kind::Number),
             each: false,
         })
@@ -305,9 +219,5 @@ impl Checker<'_> {
 fn stored(mut column: Column, modifier: Option<Modifier>, each: bool) -> Resolved {
     column.modifier = modifier;
     let given = Given::Fixed(column.item_kind());
-    Resolved::Side {
-        side: Side::Stored(Term::Column(column)),
-        given,
-        each,
-    }
+    Resolved::Side { side: Side::Stored(Term::Column(column)), given, each }
 }

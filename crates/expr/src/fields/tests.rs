@@ -60,10 +60,7 @@ fn faults_say_where_and_what() {
 
 #[test]
 fn items_excerpts_and_length_are_limited() {
-    assert_eq!(
-        list(&vec!["n"; MAX_FIELD_ITEMS].join(",")).include.len(),
-        MAX_FIELD_ITEMS
-    );
+    assert_eq!(list(&vec!["n"; MAX_FIELD_ITEMS].join(",")).include.len(), MAX_FIELD_ITEMS);
     assert!(parse_fields(&vec!["n"; MAX_FIELD_ITEMS + 1].join(","), &POSTS).is_err());
     list(&format!("body:excerpt({MAX_EXCERPT})"));
     let suffix = |length: usize| format!("body:excerpt(1,'{}')", "x".repeat(length));

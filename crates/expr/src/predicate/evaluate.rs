@@ -9,12 +9,8 @@ pub(super) fn matches(predicate: &Predicate, row: &dyn Row) -> Result<bool, Eval
     match predicate {
         Predicate::True => Ok(true),
         Predicate::False => Ok(false),
-        Predicate::All(members) => members
-            .iter()
-            .try_fold(true, |all, member| Ok(matches(member, row)? && all)),
-        Predicate::Any(members) => members
-            .iter()
-            .try_fold(false, |any, member| Ok(matches(member, row)? || any)),
+        Predicate::All(members) => members.iter().try_fold(true, |all, member| Ok(matches(member, row)? && all)),
+        Predicate::Any(members) => members.iter().try_fold(false, |any, member| Ok(matches(member, row)? || any)),
         Predicate::Not(inner) => matches(inner, row).map(|holds| !holds),
         Predicate::Test(test) => matches_test(test, row),
     }
@@ -39,25 +35,15 @@ fn items(term: &Term, row: &dyn Row) -> Result<Vec<Value>, EvaluationError> {
         Term::Constant(value) => Ok(vec![value.clone()]),
         Term::List(values) => Ok(values.clone()),
         Term::Column(column) => column_items(column, row.value(column)?),
-        Term::Distance {
-            column,
-            lat,
-            lng,
-            unit,
-        } => match row.value(column)? {
-            Cell::Point {
-                lat: from_lat,
-                lng: from_lng,
-            } => {
+        Term::Distance { column, lat, lng, unit } => match row.value(column)? {
+            Cell::Point { lat: from_lat, lng: from_lng } => {
                 let kilometres = distance_km(from_lat, from_lng, *lat, *lng);
                 Ok(vec![Value::Number(kilometres * unit.per_kilometre())])
             }
             Cell::Value(Value::Null) => Ok(vec![Value::Null]),
             _ => Err(unavailable(column)),
         },
-        Term::Collection {
-            collection, field, ..
-        } => {
+        Term::Collection { collection, field, .. } => {
             let mut values = row.collection(collection, field)?;
             values.retain(|value| *value != Value::Null);
             if values.len() > MAX_COLLECTION_VALUES {
@@ -82,11 +68,7 @@ fn column_items(column: &Column, cell: Cell) -> Result<Vec<Value>, EvaluationErr
     let values = match cell {
         Cell::Value(value) => vec![value],
         Cell::List(items) if !column.is_many() => {
-            return if items.is_empty() {
-                Ok(vec![Value::Null])
-            } else {
-                Err(unavailable(column))
-            };
+            return if items.is_empty() { Ok(vec![Value::Null]) } else { Err(unavailable(column)) };
         }
         Cell::List(items) if items.is_empty() => vec![Value::Null],
         Cell::List(items) => items,
@@ -96,10 +78,7 @@ fn column_items(column: &Column, cell: Cell) -> Result<Vec<Value>, EvaluationErr
         }
         Cell::Point { .. } | Cell::Json => return Err(unavailable(column)),
     };
-    Ok(values
-        .into_iter()
-        .map(|value| modified(column.modifier, value))
-        .collect())
+    Ok(values.into_iter().map(|value| modified(column.modifier, value)).collect())
 }
 
 fn modified(modifier: Option<Modifier>, value: Value) -> Value {
@@ -116,7 +95,5 @@ fn count(items: usize) -> Value {
 }
 
 fn unavailable(column: &Column) -> EvaluationError {
-    EvaluationError::Unavailable {
-        column: column.path.join("."),
-    }
+    EvaluationError::Unavailable { column: column.path.join(".") }
 }

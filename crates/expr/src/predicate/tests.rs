@@ -47,11 +47,7 @@ fn every_operator_follows_two_valued_logic_with_a_null_field() {
         ("geoDistance(place, 1, 2) = null", true),
     ] {
         assert_eq!(matches(source, &null), holds, "{source}");
-        assert_eq!(
-            matches(&format!("!({source})"), &null),
-            !holds,
-            "!({source})"
-        );
+        assert_eq!(matches(&format!("!({source})"), &null), !holds, "!({source})");
     }
 }
 
@@ -67,13 +63,7 @@ fn values_compare_by_their_kind() {
         .with("due", "2026-03-15")
         .with("tags", tags)
         .with("owner.name", "Alice")
-        .with(
-            "place",
-            Cell::Point {
-                lat: 52.52,
-                lng: 13.405,
-            },
-        )
+        .with("place", Cell::Point { lat: 52.52, lng: 13.405 })
         .with("meta", Cell::Json);
     for source in [
         "title ~ '50%' && title ~ 'ä_B' && title !~ '5%%' && title ~ '&& c'",
@@ -113,10 +103,7 @@ fn a_path_to_many_stands_for_what_it_reaches() {
     assert!(!matches("writers.name != 'Bob'", &row));
     assert!(matches("writers.name:each != 'Cy'", &row));
     assert!(!matches("writers.name:each = 'Bob'", &row));
-    assert!(
-        matches("writers.name:length = 3", &row),
-        "length of each name"
-    );
+    assert!(matches("writers.name:length = 3", &row), "length of each name");
     let column = filter("writers.name = 'x'");
     assert!(column.columns()[0].is_many());
 }
@@ -133,16 +120,10 @@ fn a_collection_stands_for_its_values_up_to_a_limit() {
     let full = vec![Value::from("user"); MAX_COLLECTION_VALUES];
     row.collections.insert(key.clone(), full.clone());
     assert!(predicate.matches(&row).unwrap());
-    row.collections
-        .insert(key.clone(), [full.clone(), vec![Value::Null]].concat());
+    row.collections.insert(key.clone(), [full.clone(), vec![Value::Null]].concat());
     assert!(predicate.matches(&row).unwrap(), "nulls do not count");
-    row.collections
-        .insert(key, [full, vec![Value::from("x")]].concat());
-    for rule in [
-        rule.to_owned(),
-        format!("!({rule})"),
-        format!("n = null || {rule}"),
-    ] {
+    row.collections.insert(key, [full, vec![Value::from("x")]].concat());
+    for rule in [rule.to_owned(), format!("!({rule})"), format!("n = null || {rule}")] {
         let predicate = bind(&rule, LIST, &Call::alice()).unwrap();
         assert!(predicate.matches(&row).is_err(), "{rule}");
     }
@@ -151,10 +132,7 @@ fn a_collection_stands_for_its_values_up_to_a_limit() {
 #[test]
 fn a_row_that_answers_nonsense_is_an_error() {
     let list: &[&str] = &["a"];
-    let row = Stored::default()
-        .with("title", list)
-        .with("n", Cell::Json)
-        .with("place", 1.0);
+    let row = Stored::default().with("title", list).with("n", Cell::Json).with("place", 1.0);
     for source in ["title = 'a'", "n = 1", "geoDistance(place, 1, 2) < 3"] {
         assert!(filter(source).matches(&row).is_err(), "{source}");
     }
@@ -162,13 +140,8 @@ fn a_row_that_answers_nonsense_is_an_error() {
 
 #[test]
 fn columns_are_listed_once() {
-    let predicate =
-        filter("n = 1 || !(n > 2 && owner.name = 'x') || geoDistance(place, 1, 2) < @record.n");
-    let paths: Vec<String> = predicate
-        .columns()
-        .iter()
-        .map(|column| column.path.join("."))
-        .collect();
+    let predicate = filter("n = 1 || !(n > 2 && owner.name = 'x') || geoDistance(place, 1, 2) < @record.n");
+    let paths: Vec<String> = predicate.columns().iter().map(|column| column.path.join(".")).collect();
     assert_eq!(paths, ["n", "owner.name", "place"]);
 }
 

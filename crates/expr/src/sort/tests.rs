@@ -8,11 +8,7 @@ fn keys(source: &str) -> Vec<String> {
     keys.into_iter()
         .map(|key| match key {
             SortKey::Column { column, descending } => {
-                format!(
-                    "{}{}",
-                    if descending { "-" } else { "" },
-                    column.path.join(".")
-                )
+                format!("{}{}", if descending { "-" } else { "" }, column.path.join("."))
             }
             SortKey::Random => "@random".to_owned(),
             SortKey::RowId { descending } => format!("{}@rowid", if descending { "-" } else { "" }),
@@ -23,10 +19,7 @@ fn keys(source: &str) -> Vec<String> {
 #[test]
 fn keys_are_read() {
     assert_eq!(keys("-created,title"), ["-created", "title"]);
-    assert_eq!(
-        keys(" +n , -@rowid,@rowid,@random,owner.name "),
-        ["n", "-@rowid", "@rowid", "@random", "owner.name"]
-    );
+    assert_eq!(keys(" +n , -@rowid,@rowid,@random,owner.name "), ["n", "-@rowid", "@rowid", "@random", "owner.name"]);
     assert!(keys("").is_empty() && keys("  ").is_empty());
 }
 

@@ -15,24 +15,15 @@ impl Display for Expression {
 impl Display for Node {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All(members) => joined(f, members, " && ", |member| {
-                matches!(member, Self::All(_) | Self::Any(_))
-            }),
-            Self::Any(members) => {
-                joined(f, members, " || ", |member| matches!(member, Self::Any(_)))
-            }
+            Self::All(members) => joined(f, members, " && ", |member| matches!(member, Self::All(_) | Self::Any(_))),
+            Self::Any(members) => joined(f, members, " || ", |member| matches!(member, Self::Any(_))),
             Self::Not(inner) => write!(f, "!({inner})"),
             Self::Condition(condition) => condition.fmt(f),
         }
     }
 }
 
-fn joined(
-    f: &mut Formatter<'_>,
-    members: &[Node],
-    separator: &str,
-    grouped: impl Fn(&Node) -> bool,
-) -> fmt::Result {
+fn joined(f: &mut Formatter<'_>, members: &[Node], separator: &str, grouped: impl Fn(&Node) -> bool) -> fmt::Result {
     for (index, member) in members.iter().enumerate() {
         if index > 0 {
             f.write_str(separator)?;
@@ -102,22 +93,10 @@ impl Display for Operand {
             Form::Word(word, suffix) => with_suffix(f, word, *suffix),
             Form::Record(path, suffix) => with_suffix(f, &format_args!("@record.{path}"), *suffix),
             Form::Request(name, suffix) => with_suffix(f, name, *suffix),
-            Form::Collection {
-                collection,
-                field,
-                suffix,
-            } => with_suffix(
-                f,
-                &format_args!("@collection.{collection}.{field}"),
-                *suffix,
-            ),
-            Form::Distance {
-                field,
-                lat,
-                lng,
-                unit,
-                ..
-            } => {
+            Form::Collection { collection, field, suffix } => {
+                with_suffix(f, &format_args!("@collection.{collection}.{field}"), *suffix)
+            }
+            Form::Distance { field, lat, lng, unit, .. } => {
                 let unit = match unit {
                     Unit::Kilometre => "km",
                     Unit::Mile => "mi",

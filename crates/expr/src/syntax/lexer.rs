@@ -58,15 +58,9 @@ impl TokenKind {
 /// All tokens, the last being [`TokenKind::End`].
 pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Error> {
     if source.chars().nth(MAX_LENGTH).is_some() {
-        return Err(Error::new(
-            MAX_LENGTH,
-            format!("an expression has at most {MAX_LENGTH} characters"),
-        ));
+        return Err(Error::new(MAX_LENGTH, format!("an expression has at most {MAX_LENGTH} characters")));
     }
-    let mut lexer = Lexer {
-        characters: source.chars().collect(),
-        next: 0,
-    };
+    let mut lexer = Lexer { characters: source.chars().collect(), next: 0 };
     let mut tokens = Vec::new();
     loop {
         let token = lexer.token()?;
@@ -101,10 +95,7 @@ impl Lexer {
         }
         let at = self.next;
         let Some(first) = self.peek(0) else {
-            return Ok(Token {
-                kind: TokenKind::End,
-                at,
-            });
+            return Ok(Token { kind: TokenKind::End, at });
         };
         let kind = match first {
             '(' => self.one(TokenKind::Open),
@@ -129,10 +120,7 @@ impl Lexer {
             other => {
                 return Err(Error::new(
                     at,
-                    format!(
-                        "found `{}`, which has no meaning outside quotes",
-                        other.escape_debug()
-                    ),
+                    format!("found `{}`, which has no meaning outside quotes", other.escape_debug()),
                 ));
             }
         };
@@ -146,17 +134,10 @@ impl Lexer {
 
     fn connective(&mut self, first: char) -> Result<TokenKind, Error> {
         if self.peek(1) != Some(first) {
-            return Err(Error::new(
-                self.next,
-                format!("found `{first}`, expected `{first}{first}`"),
-            ));
+            return Err(Error::new(self.next, format!("found `{first}`, expected `{first}{first}`")));
         }
         self.next += 2;
-        Ok(if first == '&' {
-            TokenKind::And
-        } else {
-            TokenKind::Or
-        })
+        Ok(if first == '&' { TokenKind::And } else { TokenKind::Or })
     }
 
     fn operator(&mut self) -> Result<TokenKind, Error> {
@@ -180,19 +161,11 @@ impl Lexer {
             (Some('~'), _) => (Comparison::Contains, false, 1),
             (Some('!'), _) if !any => return Ok(self.one(TokenKind::Not)),
             _ => {
-                return Err(Error::new(
-                    at,
-                    "found `?`, expected it before an operator, as in `?=`",
-                ));
+                return Err(Error::new(at, "found `?`, expected it before an operator, as in `?=`"));
             }
         };
         self.next += offset + length;
-        Ok(TokenKind::Operator(Operator {
-            comparison,
-            negated,
-            any,
-            at: At(at),
-        }))
+        Ok(TokenKind::Operator(Operator { comparison, negated, any, at: At(at) }))
     }
 
     fn text(&mut self, quote: char) -> Result<TokenKind, Error> {
@@ -236,9 +209,7 @@ impl Lexer {
             };
         }
         match word.parse::<f64>() {
-            Ok(number) if number.is_finite() => {
-                Ok(TokenKind::Number(if negative { -number } else { number }))
-            }
+            Ok(number) if number.is_finite() => Ok(TokenKind::Number(if negative { -number } else { number })),
             _ => Err(Error::new(at, "this number is too large")),
         }
     }
@@ -261,7 +232,5 @@ fn is_number(word: &str) -> bool {
         Some((whole, fraction)) => digits(whole) && digits(fraction),
         None => digits(mantissa),
     };
-    plain
-        && exponent
-            .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+    plain && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }

@@ -14,12 +14,7 @@ use crate::{Error, MAX_CONDITIONS, MAX_DEPTH};
 /// `@request` name, or a limit passed ([`crate::MAX_LENGTH`], [`MAX_DEPTH`], [`MAX_CONDITIONS`]). An empty text is
 /// a fault too: what it means is the caller's to say.
 pub fn parse(source: &str) -> Result<Expression, Error> {
-    let mut parser = Parser {
-        tokens: tokens(source)?,
-        next: 0,
-        depth: 0,
-        conditions: 0,
-    };
+    let mut parser = Parser { tokens: tokens(source)?, next: 0, depth: 0, conditions: 0 };
     let root = parser.any()?;
     match parser.peek() {
         TokenKind::End => Ok(Expression { root }),
@@ -58,11 +53,7 @@ impl Parser {
     }
 
     fn expect(&mut self, kind: &TokenKind) -> Result<(), Error> {
-        if self.accept(kind) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&kind.found()))
-        }
+        if self.accept(kind) { Ok(()) } else { Err(self.unexpected(&kind.found())) }
     }
 
     fn fault(&self, reason: impl Into<String>) -> Error {
@@ -75,10 +66,7 @@ impl Parser {
             TokenKind::Word(word) if word.eq_ignore_ascii_case("or") => " (did you mean `||`?)",
             _ => "",
         };
-        self.fault(format!(
-            "found {}, expected {expected}{hint}",
-            self.peek().found()
-        ))
+        self.fault(format!("found {}, expected {expected}{hint}", self.peek().found()))
     }
 
     fn any(&mut self) -> Result<Node, Error> {
@@ -100,16 +88,10 @@ impl Parser {
     fn unary(&mut self) -> Result<Node, Error> {
         let negated = self.accept(&TokenKind::Not);
         if self.peek() != &TokenKind::Open {
-            return if negated {
-                Err(self.unexpected("`(` after `!`"))
-            } else {
-                self.condition().map(Node::Condition)
-            };
+            return if negated { Err(self.unexpected("`(` after `!`")) } else { self.condition().map(Node::Condition) };
         }
         if self.depth == MAX_DEPTH {
-            return Err(self.fault(format!(
-                "an expression has at most {MAX_DEPTH} levels of parentheses"
-            )));
+            return Err(self.fault(format!("an expression has at most {MAX_DEPTH} levels of parentheses")));
         }
         self.next += 1;
         self.depth += 1;
@@ -118,18 +100,12 @@ impl Parser {
             return Err(self.unexpected("`)`, `&&` or `||`"));
         }
         self.depth -= 1;
-        Ok(if negated {
-            Node::Not(Box::new(inner))
-        } else {
-            inner
-        })
+        Ok(if negated { Node::Not(Box::new(inner)) } else { inner })
     }
 
     fn condition(&mut self) -> Result<Condition, Error> {
         if self.conditions == MAX_CONDITIONS {
-            return Err(self.fault(format!(
-                "an expression has at most {MAX_CONDITIONS} conditions"
-            )));
+            return Err(self.fault(format!("an expression has at most {MAX_CONDITIONS} conditions")));
         }
         self.conditions += 1;
         let left = self.operand("a condition")?;
@@ -139,10 +115,7 @@ impl Parser {
         } else {
             None
         };
-        let ends = matches!(
-            self.peek(),
-            TokenKind::And | TokenKind::Or | TokenKind::Close | TokenKind::End
-        );
+        let ends = matches!(self.peek(), TokenKind::And | TokenKind::Or | TokenKind::Close | TokenKind::End);
         if test.is_none() && !ends {
             return Err(self.unexpected("an operator such as `=`"));
         }
@@ -158,9 +131,7 @@ impl Parser {
                 self.next += 1;
                 self.at_name(&name, at)?
             }
-            TokenKind::Word(word) if word == "geoDistance" && self.follows(&TokenKind::Open) => {
-                self.distance()?
-            }
+            TokenKind::Word(word) if word == "geoDistance" && self.follows(&TokenKind::Open) => self.distance()?,
             _ => match self.literal() {
                 Some(Form::Word(word, _)) if !is_value(&word) => Form::Word(word, self.suffix()?),
                 Some(form) => form,
@@ -174,9 +145,7 @@ impl Parser {
     }
 
     fn follows(&self, kind: &TokenKind) -> bool {
-        self.tokens
-            .get(self.next + 1)
-            .is_some_and(|token| &token.kind == kind)
+        self.tokens.get(self.next + 1).is_some_and(|token| &token.kind == kind)
     }
 
     /// A text, number, constant or bare word.
@@ -241,21 +210,14 @@ impl Parser {
                 Ok(Form::Request(name, self.suffix()?))
             }
             "collection" => match rest.split_once('.') {
-                Some((collection, field)) if is_path(rest) && !field.contains('.') => {
-                    Ok(Form::Collection {
-                        collection: collection.to_owned(),
-                        field: field.to_owned(),
-                        suffix: self.suffix()?,
-                    })
-                }
-                _ => Err(Error::new(
-                    at,
-                    "expected `@collection.`, a collection, `.` and a field",
-                )),
+                Some((collection, field)) if is_path(rest) && !field.contains('.') => Ok(Form::Collection {
+                    collection: collection.to_owned(),
+                    field: field.to_owned(),
+                    suffix: self.suffix()?,
+                }),
+                _ => Err(Error::new(at, "expected `@collection.`, a collection, `.` and a field")),
             },
-            _ => Macro::parse(name)
-                .map(Form::Macro)
-                .map_err(|reason| Error::new(at, reason)),
+            _ => Macro::parse(name).map(Form::Macro).map_err(|reason| Error::new(at, reason)),
         }
     }
 
@@ -284,13 +246,7 @@ impl Parser {
             self.next += 1;
         }
         self.expect(&TokenKind::Close)?;
-        Ok(Form::Distance {
-            field,
-            field_at,
-            lat,
-            lng,
-            unit,
-        })
+        Ok(Form::Distance { field, field_at, lat, lng, unit })
     }
 
     fn degrees(&mut self, what: &str, most: f64) -> Result<f64, Error> {
@@ -307,11 +263,7 @@ impl Parser {
 }
 
 fn single_or(mut members: Vec<Node>, several: fn(Vec<Node>) -> Node) -> Node {
-    if members.len() == 1 {
-        members.swap_remove(0)
-    } else {
-        several(members)
-    }
+    if members.len() == 1 { members.swap_remove(0) } else { several(members) }
 }
 
 /// Whether a word is text anywhere: no name opens with a digit.
@@ -321,16 +273,12 @@ fn is_value(word: &str) -> bool {
 
 /// Names joined by dots, each of letters, digits and `_`.
 fn is_path(path: &str) -> bool {
-    path.split('.')
-        .all(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    path.split('.').all(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
 }
 
 /// Letters, digits, `_` and `-`: what the name of a parameter or header may have here.
 fn is_parameter(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// What stands after `@request.`; the error is a reason.
@@ -345,21 +293,13 @@ fn request_name(rest: &str) -> Result<RequestName, String> {
     ];
     let (part, name) = rest.split_once('.').unwrap_or((rest, ""));
     match part {
-        "auth" => AUTH
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, request)| request)
-            .ok_or_else(|| {
-                let near = suggest(name, ["id", "role", "verified", "email", "collection"]);
-                format!("unknown name `@request.auth.{name}`{near}")
-            }),
-        "data" if is_path(name) => Ok(RequestName::Data(
-            name.split('.').map(str::to_owned).collect(),
-        )),
+        "auth" => AUTH.into_iter().find(|(known, _)| *known == name).map(|(_, request)| request).ok_or_else(|| {
+            let near = suggest(name, ["id", "role", "verified", "email", "collection"]);
+            format!("unknown name `@request.auth.{name}`{near}")
+        }),
+        "data" if is_path(name) => Ok(RequestName::Data(name.split('.').map(str::to_owned).collect())),
         "query" if is_parameter(name) => Ok(RequestName::Query(name.to_owned())),
-        "headers" if is_parameter(name) => Ok(RequestName::Header(
-            name.to_ascii_lowercase().replace('_', "-"),
-        )),
+        "headers" if is_parameter(name) => Ok(RequestName::Header(name.to_ascii_lowercase().replace('_', "-"))),
         "method" if name.is_empty() => Ok(RequestName::Method),
         "context" if name.is_empty() => Ok(RequestName::Context),
         "data" | "query" | "headers" => Err(format!("expected a name after `@request.{part}.`")),

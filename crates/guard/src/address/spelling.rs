@@ -6,10 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// it allowed; IPv4-mapped IPv6 becomes IPv4. Anything else (names, zones, octal or short forms) is
 /// `None`.
 pub(super) fn address(item: &[u8]) -> Option<IpAddr> {
-    parse(
-        std::str::from_utf8(item).ok()?.trim_matches([' ', '\t']),
-        is_port,
-    )
+    parse(std::str::from_utf8(item).ok()?.trim_matches([' ', '\t']), is_port)
 }
 
 /// The same as a `for` parameter has it (RFC 7239 section 6): IPv6 in brackets only, and the port
@@ -45,13 +42,10 @@ fn parse(text: &str, port_is_fine: impl Fn(&str) -> bool) -> Option<IpAddr> {
 }
 
 fn is_port(text: &str) -> bool {
-    (1..=5).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_digit())
-        && text.parse::<u16>().is_ok()
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn is_obfuscated(text: &str) -> bool {
     let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    text.strip_prefix('_')
-        .is_some_and(|name| !name.is_empty() && name.bytes().all(of_name))
+    text.strip_prefix('_').is_some_and(|name| !name.is_empty() && name.bytes().all(of_name))
 }

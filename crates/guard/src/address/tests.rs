@@ -6,12 +6,7 @@ use super::*;
 type Lines = &'static [(&'static str, &'static [u8])];
 
 fn resolve_by(policy: &AddressPolicy, peer: &str, lines: Lines) -> ClientAddress {
-    policy.resolve(peer.parse().unwrap(), |name| {
-        lines
-            .iter()
-            .filter(move |line| line.0 == name)
-            .map(|line| line.1)
-    })
+    policy.resolve(peer.parse().unwrap(), |name| lines.iter().filter(move |line| line.0 == name).map(|line| line.1))
 }
 
 fn resolve(header: ClientAddressHeader, peer: &str, lines: Lines) -> ClientAddress {
@@ -94,21 +89,11 @@ fn x_forwarded_for_gives_the_right_most_untrusted_hop_or_the_peer() {
     ];
     assert!(table.len() >= 40);
     let proxies = TrustedProxies::parse("10.0.0.0/8, 192.0.2.7, 2001:db8:aa::/48").unwrap();
-    let policy = AddressPolicy {
-        proxies,
-        header: ClientAddressHeader::XForwardedFor,
-    };
+    let policy = AddressPolicy { proxies, header: ClientAddressHeader::XForwardedFor };
     for (value, client) in table {
         let client = if *client == "-" { "10.0.0.1" } else { client };
-        let found = policy.resolve("10.0.0.1".parse().unwrap(), |name| {
-            (name == "x-forwarded-for").then_some(*value)
-        });
-        assert_eq!(
-            found.address.to_string(),
-            client,
-            "{:?}",
-            String::from_utf8_lossy(value)
-        );
+        let found = policy.resolve("10.0.0.1".parse().unwrap(), |name| (name == "x-forwarded-for").then_some(*value));
+        assert_eq!(found.address.to_string(), client, "{:?}", String::from_utf8_lossy(value));
         assert!(found.via_proxy);
     }
 }
@@ -128,10 +113,7 @@ fn several_lines_are_one_list_in_their_order() {
     let spoofed = resolve(
         ClientAddressHeader::XForwardedFor,
         "10.0.0.1",
-        &[
-            ("x-forwarded-for", b"1.1.1.1"),
-            ("x-forwarded-for", b"203.0.113.9"),
-        ],
+        &[("x-forwarded-for", b"1.1.1.1"), ("x-forwarded-for", b"203.0.113.9")],
     );
     assert_eq!(spoofed.address.to_string(), "203.0.113.9");
 }
@@ -145,35 +127,15 @@ fn no_header_of_an_untrusted_peer_counts() {
         ("x-forwarded-proto", b"https"),
         ("x-forwarded-host", b"evil.example"),
     ];
-    for header in [
-        ClientAddressHeader::XForwardedFor,
-        ClientAddressHeader::Forwarded,
-        ClientAddressHeader::XRealIp,
-    ] {
-        for peer in [
-            "203.0.113.1",
-            "11.0.0.1",
-            "192.0.2.8",
-            "2001:db8:ab::1",
-            "::1",
-            "::ffff:203.0.113.1",
-            "::10.0.0.1",
-        ] {
+    for header in [ClientAddressHeader::XForwardedFor, ClientAddressHeader::Forwarded, ClientAddressHeader::XRealIp] {
+        for peer in
+            ["203.0.113.1", "11.0.0.1", "192.0.2.8", "2001:db8:ab::1", "::1", "::ffff:203.0.113.1", "::10.0.0.1"]
+        {
             let found = resolve(header, peer, ALL);
-            assert_eq!(
-                found,
-                ClientAddress::direct(peer.parse().unwrap()),
-                "{header:?} {peer}"
-            );
+            assert_eq!(found, ClientAddress::direct(peer.parse().unwrap()), "{header:?} {peer}");
         }
-        let nobody = AddressPolicy {
-            proxies: TrustedProxies::none(),
-            header,
-        };
-        assert_eq!(
-            resolve_by(&nobody, "10.0.0.1", ALL),
-            ClientAddress::direct("10.0.0.1".parse().unwrap())
-        );
+        let nobody = AddressPolicy { proxies: TrustedProxies::none(), header };
+        assert_eq!(resolve_by(&nobody, "10.0.0.1", ALL), ClientAddress::direct("10.0.0.1".parse().unwrap()));
     }
 }
 
@@ -182,18 +144,10 @@ fn only_the_configured_header_is_read() {
     let found = resolve(
         ClientAddressHeader::XRealIp,
         "10.0.0.1",
-        &[
-            ("x-forwarded-for", b"1.1.1.1"),
-            ("forwarded", b"for=2.2.2.2"),
-            ("x-real-ip", b"203.0.113.9"),
-        ],
+        &[("x-forwarded-for", b"1.1.1.1"), ("forwarded", b"for=2.2.2.2"), ("x-real-ip", b"203.0.113.9")],
     );
     assert_eq!(found.address.to_string(), "203.0.113.9");
-    let found = resolve(
-        ClientAddressHeader::XRealIp,
-        "10.0.0.1",
-        &[("x-forwarded-for", b"1.1.1.1")],
-    );
+    let found = resolve(ClientAddressHeader::XRealIp, "10.0.0.1", &[("x-forwarded-for", b"1.1.1.1")]);
     assert_eq!(found.address.to_string(), "10.0.0.1");
 }
 
@@ -205,12 +159,7 @@ fn x_real_ip_is_one_line_with_one_address() {
         &[("x-real-ip", b"unknown")],
     ];
     for lines in BAD {
-        assert_eq!(
-            resolve(ClientAddressHeader::XRealIp, "10.0.0.1", lines)
-                .address
-                .to_string(),
-            "10.0.0.1"
-        );
+        assert_eq!(resolve(ClientAddressHeader::XRealIp, "10.0.0.1", lines).address.to_string(), "10.0.0.1");
     }
 }
 
@@ -223,10 +172,7 @@ fn forwarded_is_read_by_its_grammar() {
         (b"for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
         (b"for=\"[2001:db8::1]\"", "2001:db8::1"),
         (b"for=\"[::ffff:203.0.113.9]\"", "203.0.113.9"),
-        (
-            b"by=10.0.0.9;for=203.0.113.9;ext=\"a,b;for=1.1.1.1\"",
-            "203.0.113.9",
-        ),
+        (b"by=10.0.0.9;for=203.0.113.9;ext=\"a,b;for=1.1.1.1\"", "203.0.113.9"),
         (b"for=1.1.1.1, for=203.0.113.9;proto=http", "203.0.113.9"),
         (b"for=1.1.1.1,for=203.0.113.9 , for=10.0.0.2", "203.0.113.9"),
         (b"for=\"_a\\\"b\", for=203.0.113.9", "203.0.113.9"),
@@ -253,21 +199,11 @@ fn forwarded_is_read_by_its_grammar() {
         (b"", "-"),
     ];
     let proxies = TrustedProxies::parse("10.0.0.0/8").unwrap();
-    let policy = AddressPolicy {
-        proxies,
-        header: ClientAddressHeader::Forwarded,
-    };
+    let policy = AddressPolicy { proxies, header: ClientAddressHeader::Forwarded };
     for (value, client) in table {
         let client = if *client == "-" { "10.0.0.1" } else { client };
-        let found = policy.resolve("10.0.0.1".parse().unwrap(), |name| {
-            (name == "forwarded").then_some(*value)
-        });
-        assert_eq!(
-            found.address.to_string(),
-            client,
-            "{:?}",
-            String::from_utf8_lossy(value)
-        );
+        let found = policy.resolve("10.0.0.1".parse().unwrap(), |name| (name == "forwarded").then_some(*value));
+        assert_eq!(found.address.to_string(), client, "{:?}", String::from_utf8_lossy(value));
     }
 }
 
@@ -275,63 +211,27 @@ fn forwarded_is_read_by_its_grammar() {
 fn scheme_and_host_come_from_the_hop_that_named_the_client() {
     let table: &[(Lines, Option<Scheme>, Option<&str>)] = &[
         (
-            &[
-                ("x-forwarded-proto", b"https"),
-                ("x-forwarded-host", b"cms.example"),
-            ],
+            &[("x-forwarded-proto", b"https"), ("x-forwarded-host", b"cms.example")],
             Some(Scheme::Https),
             Some("cms.example"),
         ),
+        (&[("x-forwarded-proto", b" HTTP ")], Some(Scheme::Http), None),
+        (&[("x-forwarded-proto", b"https, http"), ("x-forwarded-for", b"203.0.113.9")], Some(Scheme::Http), None),
         (
-            &[("x-forwarded-proto", b" HTTP ")],
-            Some(Scheme::Http),
-            None,
-        ),
-        (
-            &[
-                ("x-forwarded-proto", b"https, http"),
-                ("x-forwarded-for", b"203.0.113.9"),
-            ],
-            Some(Scheme::Http),
-            None,
-        ),
-        (
-            &[
-                ("x-forwarded-proto", b"https, http"),
-                ("x-forwarded-for", b"203.0.113.9, 10.0.0.2"),
-            ],
+            &[("x-forwarded-proto", b"https, http"), ("x-forwarded-for", b"203.0.113.9, 10.0.0.2")],
             Some(Scheme::Https),
             None,
         ),
-        (
-            &[
-                ("x-forwarded-proto", b"https"),
-                ("x-forwarded-for", b"203.0.113.9, 10.0.0.2"),
-            ],
-            Some(Scheme::Https),
-            None,
-        ),
+        (&[("x-forwarded-proto", b"https"), ("x-forwarded-for", b"203.0.113.9, 10.0.0.2")], Some(Scheme::Https), None),
         (&[("x-forwarded-proto", b"ftp")], None, None),
         (&[("x-forwarded-proto", b"")], None, None),
-        (
-            &[("x-forwarded-host", b"evil.example, cms.example")],
-            None,
-            Some("cms.example"),
-        ),
-        (
-            &[("forwarded", b"proto=https;host=evil.example")],
-            None,
-            None,
-        ),
+        (&[("x-forwarded-host", b"evil.example, cms.example")], None, Some("cms.example")),
+        (&[("forwarded", b"proto=https;host=evil.example")], None, None),
         (&[], None, None),
     ];
     for (lines, scheme, host) in table {
         let found = resolve(ClientAddressHeader::XForwardedFor, "10.0.0.1", lines);
-        assert_eq!(
-            (found.scheme, found.host.as_deref()),
-            (*scheme, *host),
-            "{lines:?}"
-        );
+        assert_eq!((found.scheme, found.host.as_deref()), (*scheme, *host), "{lines:?}");
     }
     let found = resolve(
         ClientAddressHeader::Forwarded,
@@ -341,10 +241,7 @@ fn scheme_and_host_come_from_the_hop_that_named_the_client() {
             ("x-forwarded-proto", b"http"),
         ],
     );
-    assert_eq!(
-        (found.scheme, found.host.as_deref()),
-        (Some(Scheme::Https), Some("cms.example:443"))
-    );
+    assert_eq!((found.scheme, found.host.as_deref()), (Some(Scheme::Https), Some("cms.example:443")));
 }
 
 const TWO: Lines = &[("x-forwarded-for", b"9.9.9.9, 203.0.113.9, 198.51.100.1")];
@@ -355,32 +252,15 @@ fn a_number_of_hops_finds_the_client_from_the_right() {
         proxies: TrustedProxies::parse(list).unwrap().with_hops(hops),
         header: ClientAddressHeader::XForwardedFor,
     };
-    let client =
-        |policy: &AddressPolicy, peer, lines| resolve_by(policy, peer, lines).address.to_string();
+    let client = |policy: &AddressPolicy, peer, lines| resolve_by(policy, peer, lines).address.to_string();
     assert_eq!(client(&by_hops(1, ""), "198.51.100.2", TWO), "198.51.100.1");
     assert_eq!(client(&by_hops(2, ""), "198.51.100.2", TWO), "203.0.113.9");
     assert_eq!(client(&by_hops(4, ""), "198.51.100.2", TWO), "198.51.100.2");
-    assert_eq!(
-        client(&by_hops(usize::MAX, ""), "198.51.100.2", TWO),
-        "198.51.100.2"
-    );
+    assert_eq!(client(&by_hops(usize::MAX, ""), "198.51.100.2", TWO), "198.51.100.2");
     assert_eq!(client(&by_hops(0, ""), "198.51.100.2", TWO), "198.51.100.2");
-    assert_eq!(
-        client(&by_hops(2, "10.0.0.0/8"), "198.51.100.2", TWO),
-        "198.51.100.2"
-    );
-    assert_eq!(
-        client(&by_hops(2, "10.0.0.0/8"), "10.0.0.1", TWO),
-        "203.0.113.9"
-    );
-    assert_eq!(
-        client(
-            &by_hops(2, ""),
-            "10.0.0.1",
-            &[("x-forwarded-for", b"1.1.1.1, junk")]
-        ),
-        "10.0.0.1"
-    );
+    assert_eq!(client(&by_hops(2, "10.0.0.0/8"), "198.51.100.2", TWO), "198.51.100.2");
+    assert_eq!(client(&by_hops(2, "10.0.0.0/8"), "10.0.0.1", TWO), "203.0.113.9");
+    assert_eq!(client(&by_hops(2, ""), "10.0.0.1", &[("x-forwarded-for", b"1.1.1.1, junk")]), "10.0.0.1");
 }
 
 #[test]
@@ -401,42 +281,18 @@ fn a_list_of_proxies_takes_networks_and_addresses_and_names_what_is_neither() {
 #[test]
 fn a_limit_counts_an_address_or_the_64_of_a_subscriber() {
     let client = |text: &str| ClientAddress::direct(text.parse().unwrap());
-    assert_eq!(
-        client("203.0.113.9").limit_network().to_string(),
-        "203.0.113.9/32"
-    );
-    assert_eq!(
-        client("::ffff:203.0.113.9").limit_network().to_string(),
-        "203.0.113.9/32"
-    );
-    assert_eq!(
-        client("203.0.113.9").source_network().to_string(),
-        "203.0.113.0/24"
-    );
-    assert_eq!(
-        client("2001:db8::1").limit_network(),
-        client("2001:db8::ffff:1").limit_network()
-    );
-    assert_ne!(
-        client("2001:db8::1").limit_network(),
-        client("2001:db8:0:1::1").limit_network()
-    );
+    assert_eq!(client("203.0.113.9").limit_network().to_string(), "203.0.113.9/32");
+    assert_eq!(client("::ffff:203.0.113.9").limit_network().to_string(), "203.0.113.9/32");
+    assert_eq!(client("203.0.113.9").source_network().to_string(), "203.0.113.0/24");
+    assert_eq!(client("2001:db8::1").limit_network(), client("2001:db8::ffff:1").limit_network());
+    assert_ne!(client("2001:db8::1").limit_network(), client("2001:db8:0:1::1").limit_network());
 }
 
 #[test]
 fn a_header_name_is_known_in_any_case() {
-    assert_eq!(
-        ClientAddressHeader::parse("X-Forwarded-For"),
-        Some(ClientAddressHeader::XForwardedFor)
-    );
-    assert_eq!(
-        ClientAddressHeader::parse("forwarded"),
-        Some(ClientAddressHeader::Forwarded)
-    );
-    assert_eq!(
-        ClientAddressHeader::parse("X-REAL-IP"),
-        Some(ClientAddressHeader::XRealIp)
-    );
+    assert_eq!(ClientAddressHeader::parse("X-Forwarded-For"), Some(ClientAddressHeader::XForwardedFor));
+    assert_eq!(ClientAddressHeader::parse("forwarded"), Some(ClientAddressHeader::Forwarded));
+    assert_eq!(ClientAddressHeader::parse("X-REAL-IP"), Some(ClientAddressHeader::XRealIp));
     assert_eq!(ClientAddressHeader::parse("True-Client-IP"), None);
 }
 

@@ -25,18 +25,12 @@ pub struct TrustedProxies {
 impl TrustedProxies {
     /// Nobody is trusted: the peer is the client.
     pub const fn none() -> Self {
-        Self {
-            networks: Vec::new(),
-            hops: None,
-        }
+        Self { networks: Vec::new(), hops: None }
     }
 
     /// Proxies inside `networks`; IPv4-mapped networks become IPv4.
     pub fn in_networks(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self {
-            networks: networks.into_iter().map(canonical).collect(),
-            hops: None,
-        }
+        Self { networks: networks.into_iter().map(canonical).collect(), hops: None }
     }
 
     /// Reads a comma-separated list of networks and addresses; blank items are dropped.
@@ -44,19 +38,12 @@ impl TrustedProxies {
     /// # Errors
     /// The first item that is neither.
     pub fn parse(list: &str) -> Result<Self, BadProxies> {
-        let items = list
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty());
+        let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
         let network = |item: &str| {
-            let parsed = item
-                .parse::<IpNet>()
-                .or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
+            let parsed = item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
             parsed.map_err(|_| BadProxies(item.to_owned()))
         };
-        Ok(Self::in_networks(
-            items.map(network).collect::<Result<Vec<_>, _>>()?,
-        ))
+        Ok(Self::in_networks(items.map(network).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// Finds the client `hops` entries from the right instead of by networks; 0 is as if never
@@ -73,19 +60,13 @@ impl TrustedProxies {
 
     /// Whether the word of this peer counts.
     pub fn trusts_peer(&self, peer: IpAddr) -> bool {
-        if self.networks.is_empty() {
-            self.hops.is_some()
-        } else {
-            self.contains(peer)
-        }
+        if self.networks.is_empty() { self.hops.is_some() } else { self.contains(peer) }
     }
 
     /// Whether the address lies inside one of the networks.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.networks
-            .iter()
-            .any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// The client among `hops` (right to left, `None` where malformed), and its place counted from
@@ -93,10 +74,7 @@ impl TrustedProxies {
     ///
     /// Where every hop is trusted the left-most is the client: a host inside the trusted networks
     /// calling through a proxy.
-    pub(super) fn walk(
-        &self,
-        hops: impl Iterator<Item = Option<IpAddr>>,
-    ) -> Option<(IpAddr, usize)> {
+    pub(super) fn walk(&self, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<(IpAddr, usize)> {
         let mut hops = hops.zip(1..);
         if let Some(wanted) = self.hops {
             // Every entry up to the wanted one was written by a proxy, and must be in order.
@@ -123,10 +101,7 @@ fn canonical(network: IpNet) -> IpNet {
         && let Some(v4) = v6.addr().to_ipv4_mapped()
         && let Some(prefix) = v6.prefix_len().checked_sub(96)
     {
-        return Ipv4Net::new(v4, prefix)
-            .expect("a prefix up to 32")
-            .trunc()
-            .into();
+        return Ipv4Net::new(v4, prefix).expect("a prefix up to 32").trunc().into();
     }
     network.trunc()
 }

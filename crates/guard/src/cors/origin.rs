@@ -43,8 +43,7 @@ impl Origin {
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(BadOrigin::UpperCase);
         }
-        let of_scheme =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+        let of_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
         if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.bytes().all(of_scheme) {
             return Err(BadOrigin::Scheme);
         }
@@ -59,16 +58,11 @@ impl Origin {
             return Err(BadOrigin::Host);
         }
         if let Some(port) = port {
-            let plain = !port.is_empty()
-                && !port.starts_with('0')
-                && port.bytes().all(|b| b.is_ascii_digit());
+            let plain = !port.is_empty() && !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit());
             if !plain || port.parse::<u16>().is_err() {
                 return Err(BadOrigin::Port);
             }
-            if matches!(
-                (scheme, port),
-                ("http" | "ws", "80") | ("https" | "wss", "443")
-            ) {
+            if matches!((scheme, port), ("http" | "ws", "80") | ("https" | "wss", "443")) {
                 return Err(BadOrigin::DefaultPort);
             }
         }
@@ -102,24 +96,16 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 /// A name of letters, digits, hyphens, underscores and dots, an IPv4 address, or an IPv6 address in
 /// brackets, as a browser serialises them.
 fn is_host(host: &str) -> bool {
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
     }
     let label = |label: &str| {
-        let of_label = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-        };
+        let of_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
         !label.is_empty() && label.len() <= 63 && label.bytes().all(of_label)
     };
     let name = host.len() <= 253 && host.split('.').all(label);
     // What ends in a number is an IPv4 address or nothing (URL standard, host parsing).
-    let numeric = host
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     name && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 

@@ -55,9 +55,7 @@ impl KeyRing {
         next: impl IntoIterator<Item = SecretKey>,
     ) -> Self {
         let mut keys = vec![RingKey::new(current, Role::Current, None)];
-        let previous = previous
-            .into_iter()
-            .map(|retired| (retired.key, Role::Previous, retired.seen_previous_at));
+        let previous = previous.into_iter().map(|retired| (retired.key, Role::Previous, retired.seen_previous_at));
         let next = next.into_iter().map(|key| (key, Role::Next, None));
         for (key, role, seen_previous_at) in previous.chain(next) {
             if keys.iter().all(|known| known.kid != key.kid()) {
@@ -74,9 +72,7 @@ impl KeyRing {
 
     /// The key that signs.
     pub fn current(&self) -> &RingKey {
-        self.keys
-            .first()
-            .expect("a ring is made with a current key")
+        self.keys.first().expect("a ring is made with a current key")
     }
 
     /// The key with this id, if it is in the ring.
@@ -114,12 +110,7 @@ impl RingKey {
             let mac = Hmac::new_from_slice(bytes.expose()).expect("HMAC takes a key of any length");
             SubKey { bytes, mac }
         });
-        Self {
-            kid: key.kid(),
-            role,
-            seen_previous_at,
-            sub_keys,
-        }
+        Self { kid: key.kid(), role, seen_previous_at, sub_keys }
     }
 
     /// The id of this key.
@@ -153,18 +144,12 @@ impl RingKey {
     }
 
     fn keyed(&self, purpose: Purpose, message: &[u8]) -> Hmac<Sha256> {
-        self.sub_keys[purpose as usize]
-            .mac
-            .clone()
-            .chain_update(message)
+        self.sub_keys[purpose as usize].mac.clone().chain_update(message)
     }
 
     /// Whether a token issued at `iat` (seconds) is too late to be an honest one of this key.
     pub(crate) fn is_cut_off(&self, iat: i64) -> bool {
-        let last = |seen: Timestamp| {
-            seen.as_seconds()
-                .saturating_add(PREVIOUS_KEY_CUT_OFF_SECONDS)
-        };
+        let last = |seen: Timestamp| seen.as_seconds().saturating_add(PREVIOUS_KEY_CUT_OFF_SECONDS);
         self.role == Role::Previous && self.seen_previous_at.is_some_and(|seen| iat > last(seen))
     }
 }

@@ -7,9 +7,7 @@ pub enum WeakKey {
     #[error("the key is empty: make one with `openssl rand -hex 32`")]
     Empty,
     /// A comma would make two keys of one in a list.
-    #[error(
-        "the key contains a comma, which separates keys in a list: make one with `openssl rand -hex 32`"
-    )]
+    #[error("the key contains a comma, which separates keys in a list: make one with `openssl rand -hex 32`")]
     Comma,
     /// A copying fault.
     #[error("the key begins or ends with white space: remove it")]
@@ -60,24 +58,13 @@ pub(super) fn check_format(text: &str) -> Result<(), WeakKey> {
 pub(super) fn check_strength(text: &str) -> Result<(), WeakKey> {
     check_format(text)?;
     // First, so that the message for `changeme` is the one that helps.
-    let letters: String = text
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect::<String>()
-        .to_ascii_lowercase();
-    if PLACEHOLDERS
-        .iter()
-        .any(|placeholder| letters.contains(placeholder))
-    {
+    let letters: String = text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    if PLACEHOLDERS.iter().any(|placeholder| letters.contains(placeholder)) {
         return Err(WeakKey::Placeholder);
     }
     if text.len() < MIN_BYTES {
         return Err(WeakKey::TooShort);
     }
     let distinct: std::collections::BTreeSet<char> = text.chars().collect();
-    if distinct.len() < MIN_DISTINCT {
-        Err(WeakKey::TooUniform)
-    } else {
-        Ok(())
-    }
+    if distinct.len() < MIN_DISTINCT { Err(WeakKey::TooUniform) } else { Ok(()) }
 }

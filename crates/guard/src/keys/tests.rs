@@ -60,11 +60,7 @@ fn derivation_is_that_of_the_contract_to_the_byte() {
         assert_eq!(key.kid().as_str(), kid);
         for (purpose, expected) in Purpose::ALL.into_iter().zip(sub_keys) {
             assert_eq!(hex(key.derive(purpose).expose()), expected, "{purpose:?}");
-            assert_eq!(
-                hex(ring.current().sub_key(purpose).expose()),
-                expected,
-                "{purpose:?} in a ring"
-            );
+            assert_eq!(hex(ring.current().sub_key(purpose).expose()), expected, "{purpose:?} in a ring");
         }
     }
 }
@@ -76,11 +72,7 @@ fn a_mac_of_the_ring_is_hmac_sha256_under_the_sub_key_of_its_purpose() {
     let mut seen = BTreeSet::new();
     for purpose in Purpose::ALL {
         let plain = Hmac::<Sha256>::new_from_slice(key.derive(purpose).expose()).unwrap();
-        let expected: [u8; 32] = plain
-            .chain_update(b"message")
-            .finalize()
-            .into_bytes()
-            .into();
+        let expected: [u8; 32] = plain.chain_update(b"message").finalize().into_bytes().into();
         let tag = ring.current().mac(purpose, b"message");
         assert_eq!(tag, expected);
         assert!(ring.current().verify_mac(purpose, b"message", &tag));
@@ -93,10 +85,7 @@ fn a_mac_of_the_ring_is_hmac_sha256_under_the_sub_key_of_its_purpose() {
 
 #[test]
 fn a_ring_finds_each_key_by_its_id_and_no_other() {
-    let previous = PreviousKey {
-        key: key(A),
-        seen_previous_at: Some(Timestamp::from_seconds(5)),
-    };
+    let previous = PreviousKey { key: key(A), seen_previous_at: Some(Timestamp::from_seconds(5)) };
     let ring = KeyRing::new(&key(B), [previous], [key(C)]);
     let role = |text| ring.get(&key(text).kid()).map(RingKey::role);
     assert_eq!(role(A), Some(Role::Previous));
@@ -104,23 +93,14 @@ fn a_ring_finds_each_key_by_its_id_and_no_other() {
     assert_eq!(role(C), Some(Role::Next));
     assert_eq!(role("another key"), None);
     assert_eq!(ring.current().kid(), key(B).kid());
-    assert_eq!(
-        ring.get(&key(A).kid()).unwrap().seen_previous_at(),
-        Some(Timestamp::from_seconds(5))
-    );
+    assert_eq!(ring.get(&key(A).kid()).unwrap().seen_previous_at(), Some(Timestamp::from_seconds(5)));
 }
 
 #[test]
 fn a_key_given_twice_counts_in_its_first_role() {
-    let previous = PreviousKey {
-        key: key(A),
-        seen_previous_at: None,
-    };
+    let previous = PreviousKey { key: key(A), seen_previous_at: None };
     let ring = KeyRing::new(&key(A), [previous.clone(), previous], [key(A)]);
-    assert_eq!(
-        ring.keys().map(RingKey::role).collect::<Vec<_>>(),
-        [Role::Current]
-    );
+    assert_eq!(ring.keys().map(RingKey::role).collect::<Vec<_>>(), [Role::Current]);
 }
 
 #[test]
@@ -129,14 +109,8 @@ fn only_a_previous_key_with_a_known_moment_has_a_cut_off() {
     let ring = KeyRing::new(
         &key(A),
         [
-            PreviousKey {
-                key: key(B),
-                seen_previous_at: Some(seen),
-            },
-            PreviousKey {
-                key: key(C),
-                seen_previous_at: None,
-            },
+            PreviousKey { key: key(B), seen_previous_at: Some(seen) },
+            PreviousKey { key: key(C), seen_previous_at: None },
         ],
         [],
     );
@@ -156,11 +130,7 @@ fn a_key_of_wrong_format_is_no_key() {
         ("0f1e2d3c4b5a6978\u{a0}", WeakKey::OuterWhiteSpace),
         ("0f1e2d3c,4b5a6978", WeakKey::Comma),
     ] {
-        assert_eq!(
-            SecretKey::parse(Secret::new(text.to_owned())).unwrap_err(),
-            fault,
-            "{text:?}"
-        );
+        assert_eq!(SecretKey::parse(Secret::new(text.to_owned())).unwrap_err(), fault, "{text:?}");
     }
 }
 
@@ -172,15 +142,9 @@ fn a_weak_key_can_be_taken_but_is_told() {
         (&"ab".repeat(20), WeakKey::TooUniform),
         (&"123456789".repeat(9), WeakKey::TooUniform),
         ("changeme", WeakKey::Placeholder),
-        (
-            "CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME",
-            WeakKey::Placeholder,
-        ),
+        ("CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME", WeakKey::Placeholder),
         ("your-new-secret-key-here", WeakKey::Placeholder),
-        (
-            "your-secret-key-change-this-in-production-0123",
-            WeakKey::Placeholder,
-        ),
+        ("your-secret-key-change-this-in-production-0123", WeakKey::Placeholder),
     ] {
         assert_eq!(key(text).check_strength().unwrap_err(), fault, "{text:?}");
     }
@@ -205,26 +169,13 @@ fn no_debug_output_shows_key_material() {
     let ring = KeyRing::single(&key);
     let text = format!("{key:?} {ring:?} {:?}", key.derive(Purpose::Access));
     assert!(!text.contains(A) && text.contains("[secret]"), "{text}");
-    assert!(
-        !text.contains("6f300f76") && !text.contains("111, 48, 15"),
-        "{text}"
-    );
+    assert!(!text.contains("6f300f76") && !text.contains("111, 48, 15"), "{text}");
 }
 
 #[test]
 fn a_key_id_is_11_characters_of_base64url() {
-    assert_eq!(
-        Kid::parse("Rf-XWrq3k6E").unwrap().to_string(),
-        "Rf-XWrq3k6E"
-    );
-    for text in [
-        "",
-        "Rf-XWrq3k6",
-        "Rf-XWrq3k6EE",
-        "Rf+XWrq3k6E",
-        "Rf-XWrq3k6=",
-        "Rf-XWrq3k ö",
-    ] {
+    assert_eq!(Kid::parse("Rf-XWrq3k6E").unwrap().to_string(), "Rf-XWrq3k6E");
+    for text in ["", "Rf-XWrq3k6", "Rf-XWrq3k6EE", "Rf+XWrq3k6E", "Rf-XWrq3k6=", "Rf-XWrq3k ö"] {
         assert_eq!(Kid::parse(text), None, "{text:?}");
     }
 }

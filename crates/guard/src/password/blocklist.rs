@@ -9,9 +9,7 @@ static COMMON: &str = include_str!("../../data/common_passwords.txt");
 /// undone.
 pub(super) fn is_common(folded: &str) -> bool {
     let stem = folded.trim_end_matches(|c: char| c.is_numeric() || c.is_ascii_punctuation());
-    [folded, stem]
-        .into_iter()
-        .any(|form| contains(form) || contains(&plain_letters(form)))
+    [folded, stem].into_iter().any(|form| contains(form) || contains(&plain_letters(form)))
 }
 
 fn plain_letters(text: &str) -> String {
@@ -32,10 +30,7 @@ fn contains(word: &str) -> bool {
     let (mut low, mut high) = (0, lines.len());
     while low < high {
         let middle = low.midpoint(high);
-        let start = lines[low..middle]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(low, |at| low + at + 1);
+        let start = lines[low..middle].iter().rposition(|byte| *byte == b'\n').map_or(low, |at| low + at + 1);
         let length = lines[middle..high].iter().position(|byte| *byte == b'\n');
         let end = length.map_or(high, |length| middle + length);
         match lines[start..end].cmp(word.as_bytes()) {
@@ -56,11 +51,7 @@ mod tests {
         let lines: Vec<&str> = COMMON.lines().collect();
         assert!((29_000..=30_000).contains(&lines.len()), "{}", lines.len());
         assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(
-            lines
-                .iter()
-                .all(|line| !line.is_empty() && *line == line.to_lowercase())
-        );
+        assert!(lines.iter().all(|line| !line.is_empty() && *line == line.to_lowercase()));
         assert!(COMMON.ends_with('\n') && !COMMON.contains('\r'));
     }
 
@@ -74,15 +65,7 @@ mod tests {
             let shorter = &line[..line.len() - 1];
             assert_eq!(contains(shorter), lines.contains(shorter), "{shorter}");
         }
-        for word in [
-            "",
-            "\n",
-            "\u{0}",
-            "zzzzzzzzzzzzzzzzzzzzz",
-            "é",
-            "password\n",
-            "password\nqwerty",
-        ] {
+        for word in ["", "\n", "\u{0}", "zzzzzzzzzzzzzzzzzzzzz", "é", "password\n", "password\nqwerty"] {
             assert!(!contains(word), "{word:?}");
         }
     }

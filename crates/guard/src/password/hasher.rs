@@ -64,11 +64,7 @@ pub struct Cost {
 
 impl Cost {
     /// OWASP Password Storage cheat sheet: m = 19 MiB, t = 2, p = 1.
-    pub const RECOMMENDED: Self = Self {
-        memory_kib: 19_456,
-        passes: 2,
-        lanes: 1,
-    };
+    pub const RECOMMENDED: Self = Self { memory_kib: 19_456, passes: 2, lanes: 1 };
 
     /// Whether this is weaker than the recommendation.
     pub const fn is_weak(self) -> bool {
@@ -125,8 +121,7 @@ impl Pool {
     /// As much work as checking a password, with nothing to check it against.
     fn burn(&self, password: &str) {
         let head = &password[..password.floor_char_boundary(MAX_BYTES)];
-        let hash =
-            self.with_memory(|memory| Argon2Hash::make(head, [0; SALT_BYTES], self.cost, memory));
+        let hash = self.with_memory(|memory| Argon2Hash::make(head, [0; SALT_BYTES], self.cost, memory));
         std::hint::black_box(hash);
     }
 
@@ -147,11 +142,7 @@ impl Pool {
                 (stored::bcrypt_matches(password, hash), true)
             }
         };
-        if matches {
-            Verdict::Match { needs_rehash }
-        } else {
-            Verdict::Mismatch
-        }
+        if matches { Verdict::Match { needs_rehash } } else { Verdict::Mismatch }
     }
 }
 
@@ -175,9 +166,7 @@ impl Hasher {
             spare: Mutex::default(),
             computed: AtomicU64::new(0),
         };
-        Self {
-            pool: Arc::new(pool),
-        }
+        Self { pool: Arc::new(pool) }
     }
 
     /// The string to store for `password`: Argon2id in PHC form, under a fresh salt.
@@ -194,10 +183,7 @@ impl Hasher {
             let salt = ids::bytes::<SALT_BYTES>(&*pool.rng);
             pool.with_memory(|memory| Argon2Hash::make(normal.expose(), salt, pool.cost, memory))
         };
-        self.run(job)
-            .await?
-            .map(|hash| hash.to_string())
-            .ok_or(HashError::Failed)
+        self.run(job).await?.map(|hash| hash.to_string()).ok_or(HashError::Failed)
     }
 
     /// Whether `password` is the one `stored` was made of. `None` (no such account), an unknown
@@ -208,14 +194,9 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError::Overloaded`] at once when the queue is full.
-    pub async fn verify(
-        &self,
-        password: Secret<String>,
-        stored: Option<&str>,
-    ) -> Result<Verdict, HashError> {
+    pub async fn verify(&self, password: Secret<String>, stored: Option<&str>) -> Result<Verdict, HashError> {
         let stored = stored.map(str::to_owned);
-        self.run(move |pool| pool.verify(password.expose(), stored.as_deref()))
-            .await
+        self.run(move |pool| pool.verify(password.expose(), stored.as_deref())).await
     }
 
     /// Jobs running or waiting now.
@@ -228,15 +209,9 @@ impl Hasher {
         self.pool.computed.load(Ordering::Relaxed)
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Pool) -> T + Send + 'static,
-    ) -> Result<T, HashError> {
+    async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Pool) -> T + Send + 'static) -> Result<T, HashError> {
         let admission = self.admit()?;
-        let slot = Arc::clone(&self.pool.slots)
-            .acquire_owned()
-            .await
-            .map_err(|_| HashError::Failed)?;
+        let slot = Arc::clone(&self.pool.slots).acquire_owned().await.map_err(|_| HashError::Failed)?;
         // Slot and admission go along: a caller that gives up does not make room for work that
         // still goes on.
         let work = move || {
@@ -244,19 +219,13 @@ impl Hasher {
             drop(slot);
             result
         };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| HashError::Failed)
+        tokio::task::spawn_blocking(work).await.map_err(|_| HashError::Failed)
     }
 
     fn admit(&self) -> Result<Admission, HashError> {
         let limit = self.pool.limit;
         let more = |admitted| (admitted < limit).then_some(admitted + 1);
-        match self
-            .pool
-            .admitted
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
-        {
+        match self.pool.admitted.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more) {
             Ok(_) => Ok(Admission(Arc::clone(&self.pool))),
             Err(_) => Err(HashError::Overloaded),
         }

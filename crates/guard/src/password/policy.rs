@@ -17,10 +17,7 @@ const SPECIAL: &str = "!@#$%^&*()_+-=[]{}\\|;':\",./<>?";
 
 /// The rules. What is not set is not asked for; the blocklist and the maximum always are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one setting, named like it"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one setting, named like it")]
 pub struct Policy {
     /// Fewest code points.
     pub min_length: usize,
@@ -69,17 +66,8 @@ impl Policy {
                 broken.push(text.to_owned());
             }
         };
-        rule(
-            length >= self.min_length,
-            &format!(
-                "Password must be at least {} characters long",
-                self.min_length
-            ),
-        );
-        rule(
-            !oversized && length <= MAX_LENGTH,
-            "Password must be at most 128 characters long",
-        );
+        rule(length >= self.min_length, &format!("Password must be at least {} characters long", self.min_length));
+        rule(!oversized && length <= MAX_LENGTH, "Password must be at most 128 characters long");
         rule(
             !self.require_uppercase || text.chars().any(char::is_uppercase),
             "Password must contain at least one uppercase letter",
@@ -96,24 +84,10 @@ impl Policy {
             !self.require_special || text.contains(|c| SPECIAL.contains(c)),
             "Password must contain at least one special character (!@#$%^&*...)",
         );
-        rule(
-            !text.contains('\0'),
-            "Password must not contain a NUL character",
-        );
-        let words = self
-            .context_words
-            .iter()
-            .map(String::as_str)
-            .chain(context.iter().copied());
-        rule(
-            !blocklist::is_common(&folded) && !contains_any(&folded, words),
-            "Password is too common",
-        );
-        if broken.is_empty() {
-            Ok(())
-        } else {
-            Err(broken)
-        }
+        rule(!text.contains('\0'), "Password must not contain a NUL character");
+        let words = self.context_words.iter().map(String::as_str).chain(context.iter().copied());
+        rule(!blocklist::is_common(&folded) && !contains_any(&folded, words), "Password is too common");
+        if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 }
 
@@ -138,11 +112,7 @@ pub fn local_part(email: &str) -> &str {
 /// The labels of a URL's host, as context words; none for an address.
 pub fn host_labels(url: &str) -> Vec<String> {
     match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
-        Some(url::Host::Domain(name)) => name
-            .split('.')
-            .filter(|label| !label.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        Some(url::Host::Domain(name)) => name.split('.').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
         _ => Vec::new(),
     }
 }
@@ -160,19 +130,11 @@ mod tests {
     #[test]
     fn without_settings_only_length_and_blocklist_count() {
         let policy = Policy::default();
-        for fine in [
-            "lower case words only",
-            "ääääääääää",
-            "          ",
-            "🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀",
-            "zq8vkw3mtx",
-        ] {
+        for fine in ["lower case words only", "ääääääääää", "          ", "🦀🦀🦀🦀🦀🦀🦀🦀🦀🦀", "zq8vkw3mtx"]
+        {
             assert_eq!(broken(&policy, fine), [""; 0], "{fine}");
         }
-        assert_eq!(
-            broken(&policy, "zq8vkw3mt"),
-            ["Password must be at least 10 characters long"]
-        );
+        assert_eq!(broken(&policy, "zq8vkw3mt"), ["Password must be at least 10 characters long"]);
     }
 
     #[test]
@@ -217,21 +179,14 @@ mod tests {
         );
         assert_eq!(broken(&policy, "Zqvk8wmt_brnh"), [""; 0]);
         for special in SPECIAL.chars() {
-            assert_eq!(
-                broken(&policy, &format!("Zqvk8wmtxbrnh{special}")),
-                [""; 0],
-                "{special}"
-            );
+            assert_eq!(broken(&policy, &format!("Zqvk8wmtxbrnh{special}")), [""; 0], "{special}");
         }
         assert_eq!(broken(&policy, "Zqvk8wmtxbrnh§ ~`").len(), 1);
     }
 
     #[test]
     fn common_passwords_are_refused_in_every_form() {
-        let policy = Policy {
-            min_length: 1,
-            ..Policy::default()
-        };
+        let policy = Policy { min_length: 1, ..Policy::default() };
         for common in [
             "password",
             "PASSWORD",
@@ -251,51 +206,33 @@ mod tests {
         ] {
             assert_eq!(broken(&policy, common), [TOO_COMMON], "{common}");
         }
-        for fine in [
-            "xpassword",
-            "pass word",
-            "1password1a",
-            "!password",
-            "correct horse battery staple",
-        ] {
+        for fine in ["xpassword", "pass word", "1password1a", "!password", "correct horse battery staple"] {
             assert_eq!(broken(&policy, fine), [""; 0], "{fine}");
         }
     }
 
     #[test]
     fn context_words_of_four_letters_or_more_are_refused_anywhere() {
-        let policy = Policy {
-            context_words: vec!["FastCMS".into(), "abc".into(), "Größe".into()],
-            ..Policy::default()
-        };
+        let policy =
+            Policy { context_words: vec!["FastCMS".into(), "abc".into(), "Größe".into()], ..Policy::default() };
         for (password, context) in [
             ("zq8vFASTCMSkw3m", ""),
             ("my-grösse-xGRÖSSEx-größe", ""),
             ("zq8vk-annalena-w3", "AnnaLena"),
             ("annalenazq8vk", "annalena"),
         ] {
-            assert_eq!(
-                policy.check(password, &[context]),
-                Err(vec![TOO_COMMON.to_owned()]),
-                "{password}"
-            );
+            assert_eq!(policy.check(password, &[context]), Err(vec![TOO_COMMON.to_owned()]), "{password}");
         }
-        for (password, context) in [
-            ("zq8vabckw3m", "s"),
-            ("zq8vbobkw3m", "bob"),
-            ("zq8vkw3mtx", ""),
-            ("zq8v   kw3m", "   "),
-        ] {
+        for (password, context) in
+            [("zq8vabckw3m", "s"), ("zq8vbobkw3m", "bob"), ("zq8vkw3mtx", ""), ("zq8v   kw3m", "   ")]
+        {
             assert_eq!(policy.check(password, &[context]), Ok(()), "{password}");
         }
     }
 
     #[test]
     fn a_nul_is_refused_and_said_so() {
-        assert_eq!(
-            broken(&Policy::default(), "zq8vkw3mtx\0"),
-            ["Password must not contain a NUL character"]
-        );
+        assert_eq!(broken(&Policy::default(), "zq8vkw3mtx\0"), ["Password must not contain a NUL character"]);
     }
 
     #[test]
@@ -303,10 +240,7 @@ mod tests {
         assert_eq!(local_part("anna.lena@example.com"), "anna.lena");
         assert_eq!(local_part("\"a@b\"@example.com"), "\"a@b\"");
         assert_eq!(local_part("anna"), "anna");
-        assert_eq!(
-            host_labels("https://cms.example.com:8000/x"),
-            ["cms", "example", "com"]
-        );
+        assert_eq!(host_labels("https://cms.example.com:8000/x"), ["cms", "example", "com"]);
         assert_eq!(host_labels("http://127.0.0.1:8000"), [""; 0]);
         assert_eq!(host_labels("no url"), [""; 0]);
     }

@@ -39,23 +39,16 @@ pub(super) struct Argon2Hash {
 impl<'a> Stored<'a> {
     /// Reads a stored string; `None` if it is none we know, or asks too much.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
-        if text.starts_with("$argon2") {
-            Argon2Hash::parse(text).map(Self::Argon2)
-        } else {
-            bcrypt_hash(text)
-        }
+        if text.starts_with("$argon2") { Argon2Hash::parse(text).map(Self::Argon2) } else { bcrypt_hash(text) }
     }
 }
 
 fn bcrypt_hash(text: &str) -> Option<Stored<'_>> {
-    let rest = ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .find_map(|prefix| text.strip_prefix(prefix))?;
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| text.strip_prefix(prefix))?;
     let (cost, digest) = rest.split_once('$')?;
     let cost: u32 = (cost.len() == 2).then(|| cost.parse().ok()).flatten()?;
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/';
-    let sound =
-        digest.len() == 53 && digest.bytes().all(alphabet) && (4..=MAX_BCRYPT_COST).contains(&cost);
+    let sound = digest.len() == 53 && digest.bytes().all(alphabet) && (4..=MAX_BCRYPT_COST).contains(&cost);
     sound.then_some(Stored::Bcrypt(text))
 }
 
@@ -91,24 +84,11 @@ impl Argon2Hash {
             && lanes <= MAX_LANES
             && (8..=64).contains(&salt.len())
             && (16..=64).contains(&output.len());
-        sound.then_some(Self {
-            algorithm,
-            version,
-            memory_kib,
-            passes,
-            lanes,
-            salt,
-            output,
-        })
+        sound.then_some(Self { algorithm, version, memory_kib, passes, lanes, salt, output })
     }
 
     /// Hashes `password` with fresh parameters.
-    pub(super) fn make(
-        password: &str,
-        salt: [u8; SALT_BYTES],
-        cost: Cost,
-        memory: &mut Vec<Block>,
-    ) -> Option<Self> {
+    pub(super) fn make(password: &str, salt: [u8; SALT_BYTES], cost: Cost, memory: &mut Vec<Block>) -> Option<Self> {
         let mut hash = Self {
             algorithm: Algorithm::Argon2id,
             version: Version::V0x13,
@@ -123,8 +103,7 @@ impl Argon2Hash {
     }
 
     pub(super) fn matches(&self, password: &str, memory: &mut Vec<Block>) -> bool {
-        self.compute(password, memory)
-            .is_some_and(|output| crate::equal(&output, &self.output))
+        self.compute(password, memory).is_some_and(|output| crate::equal(&output, &self.output))
     }
 
     /// Whether a hash made now would be stronger.
@@ -138,13 +117,7 @@ impl Argon2Hash {
     }
 
     fn compute(&self, password: &str, memory: &mut Vec<Block>) -> Option<Vec<u8>> {
-        let params = Params::new(
-            self.memory_kib,
-            self.passes,
-            self.lanes,
-            Some(self.output.len()),
-        )
-        .ok()?;
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(self.output.len())).ok()?;
         let blocks = params.block_count();
         if memory.len() < blocks {
             // A new one rather than a longer one: the content need not be copied.
@@ -154,12 +127,7 @@ impl Argon2Hash {
         let mut output = vec![0; self.output.len()];
         let argon2 = Argon2::new(self.algorithm, self.version, params);
         argon2
-            .hash_password_into_with_memory(
-                password.as_bytes(),
-                &self.salt,
-                &mut output,
-                &mut memory[..blocks],
-            )
+            .hash_password_into_with_memory(password.as_bytes(), &self.salt, &mut output, &mut memory[..blocks])
             .ok()?;
         Some(output)
     }
@@ -167,29 +135,14 @@ impl Argon2Hash {
 
 impl std::fmt::Display for Argon2Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            memory_kib,
-            passes,
-            lanes,
-            ..
-        } = self;
+        let Self { memory_kib, passes, lanes, .. } = self;
         let version = u32::from(self.version);
-        write!(
-            f,
-            "${}$v={version}$m={memory_kib},t={passes},p={lanes}",
-            self.algorithm.as_str()
-        )?;
-        write!(
-            f,
-            "${}${}",
-            STANDARD_NO_PAD.encode(&self.salt),
-            STANDARD_NO_PAD.encode(&self.output)
-        )
+        write!(f, "${}$v={version}$m={memory_kib},t={passes},p={lanes}", self.algorithm.as_str())?;
+        write!(f, "${}${}", STANDARD_NO_PAD.encode(&self.salt), STANDARD_NO_PAD.encode(&self.output))
     }
 }
 
 fn number(text: &str) -> Option<u32> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit())
-        && !(text.len() > 1 && text.starts_with('0'));
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));
     plain.then(|| text.parse().ok()).flatten()
 }

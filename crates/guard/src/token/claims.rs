@@ -84,16 +84,9 @@ impl<K: Kind> Claims<K> {
 }
 
 /// Reads and judges claims whose signature is good.
-pub(super) fn check<K: Kind>(
-    json: &[u8],
-    expected: &Expected<'_>,
-) -> Result<Claims<K>, TokenError> {
+pub(super) fn check<K: Kind>(json: &[u8], expected: &Expected<'_>) -> Result<Claims<K>, TokenError> {
     let mut raw: RawClaims = serde_json::from_slice(json).map_err(|_| TokenError::Claims)?;
-    let text = |value: Option<String>, name| {
-        value
-            .filter(|text| !text.is_empty())
-            .ok_or(TokenError::Missing(name))
-    };
+    let text = |value: Option<String>, name| value.filter(|text| !text.is_empty()).ok_or(TokenError::Missing(name));
     let details = K::Details::read(&mut raw)?;
     let claims = Claims {
         iss: text(raw.iss, "iss")?,
@@ -114,12 +107,7 @@ pub(super) fn check<K: Kind>(
     Ok(claims)
 }
 
-fn check_times(
-    iat: i64,
-    exp: i64,
-    nbf: Option<i64>,
-    expected: &Expected<'_>,
-) -> Result<(), TokenError> {
+fn check_times(iat: i64, exp: i64, nbf: Option<i64>, expected: &Expected<'_>) -> Result<(), TokenError> {
     let now = expected.now.as_seconds();
     let latest_start = now.saturating_add(LEEWAY_SECONDS);
     if iat > latest_start || nbf.is_some_and(|nbf| nbf > latest_start) {

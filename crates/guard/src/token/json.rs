@@ -65,12 +65,7 @@ impl Serialize for RawClaims {
             }
         }
         if let Some(actor) = &self.actor {
-            map.serialize_entry(
-                "act",
-                &Actor {
-                    sub: Cow::Borrowed(actor),
-                },
-            )?;
+            map.serialize_entry("act", &Actor { sub: Cow::Borrowed(actor) })?;
         }
         map.end()
     }
@@ -102,10 +97,7 @@ impl<'de> Deserialize<'de> for Actor<'static> {
                     }
                     text(&mut map, &mut sub)?;
                 }
-                sub.map(|sub| Actor {
-                    sub: Cow::Owned(sub),
-                })
-                .ok_or_else(|| de::Error::missing_field("sub"))
+                sub.map(|sub| Actor { sub: Cow::Owned(sub) }).ok_or_else(|| de::Error::missing_field("sub"))
             }
         }
         deserializer.deserialize_map(ActorVisitor)
@@ -214,11 +206,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
 }
 
 fn once<T, E: de::Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
-    if slot.replace(value).is_some() {
-        Err(E::custom("a member given twice"))
-    } else {
-        Ok(())
-    }
+    if slot.replace(value).is_some() { Err(E::custom("a member given twice")) } else { Ok(()) }
 }
 
 fn text<'de, A: MapAccess<'de>>(map: &mut A, slot: &mut Option<String>) -> Result<(), A::Error> {
@@ -228,20 +216,14 @@ fn text<'de, A: MapAccess<'de>>(map: &mut A, slot: &mut Option<String>) -> Resul
 
 fn time<'de, A: MapAccess<'de>>(map: &mut A, slot: &mut Option<i64>) -> Result<(), A::Error> {
     let Whole(value) = map.next_value()?;
-    once(
-        slot,
-        i64::try_from(value).map_err(|_| de::Error::custom("a time past all time"))?,
-    )
+    once(slot, i64::try_from(value).map_err(|_| de::Error::custom("a time past all time"))?)
 }
 
 /// Most members of one object that is not understood; names are compared with each other, so their
 /// number is bounded.
 const MAX_UNKNOWN_MEMBERS: usize = 32;
 
-fn remember<'de, E: de::Error>(
-    names: &mut Vec<Cow<'de, str>>,
-    name: Cow<'de, str>,
-) -> Result<(), E> {
+fn remember<'de, E: de::Error>(names: &mut Vec<Cow<'de, str>>, name: Cow<'de, str>) -> Result<(), E> {
     if names.len() == MAX_UNKNOWN_MEMBERS || names.contains(&name) {
         return Err(E::custom("a member given twice, or too many members"));
     }

@@ -29,9 +29,7 @@ impl Typ {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Access, Self::Refresh, Self::File, Self::Impersonation]
-            .into_iter()
-            .find(|typ| typ.as_str() == text)
+        [Self::Access, Self::Refresh, Self::File, Self::Impersonation].into_iter().find(|typ| typ.as_str() == text)
     }
 }
 
@@ -134,10 +132,7 @@ pub struct ImpersonationDetails {
 }
 
 fn required(value: &mut Option<String>, name: &'static str) -> Result<String, TokenError> {
-    value
-        .take()
-        .filter(|text| !text.is_empty())
-        .ok_or(TokenError::Missing(name))
+    value.take().filter(|text| !text.is_empty()).ok_or(TokenError::Missing(name))
 }
 
 impl Details for AccessDetails {
@@ -146,11 +141,7 @@ impl Details for AccessDetails {
         if raw.actor.is_some() {
             return Err(TokenError::Claims);
         }
-        Ok(Self {
-            sid: required(&mut raw.sid, "sid")?,
-            epoch: raw.epoch,
-            global_epoch: raw.global_epoch,
-        })
+        Ok(Self { sid: required(&mut raw.sid, "sid")?, epoch: raw.epoch, global_epoch: raw.global_epoch })
     }
 
     fn write(&self, raw: &mut RawClaims) {
@@ -162,10 +153,7 @@ impl Details for AccessDetails {
 
 impl Details for RefreshDetails {
     fn read(raw: &mut RawClaims) -> Result<Self, TokenError> {
-        Ok(Self {
-            sid: required(&mut raw.sid, "sid")?,
-            fam: required(&mut raw.fam, "fam")?,
-        })
+        Ok(Self { sid: required(&mut raw.sid, "sid")?, fam: required(&mut raw.fam, "fam")? })
     }
 
     fn write(&self, raw: &mut RawClaims) {
@@ -176,9 +164,7 @@ impl Details for RefreshDetails {
 
 impl Details for FileDetails {
     fn read(raw: &mut RawClaims) -> Result<Self, TokenError> {
-        Ok(Self {
-            file_id: required(&mut raw.file_id, "file_id")?,
-        })
+        Ok(Self { file_id: required(&mut raw.file_id, "file_id")? })
     }
 
     fn write(&self, raw: &mut RawClaims) {

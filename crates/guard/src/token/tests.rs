@@ -35,24 +35,15 @@ pub(super) fn claims<K: Kind>(details: K::Details) -> Claims<K> {
 }
 
 pub(super) fn access() -> Claims<Access> {
-    claims(AccessDetails {
-        sid: "session".to_owned(),
-        epoch: Some(3),
-        global_epoch: None,
-    })
+    claims(AccessDetails { sid: "session".to_owned(), epoch: Some(3), global_epoch: None })
 }
 
 pub(super) fn refresh() -> Claims<Refresh> {
-    claims(RefreshDetails {
-        sid: "session".to_owned(),
-        fam: "family".to_owned(),
-    })
+    claims(RefreshDetails { sid: "session".to_owned(), fam: "family".to_owned() })
 }
 
 pub(super) fn file() -> Claims<File> {
-    claims(FileDetails {
-        file_id: "file".to_owned(),
-    })
+    claims(FileDetails { file_id: "file".to_owned() })
 }
 
 pub(super) fn impersonation() -> Claims<Impersonation> {
@@ -64,19 +55,10 @@ pub(super) fn impersonation() -> Claims<Impersonation> {
     })
 }
 
-pub(super) fn verify_at<K: Kind>(
-    ring: &KeyRing,
-    token: &str,
-    now: i64,
-) -> Result<Verified<K>, TokenError> {
+pub(super) fn verify_at<K: Kind>(ring: &KeyRing, token: &str, now: i64) -> Result<Verified<K>, TokenError> {
     let audience = Expected::one_of(&[AUDIENCE]);
     let now = Timestamp::from_seconds(now);
-    let expected = Expected {
-        issuer: ISSUER,
-        audience: &audience,
-        now,
-        max_lifetime: K::DEFAULT_LIFETIME_SECONDS,
-    };
+    let expected = Expected { issuer: ISSUER, audience: &audience, now, max_lifetime: K::DEFAULT_LIFETIME_SECONDS };
     verify::<K>(ring, token, &expected)
 }
 
@@ -89,32 +71,10 @@ fn a_token_says_what_was_signed() {
     let ring = ring();
     let token = sign(&ring, &impersonation());
     let verified = verify_at::<Impersonation>(&ring, &token, NOW).unwrap();
-    assert_eq!(
-        verified,
-        Verified {
-            claims: impersonation(),
-            kid: key(A).kid(),
-            role: Role::Current
-        }
-    );
-    assert_eq!(
-        verify_at::<Access>(&ring, &sign(&ring, &access()), NOW)
-            .unwrap()
-            .claims,
-        access()
-    );
-    assert_eq!(
-        verify_at::<Refresh>(&ring, &sign(&ring, &refresh()), NOW)
-            .unwrap()
-            .claims,
-        refresh()
-    );
-    assert_eq!(
-        verify_at::<File>(&ring, &sign(&ring, &file()), NOW)
-            .unwrap()
-            .claims,
-        file()
-    );
+    assert_eq!(verified, Verified { claims: impersonation(), kid: key(A).kid(), role: Role::Current });
+    assert_eq!(verify_at::<Access>(&ring, &sign(&ring, &access()), NOW).unwrap().claims, access());
+    assert_eq!(verify_at::<Refresh>(&ring, &sign(&ring, &refresh()), NOW).unwrap().claims, refresh());
+    assert_eq!(verify_at::<File>(&ring, &sign(&ring, &file()), NOW).unwrap().claims, file());
 }
 
 const TOKEN_BY_PYTHON: &str = concat!(
@@ -133,12 +93,7 @@ fn the_text_of_a_token_is_that_of_any_jwt_library() {
 #[test]
 fn every_kind_is_refused_as_every_other() {
     let ring = ring();
-    let tokens = [
-        sign(&ring, &access()),
-        sign(&ring, &refresh()),
-        sign(&ring, &file()),
-        sign(&ring, &impersonation()),
-    ];
+    let tokens = [sign(&ring, &access()), sign(&ring, &refresh()), sign(&ring, &file()), sign(&ring, &impersonation())];
     for (index, token) in tokens.iter().enumerate() {
         let accepted = [
             accepts::<Access>(token),
@@ -151,15 +106,7 @@ fn every_kind_is_refused_as_every_other() {
         assert_eq!(accepted, own, "{token}");
     }
     let typs = tokens.each_ref().map(|token| claimed_typ(token));
-    assert_eq!(
-        typs,
-        [
-            Some(Typ::Access),
-            Some(Typ::Refresh),
-            Some(Typ::File),
-            Some(Typ::Impersonation)
-        ]
-    );
+    assert_eq!(typs, [Some(Typ::Access), Some(Typ::Refresh), Some(Typ::File), Some(Typ::Impersonation)]);
     assert_eq!(claimed_typ("junk"), None);
 }
 
@@ -167,37 +114,23 @@ fn every_kind_is_refused_as_every_other() {
 fn a_rotation_keeps_tokens_until_their_key_leaves() {
     let (a, b) = (key(A), key(B));
     let token = sign(&KeyRing::single(&a), &refresh());
-    let role =
-        |ring: &KeyRing| verify_at::<Refresh>(ring, &token, NOW).map(|verified| verified.role);
-    let previous = PreviousKey {
-        key: a.clone(),
-        seen_previous_at: Some(Timestamp::from_seconds(NOW)),
-    };
+    let role = |ring: &KeyRing| verify_at::<Refresh>(ring, &token, NOW).map(|verified| verified.role);
+    let previous = PreviousKey { key: a.clone(), seen_previous_at: Some(Timestamp::from_seconds(NOW)) };
     assert_eq!(role(&KeyRing::new(&b, [], [a])), Ok(Role::Next));
     let rotating = KeyRing::new(&b, [previous], []);
     assert_eq!(role(&rotating), Ok(Role::Previous));
     assert_eq!(role(&KeyRing::single(&b)), Err(TokenError::UnknownKey));
     let fresh = sign(&rotating, &refresh());
-    assert_eq!(
-        verify_at::<Refresh>(&rotating, &fresh, NOW).unwrap().kid,
-        b.kid()
-    );
+    assert_eq!(verify_at::<Refresh>(&rotating, &fresh, NOW).unwrap().kid, b.kid());
 }
 
 #[test]
 fn under_a_previous_key_nothing_counts_that_was_issued_over_an_hour_after() {
     let retired = NOW - 7200;
-    let previous = PreviousKey {
-        key: key(A),
-        seen_previous_at: Some(Timestamp::from_seconds(retired)),
-    };
+    let previous = PreviousKey { key: key(A), seen_previous_at: Some(Timestamp::from_seconds(retired)) };
     let ring = KeyRing::new(&key(B), [previous], []);
     let issued = |iat| {
-        let claims = Claims {
-            iat,
-            exp: iat + 86_400,
-            ..refresh()
-        };
+        let claims = Claims { iat, exp: iat + 86_400, ..refresh() };
         let token = sign_with(&ring, &key(A).kid(), &claims).unwrap();
         verify_at::<Refresh>(&ring, &token, NOW).map(|_| ())
     };
@@ -209,20 +142,11 @@ fn under_a_previous_key_nothing_counts_that_was_issued_over_an_hour_after() {
 #[test]
 fn a_token_can_be_made_again_from_what_is_stored_of_it() {
     let before = sign(&KeyRing::single(&key(A)), &refresh());
-    let previous = PreviousKey {
-        key: key(A),
-        seen_previous_at: None,
-    };
+    let previous = PreviousKey { key: key(A), seen_previous_at: None };
     let after = KeyRing::new(&key(B), [previous], []);
-    assert_eq!(
-        sign_with(&after, &key(A).kid(), &refresh()).unwrap(),
-        before
-    );
+    assert_eq!(sign_with(&after, &key(A).kid(), &refresh()).unwrap(), before);
     let gone = KeyRing::single(&key(B));
-    assert_eq!(
-        sign_with(&gone, &key(A).kid(), &refresh()),
-        Err(TokenError::UnknownKey)
-    );
+    assert_eq!(sign_with(&gone, &key(A).kid(), &refresh()), Err(TokenError::UnknownKey));
 }
 
 #[test]
@@ -240,10 +164,7 @@ fn leeway_is_60_seconds_on_each_side() {
 #[test]
 fn a_lifetime_is_positive_and_at_most_that_of_the_kind() {
     let lived = |seconds| {
-        let claims = Claims {
-            exp: access().iat + seconds,
-            ..access()
-        };
+        let claims = Claims { exp: access().iat + seconds, ..access() };
         verify_at::<Access>(&ring(), &sign(&ring(), &claims), NOW).map(|_| ())
     };
     assert_eq!(lived(900), Ok(()));
@@ -254,10 +175,7 @@ fn a_lifetime_is_positive_and_at_most_that_of_the_kind() {
 
 #[test]
 fn text_of_any_kind_survives_in_claims() {
-    let claims = Claims {
-        sub: "\"quoted\" \\ \u{0} é 🦀 \u{2028}".to_owned(),
-        ..access()
-    };
+    let claims = Claims { sub: "\"quoted\" \\ \u{0} é 🦀 \u{2028}".to_owned(), ..access() };
     let verified = verify_at::<Access>(&ring(), &sign(&ring(), &claims), NOW).unwrap();
     assert_eq!(verified.claims, claims);
 }
@@ -303,9 +221,6 @@ proptest! {
 
 #[test]
 fn ids_fit_into_claims() {
-    let claims = Claims {
-        jti: ids::token_id(&SystemRng),
-        ..access()
-    };
+    let claims = Claims { jti: ids::token_id(&SystemRng), ..access() };
     assert!(accepts::<Access>(&sign(&ring(), &claims)));
 }

@@ -9,7 +9,10 @@ use fastcms_core::{App, Realm};
 use fastcms_secrets::Secret;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::account::{AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, sign_in_schema, token_schema, user_schema};
+use super::account::{
+    AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, sign_in_schema, token_schema,
+    user_schema,
+};
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
 use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SessionCookie, UsersAccount};
@@ -40,7 +43,10 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/auth/logout-all", logout_all)
             .summary("End every session of the account")
             .answers_empty(204, "Signed out everywhere"),
-        get("/api/v1/auth/me", me).summary("The own account").answers(200, "The account", user_schema()).before_password_change(),
+        get("/api/v1/auth/me", me)
+            .summary("The own account")
+            .answers(200, "The account", user_schema())
+            .before_password_change(),
         patch("/api/v1/auth/me", change_me)
             .summary("Change the own profile")
             .answers(200, "The account", user_schema())
@@ -57,8 +63,14 @@ pub fn routes() -> Vec<Operation> {
             .refuses(401, "invalid_credentials")
             .refuses(422, "validation_failed, password_policy")
             .before_password_change(),
-        get("/api/v1/auth/sessions", sessions).summary("Live sessions of the account").answers(200, "Newest first", sessions_schema()),
-        delete("/api/v1/auth/sessions/{id}", end_session).summary("End one of the own sessions").answers_empty(204, "Ended"),
+        get("/api/v1/auth/sessions", sessions).summary("Live sessions of the account").answers(
+            200,
+            "Newest first",
+            sessions_schema(),
+        ),
+        delete("/api/v1/auth/sessions/{id}", end_session)
+            .summary("End one of the own sessions")
+            .answers_empty(204, "Ended"),
         delete("/api/v1/auth/sessions", end_others)
             .summary("End every session but the calling one")
             .answers_empty(204, "Ended"),
@@ -85,10 +97,19 @@ impl Register {
 
 /// Refuses a confirmation that is not the password again.
 pub fn confirmed(field: &str, password: &Secret<String>, confirmation: &Secret<String>) -> Answer<()> {
-    if password.expose() == confirmation.expose() { Ok(()) } else { Err(Refusal::field(field, "Passwords do not match")) }
+    if password.expose() == confirmation.expose() {
+        Ok(())
+    } else {
+        Err(Refusal::field(field, "Passwords do not match"))
+    }
 }
 
-async fn register(Anyone(caller): Anyone, State(app): State<Arc<App>>, client: Client, Json(body): Json<Register>) -> Answer {
+async fn register(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    client: Client,
+    Json(body): Json<Register>,
+) -> Answer {
     let (grant, user) = accounts::register(&caller, &app, body.into_new_user()?, &device(&client)).await?;
     Ok((StatusCode::CREATED, Json(AuthBody::new(user, grant))).into_response())
 }
@@ -113,7 +134,8 @@ async fn login(
     let _ = body.two_factor_code;
     let device = device(&client);
     if body.cookie {
-        let grant = accounts::sign_in_with_cookie(&caller, &app, &body.email, body.password, cookie.sent(), &device).await?;
+        let grant =
+            accounts::sign_in_with_cookie(&caller, &app, &body.email, body.password, cookie.sent(), &device).await?;
         let signed_in = accounts::authenticate_cookie(&app, grant.value.expose()).await?;
         let user = accounts::own(&signed_in, &app).await?;
         return Ok(([(header::SET_COOKIE, cookie.set(&grant)?)], Json(AuthBody::in_cookie(user))).into_response());
@@ -199,7 +221,8 @@ async fn change_me(
     State(app): State<Arc<App>>,
     Json(body): Json<ChangeMe>,
 ) -> Answer<Json<UserBody>> {
-    let change = OwnChange { name: nullable(body.name), avatar: nullable(body.avatar), email_visibility: body.email_visibility };
+    let change =
+        OwnChange { name: nullable(body.name), avatar: nullable(body.avatar), email_visibility: body.email_visibility };
     Ok(Json(accounts::change_own(&caller, &app, change).await?.into()))
 }
 

@@ -20,28 +20,20 @@ use crate::extract::{Client, Facts, Json, Path, SignedIn};
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
     let routes = vec![
-        post("/api/v1/collections/{name}/records/batch", create_many)
-            .summary("Make up to 100 records")
-            .answers(201, "What became of each", stored_schema(&["created"])),
+        post("/api/v1/collections/{name}/records/batch", create_many).summary("Make up to 100 records").answers(
+            201,
+            "What became of each",
+            stored_schema(&["created"]),
+        ),
         post("/api/v1/collections/{name}/records/upsert", upsert)
             .summary("Change up to 100 records by their ids, or make them where there are none")
-            .answers(
-                200,
-                "What became of each",
-                stored_schema(&["created", "updated"]),
-            ),
-        post(
-            "/api/v1/collections/{name}/records/bulk-update",
-            update_many,
-        )
-        .summary("Change up to 100 records alike")
-        .answers(200, "What became of each", settled_schema()),
-        post(
-            "/api/v1/collections/{name}/records/bulk-delete",
-            delete_many,
-        )
-        .summary("Delete up to 100 records")
-        .answers(200, "What became of each", settled_schema()),
+            .answers(200, "What became of each", stored_schema(&["created", "updated"])),
+        post("/api/v1/collections/{name}/records/bulk-update", update_many)
+            .summary("Change up to 100 records alike")
+            .answers(200, "What became of each", settled_schema()),
+        post("/api/v1/collections/{name}/records/bulk-delete", delete_many)
+            .summary("Delete up to 100 records")
+            .answers(200, "What became of each", settled_schema()),
     ];
     let common = |route: Operation| {
         route
@@ -62,8 +54,7 @@ fn stored_schema(counts: &[&str]) -> Value {
     for count in counts.iter().chain(&["failed"]) {
         schema["properties"][count] = json!({"type": "integer"});
     }
-    schema["properties"]["records"] =
-        json!({"type": "array", "maxItems": MAX_ITEMS, "items": record_schema()});
+    schema["properties"]["records"] = json!({"type": "array", "maxItems": MAX_ITEMS, "items": record_schema()});
     schema["properties"]["errors"] = json!({"type": ["array", "null"], "items": failed});
     with_all_required(schema)
 }
@@ -78,12 +69,7 @@ fn settled_schema() -> Value {
 }
 
 fn with_all_required(mut schema: Value) -> Value {
-    let names: Vec<String> = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flat_map(Map::keys)
-        .cloned()
-        .collect();
+    let names: Vec<String> = schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
     schema["required"] = json!(names);
     schema
 }
@@ -134,8 +120,7 @@ async fn create_many(
     facts: Facts,
     Json(body): Json<Records>,
 ) -> Answer<Response> {
-    let outcome =
-        records::create_many(&caller, &app, facts.request(), &name, &body.records).await?;
+    let outcome = records::create_many(&caller, &app, facts.request(), &name, &body.records).await?;
     let answer = StoredAnswer {
         created: outcome.records.len(),
         updated: None,
@@ -180,15 +165,7 @@ async fn update_many(
     facts: Facts,
     Json(body): Json<BulkUpdate>,
 ) -> Answer<Response> {
-    let failures = records::update_many(
-        &caller,
-        &app,
-        facts.request(),
-        &name,
-        &body.record_ids,
-        &body.data,
-    )
-    .await?;
+    let failures = records::update_many(&caller, &app, facts.request(), &name, &body.record_ids, &body.data).await?;
     Ok(settled(&body.record_ids, failures, &client))
 }
 
@@ -206,25 +183,17 @@ async fn delete_many(
     facts: Facts,
     Json(body): Json<BulkDelete>,
 ) -> Answer<Response> {
-    let failures =
-        records::delete_many(&caller, &app, facts.request(), &name, &body.record_ids).await?;
+    let failures = records::delete_many(&caller, &app, facts.request(), &name, &body.record_ids).await?;
     Ok(settled(&body.record_ids, failures, &client))
 }
 
 /// Records that are JSON already, to be copied as they are.
 fn raw(records: &[Vec<u8>]) -> Answer<Vec<&RawValue>> {
-    let raw: Result<_, _> = records
-        .iter()
-        .map(|record| serde_json::from_slice(record))
-        .collect();
+    let raw: Result<_, _> = records.iter().map(|record| serde_json::from_slice(record)).collect();
     raw.map_err(|error| Error::internal(error).into())
 }
 
-fn failed_items<'a>(
-    failures: Vec<ItemFailure>,
-    items: &'a [Value],
-    client: &Client,
-) -> Option<Vec<FailedItem<'a>>> {
+fn failed_items<'a>(failures: Vec<ItemFailure>, items: &'a [Value], client: &Client) -> Option<Vec<FailedItem<'a>>> {
     let entry = |ItemFailure { index, error }| FailedItem {
         index,
         data: without_password(&items[index]),
@@ -247,17 +216,9 @@ fn without_password(item: &Value) -> Cow<'_, Value> {
 
 fn settled(ids: &[String], failures: Vec<ItemFailure>, client: &Client) -> Response {
     let failed = failures.len();
-    let entry = |ItemFailure { index, error }| FailedRecord {
-        record_id: &ids[index],
-        error: code(error, client),
-    };
+    let entry = |ItemFailure { index, error }| FailedRecord { record_id: &ids[index], error: code(error, client) };
     let errors = (failed > 0).then(|| failures.into_iter().map(entry).collect());
-    Json(SettledAnswer {
-        success: ids.len() - failed,
-        failed,
-        errors,
-    })
-    .into_response()
+    Json(SettledAnswer { success: ids.len() - failed, failed, errors }).into_response()
 }
 
 /// The code that the whole request would have been refused with, had it been about this item alone. The answer says 200, so faults of

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::account::{SessionsBody, TokenBody, device, sessions_schema, token_schema};
-use super::auth::{ChangePassword, AllButThis, Logout, RefreshToken, confirmed, signed_out};
+use super::auth::{AllButThis, ChangePassword, Logout, RefreshToken, confirmed, signed_out};
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
 use crate::extract::{Anyone, Client, Facts, Form, Id, Json, JsonBytes, NoContent, Path, Place, Query, SignedIn};
@@ -34,7 +34,11 @@ pub fn routes() -> Vec<Operation> {
             .summary("Sign in to an auth collection")
             .answers(200, "The record and its tokens", auth)
             .refuses(401, "invalid_credentials"),
-        get("/api/v1/collections/{collection}/auth/me", me).summary("The own record").answers(200, "The record", record),
+        get("/api/v1/collections/{collection}/auth/me", me).summary("The own record").answers(
+            200,
+            "The record",
+            record,
+        ),
         post("/api/v1/collections/{collection}/auth/refresh", refresh)
             .summary("Exchange a refresh token for a new pair")
             .answers(200, "The new pair", token_schema())
@@ -128,7 +132,8 @@ async fn login(
         faults.add(name.as_str(), "Unknown field");
     }
     faults.into_result()?;
-    let grant = accounts::sign_in_to_collection(&caller, &app, &collection, &identity, password, &device(&client)).await?;
+    let grant =
+        accounts::sign_in_to_collection(&caller, &app, &collection, &identity, password, &device(&client)).await?;
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let record = accounts::own_record(&signed_in, &app, &collection).await?;
     Ok(Json(AuthBody::new(record, grant)?))

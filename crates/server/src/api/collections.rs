@@ -27,7 +27,11 @@ pub fn routes() -> Vec<Operation> {
             .answers(201, "The collection", collection_schema())
             .refuses(409, "already_exists")
             .refuses(422, "validation_failed"),
-        get("/api/v1/collections/{id}", show).summary("One collection").answers(200, "The collection", collection_schema()),
+        get("/api/v1/collections/{id}", show).summary("One collection").answers(
+            200,
+            "The collection",
+            collection_schema(),
+        ),
         get("/api/v1/collections/name/{name}", show_by_name).summary("One collection, by its name").answers(
             200,
             "The collection",
@@ -51,7 +55,9 @@ pub fn routes() -> Vec<Operation> {
             .refuses(404, "not_found")
             .refuses(422, "validation_failed (include_data: more than MAX_FILE_SIZE)"),
         post("/api/v1/collections/import", import)
-            .summary("Make the collection of a document, with its records where `import_records` says so, or nothing at all")
+            .summary(
+                "Make the collection of a document, with its records where `import_records` says so, or nothing at all",
+            )
             .file_sized()
             .long()
             .answers(201, "The collection", collection_schema())
@@ -72,7 +78,8 @@ pub fn routes() -> Vec<Operation> {
 }
 
 fn collection_schema() -> Value {
-    let rule = json!({"type": ["string", "null"], "description": "null: admins only; empty: everybody; else an expression"});
+    let rule =
+        json!({"type": ["string", "null"], "description": "null: admins only; empty: everybody; else an expression"});
     json!({"type": "object", "properties": {
         "id": {"type": "string"}, "name": {"type": "string"}, "type": {"enum": ["base", "auth", "view"]},
         "schema": {"type": "array", "items": {"type": "object"}}, "options": {"type": "object"},
@@ -124,7 +131,11 @@ struct CollectionsBody {
     message: Option<String>,
 }
 
-async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Paging>) -> Answer<Json<CollectionsBody>> {
+async fn list(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Query(query): Query<Paging>,
+) -> Answer<Json<CollectionsBody>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let found = collections::list(&caller, &app, page as usize, per_page as usize, query.include_system)?;
     let items = found.items.iter().map(|collection| collections::to_json(collection)).collect();
@@ -140,7 +151,11 @@ async fn show(Admin(caller): Admin, State(app): State<Arc<App>>, Path(id): Path<
     Ok(Json(collections::to_json(&*collections::get(&caller, &app, &id)?)))
 }
 
-async fn show_by_name(Admin(caller): Admin, State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Json<Value>> {
+async fn show_by_name(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Answer<Json<Value>> {
     Ok(Json(collections::to_json(&*collections::get_by_name(&caller, &app, &name)?)))
 }
 
@@ -169,7 +184,12 @@ crate::query! {
     }
 }
 
-async fn export(Admin(caller): Admin, State(app): State<Arc<App>>, Path(id): Path<String>, Query(query): Query<ExportQuery>) -> Answer {
+async fn export(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(query): Query<ExportQuery>,
+) -> Answer {
     let export = collections::export(&caller, &app, &id, query.include_data).await?;
     let mut response = JsonBytes(export.document.into()).into_response();
     // A collection's name is letters, digits and underscores: nothing in it has to be quoted.
@@ -209,7 +229,12 @@ impl Form for Document {
     }
 }
 
-async fn import(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<ImportQuery>, Json(body): Json<Document>) -> Answer {
+async fn import(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Query(query): Query<ImportQuery>,
+    Json(body): Json<Document>,
+) -> Answer {
     let collection = collections::import(&caller, &app, &body.0, query.import_records).await?;
     Ok((StatusCode::CREATED, Json(collections::to_json(&collection))).into_response())
 }

@@ -31,17 +31,10 @@ pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
         async move { Json(document) }
     };
     let page = |path, template: &'static str, policy: &'static str| {
-        get(
-            path,
-            move |_: Anyone, State(app): State<Arc<App>>| async move {
-                let nonce = Nonce::generate(&app.rng);
-                pages::page(
-                    template,
-                    &nonce,
-                    policy.replace("nonce-R", &format!("nonce-{}", nonce.as_str())),
-                )
-            },
-        )
+        get(path, move |_: Anyone, State(app): State<Arc<App>>| async move {
+            let nonce = Nonce::generate(&app.rng);
+            pages::page(template, &nonce, policy.replace("nonce-R", &format!("nonce-{}", nonce.as_str())))
+        })
         .hidden()
     };
     let asset = |path, bytes: &'static [u8], kind: &'static str| {
@@ -49,21 +42,9 @@ pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
     };
     vec![
         get("/openapi.json", schema).hidden(),
-        page(
-            "/docs",
-            include_str!("../../assets/docs/swagger.html"),
-            SWAGGER_POLICY,
-        ),
-        page(
-            "/redoc",
-            include_str!("../../assets/docs/redoc.html"),
-            REDOC_POLICY,
-        ),
-        asset(
-            "/docs/swagger-ui.css",
-            include_bytes!("../../assets/docs/swagger-ui.css.gz"),
-            "text/css; charset=utf-8",
-        ),
+        page("/docs", include_str!("../../assets/docs/swagger.html"), SWAGGER_POLICY),
+        page("/redoc", include_str!("../../assets/docs/redoc.html"), REDOC_POLICY),
+        asset("/docs/swagger-ui.css", include_bytes!("../../assets/docs/swagger-ui.css.gz"), "text/css; charset=utf-8"),
         asset(
             "/docs/swagger-ui-bundle.js",
             include_bytes!("../../assets/docs/swagger-ui-bundle.js.gz"),
@@ -80,11 +61,7 @@ pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
 /// The document as this installation serves it now.
 pub fn describe(app: &App, catalogue: &Catalogue) -> serde_json::Value {
     let server = &app.config.server;
-    let info = Info {
-        title: &server.app_name,
-        version: &server.app_version,
-        server: server.base_url.as_str(),
-    };
+    let info = Info { title: &server.app_name, version: &server.app_version, server: server.base_url.as_str() };
     openapi::document(&info, catalogue, &openapi::shapes(&app.schema.load()))
 }
 
@@ -95,15 +72,10 @@ fn packed(bytes: &'static [u8], kind: &'static str) -> Response {
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_ENCODING, "gzip"),
         (header::CACHE_CONTROL, "public, max-age=3600"),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in headers {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

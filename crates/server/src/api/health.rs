@@ -18,19 +18,12 @@ const PING: Duration = Duration::from_secs(2);
 
 pub fn routes() -> Vec<Operation> {
     let state = || json!({"type": "object", "properties": {"status": {"type": "string"}}});
-    let health = |path| {
-        get(path, health)
-            .tag("health")
-            .summary("Whether the server answers")
-            .answers(200, "It does", state())
-    };
+    let health =
+        |path| get(path, health).tag("health").summary("Whether the server answers").answers(200, "It does", state());
     vec![
         health("/health"),
         health("/api/v1/health"),
-        get("/health/live", live)
-            .tag("health")
-            .summary("Whether the process lives")
-            .answers(200, "It does", state()),
+        get("/health/live", live).tag("health").summary("Whether the process lives").answers(200, "It does", state()),
         get("/health/ready", ready)
             .tag("health")
             .summary("Whether requests can be served")
@@ -70,10 +63,6 @@ async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response 
     if caller.is_admin() {
         answer["checks"] = json!({"database": if database { "ok" } else { "failed" }});
     }
-    let status = if database {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer)).into_response()
 }

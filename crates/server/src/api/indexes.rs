@@ -72,11 +72,7 @@ impl Form for NewIndex {
     }
 }
 
-async fn list(
-    Admin(caller): Admin,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Answer<Json<Value>> {
+async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer<Json<Value>> {
     let indexes = collections::indexes(&caller, &app, &id)?;
     let items: Vec<_> = indexes.iter().map(collections::index_to_json).collect();
     Ok(Json(json!({"total": items.len(), "items": items})))
@@ -89,11 +85,7 @@ async fn create(
     Json(body): Json<NewIndex>,
 ) -> Answer<Response> {
     let index = collections::create_index(&caller, &app, &id, &body.0).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(collections::index_to_json(&index)),
-    )
-        .into_response())
+    Ok((StatusCode::CREATED, Json(collections::index_to_json(&index))).into_response())
 }
 
 async fn show(
@@ -101,9 +93,7 @@ async fn show(
     State(app): State<Arc<App>>,
     Path((id, name)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
-    Ok(Json(collections::index_to_json(&collections::index(
-        &caller, &app, &id, &name,
-    )?)))
+    Ok(Json(collections::index_to_json(&collections::index(&caller, &app, &id, &name)?)))
 }
 
 async fn remove(

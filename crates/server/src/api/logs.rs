@@ -33,11 +33,7 @@ pub fn routes() -> Vec<Operation> {
     vec![
         get("/api/v1/logs", list)
             .summary("List answered requests, newest first")
-            .answers(
-                200,
-                "A page; of a query only the names stand in `url`",
-                page,
-            )
+            .answers(200, "A page; of a query only the names stand in `url`", page)
             .refuses(422, "validation_failed"),
         get("/api/v1/logs/statistics", statistics_of)
             .summary("Count requests and errors")
@@ -132,11 +128,7 @@ async fn list(
     };
     let found = request_log::list(&caller, &app, filter, limit, offset).await?;
     let items = found.into_iter().map(RequestBody::from).collect();
-    Ok(Json(PageBody {
-        items,
-        limit,
-        offset,
-    }))
+    Ok(Json(PageBody { items, limit, offset }))
 }
 
 crate::query! {

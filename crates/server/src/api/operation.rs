@@ -98,10 +98,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         H: Handler<T, S, Future = Running> + Sync,
         T: Signature,
     {
-        let mut docs = Docs {
-            audience: T::audience(),
-            ..Docs::default()
-        };
+        let mut docs = Docs { audience: T::audience(), ..Docs::default() };
         T::describe(&mut docs);
         Self {
             method,
@@ -125,31 +122,19 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 
     /// A success with a JSON body of this schema.
     pub fn answers(mut self, status: u16, text: &'static str, schema: Value) -> Self {
-        self.docs.answers.push(Documented {
-            status,
-            text,
-            body: Some(("application/json", schema)),
-        });
+        self.docs.answers.push(Documented { status, text, body: Some(("application/json", schema)) });
         self
     }
 
     /// An answer with a body that is not JSON.
     pub fn answers_as(mut self, status: u16, text: &'static str, media_type: &'static str) -> Self {
-        self.docs.answers.push(Documented {
-            status,
-            text,
-            body: Some((media_type, json!({"type": "string"}))),
-        });
+        self.docs.answers.push(Documented { status, text, body: Some((media_type, json!({"type": "string"}))) });
         self
     }
 
     /// An answer without body.
     pub fn answers_empty(mut self, status: u16, text: &'static str) -> Self {
-        self.docs.answers.push(Documented {
-            status,
-            text,
-            body: None,
-        });
+        self.docs.answers.push(Documented { status, text, body: None });
         self
     }
 

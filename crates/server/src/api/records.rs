@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fastcms_core::{App, records};
 use fastcms_core::records::ListParameters;
+use fastcms_core::{App, records};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 

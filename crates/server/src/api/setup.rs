@@ -19,9 +19,14 @@ use crate::extract::{Anyone, Client, Json};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
-    let needs = json!({"type": "object", "required": ["needs_setup"], "properties": {"needs_setup": {"type": "boolean"}}});
+    let needs =
+        json!({"type": "object", "required": ["needs_setup"], "properties": {"needs_setup": {"type": "boolean"}}});
     vec![
-        get("/api/v1/setup/check", check).summary("Whether the first admin is still to be made").answers(200, "The answer", needs),
+        get("/api/v1/setup/check", check).summary("Whether the first admin is still to be made").answers(
+            200,
+            "The answer",
+            needs,
+        ),
         post("/api/v1/setup", set_up)
             .summary("Make the first admin, with the one-time token that the server printed")
             .answers(200, "The admin and its tokens", auth_schema())
@@ -61,7 +66,8 @@ async fn set_up(
     let header = headers.get("x-setup-token").and_then(|token| token.to_str().ok());
     let token = header.or(body.setup_token.as_ref().map(|token| token.expose().as_str()));
     let new = accounts::NewUser { email: body.email, password: body.password, name: body.name };
-    let (grant, user) = accounts::set_up(&caller, &app, token, is_local(&app, &client, &headers), new, &device(&client)).await?;
+    let (grant, user) =
+        accounts::set_up(&caller, &app, token, is_local(&app, &client, &headers), new, &device(&client)).await?;
     Ok(Json(AuthBody::new(user, grant)))
 }
 
@@ -86,8 +92,11 @@ fn own_origin(headers: &HeaderMap) -> bool {
 }
 
 fn is_loopback_host(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
-    matches!(name, "localhost" | "[::1]") || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    matches!(name, "localhost" | "[::1]")
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -66,7 +66,11 @@ struct UsersBody {
     total_pages: i64,
 }
 
-async fn list(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Paging>) -> Answer<Json<UsersBody>> {
+async fn list(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Query(query): Query<Paging>,
+) -> Answer<Json<UsersBody>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let found = accounts::list_by_admin(&caller, &app, i64::from(page), i64::from(per_page)).await?;
     Ok(Json(UsersBody {
@@ -90,7 +94,12 @@ crate::query! {
     }
 }
 
-async fn create(Admin(caller): Admin, State(app): State<Arc<App>>, Query(query): Query<Beginning>, Json(body): Json<Register>) -> Answer {
+async fn create(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Query(query): Query<Beginning>,
+    Json(body): Json<Register>,
+) -> Answer {
     let user = accounts::create_by_admin(&caller, &app, body.into_new_user()?, &query.role).await?;
     Ok((StatusCode::CREATED, Json(UserBody::from(user))).into_response())
 }

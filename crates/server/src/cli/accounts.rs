@@ -41,11 +41,17 @@ fn read_password(from_stdin: bool) -> Result<Secret<String>, Failure> {
         return Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text).to_owned()));
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("error: no terminal to ask for the password at: pipe it in and add `--password-stdin`"));
+        return Err(Failure::new(
+            "error: no terminal to ask for the password at: pipe it in and add `--password-stdin`",
+        ));
     }
     let password = Secret::new(rpassword::prompt_password("Password: ")?);
     let again = Secret::new(rpassword::prompt_password("Password again: ")?);
-    if password.expose() == again.expose() { Ok(password) } else { Err(Failure::new("error: the passwords do not match")) }
+    if password.expose() == again.expose() {
+        Ok(password)
+    } else {
+        Err(Failure::new("error: the passwords do not match"))
+    }
 }
 
 fn refused(error: Error) -> Failure {
@@ -75,7 +81,10 @@ pub fn list_users(as_json: bool) -> Outcome {
     println!("{:<36}  {:<widest$}  {:<5}  {:<8}  {:<8}  CREATED", "ID", "EMAIL", "ROLE", "VERIFIED", "DISABLED");
     for user in &users {
         let (verified, disabled) = (yes_no(user.verified), yes_no(user.disabled));
-        println!("{:<36}  {:<widest$}  {:<5}  {verified:<8}  {disabled:<8}  {}", user.id, user.email, user.role, user.created);
+        println!(
+            "{:<36}  {:<widest$}  {:<5}  {verified:<8}  {disabled:<8}  {}",
+            user.id, user.email, user.role, user.created
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

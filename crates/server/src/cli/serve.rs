@@ -49,9 +49,9 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
     };
     let (host, port) = (config.server.host.clone(), config.server.port);
     let app = app::open(opening(config, without_secret, older_schema)).await?;
-    let socket = listener::bind(&host, port)
-        .await
-        .map_err(|error| Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)")))?;
+    let socket = listener::bind(&host, port).await.map_err(|error| {
+        Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
+    })?;
     greet(&app, &socket, is_dev).await?;
     let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;

@@ -33,11 +33,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self {
-            made: Instant::now(),
-            last: AtomicU64::new(0),
-            finished: AtomicBool::new(false),
-        }
+        Self { made: Instant::now(), last: AtomicU64::new(0), finished: AtomicBool::new(false) }
     }
 
     fn note(&self) {
@@ -73,14 +69,8 @@ impl BodyFault {
 
 /// Refuses what announces itself as too large, before a byte of it is read.
 pub(super) fn check_announced(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        Err(Refusal::PayloadTooLarge { limit })
-    } else {
-        Ok(())
-    }
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) { Err(Refusal::PayloadTooLarge { limit }) } else { Ok(()) }
 }
 
 /// A body under watch.
@@ -98,13 +88,7 @@ impl Watched {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self {
-            inner: Body::new(inner),
-            limit,
-            read: 0,
-            since_sign: 0,
-            progress,
-        }
+        Self { inner: Body::new(inner), limit, read: 0, since_sign: 0, progress }
     }
 }
 
@@ -112,10 +96,7 @@ impl http_body::Body for Watched {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
@@ -124,9 +105,7 @@ impl http_body::Body for Watched {
                 this.read += length;
                 this.since_sign += length;
                 if this.read > this.limit {
-                    return Poll::Ready(Some(
-                        Err(BodyFault::TooLarge { limit: this.limit }.into()),
-                    ));
+                    return Poll::Ready(Some(Err(BodyFault::TooLarge { limit: this.limit }.into())));
                 }
                 let ended = this.inner.is_end_stream();
                 if ended || this.since_sign >= SIGN_OF_LIFE {

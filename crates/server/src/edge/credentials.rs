@@ -51,27 +51,14 @@ pub(super) fn presented(parts: &Parts, file_token: bool) -> Result<Presented<'_>
     }
     let Some(authorization) = authorization else {
         // No API key is valid as long as there are none: a credential that cannot be verified is never ignored.
-        return if api_key {
-            Err(Error::InvalidToken.into())
-        } else {
-            Ok(Presented::Nothing)
-        };
+        return if api_key { Err(Error::InvalidToken.into()) } else { Ok(Presented::Nothing) };
     };
     let invalid = || Refusal::Core(Error::InvalidToken);
-    let (scheme, token) = authorization
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .ok_or_else(invalid)?;
+    let (scheme, token) = authorization.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
     let token = token.trim_start_matches(' ');
     // Schemes are case-insensitive (RFC 9110 section 11.1).
-    let acceptable =
-        scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_BEARER;
-    if acceptable {
-        Ok(Presented::Bearer(token))
-    } else {
-        Err(invalid())
-    }
+    let acceptable = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_BEARER;
+    if acceptable { Ok(Presented::Bearer(token)) } else { Err(invalid()) }
 }
 
 /// Refuses a query that carries a credential.
@@ -92,8 +79,5 @@ pub(super) fn query_name(pair: &str) -> Cow<'_, str> {
     if !name.contains(['%', '+']) {
         return Cow::Borrowed(name);
     }
-    form_urlencoded::parse(name.as_bytes())
-        .next()
-        .map(|(name, _)| name)
-        .unwrap_or_default()
+    form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
 }

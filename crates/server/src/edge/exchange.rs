@@ -26,9 +26,7 @@ pub struct Exchange {
 impl Exchange {
     /// The exchange of a request that came through the edge.
     pub(crate) fn of(extensions: &Extensions) -> Result<&Self, Refusal> {
-        extensions
-            .get()
-            .ok_or_else(|| Error::internal("the request did not come through the edge").into())
+        extensions.get().ok_or_else(|| Error::internal("the request did not come through the edge").into())
     }
 
     pub(crate) fn params<'p>(&self, path: &'p str) -> Params<'p> {
@@ -45,13 +43,7 @@ pub(crate) struct Segments {
 
 impl Segments {
     pub(crate) fn of<'p>(&self, path: &'p str) -> Params<'p> {
-        let raw = self.spans.map(|(start, end)| {
-            path.get(usize::from(start)..usize::from(end))
-                .unwrap_or_default()
-        });
-        Params {
-            raw,
-            count: self.count,
-        }
+        let raw = self.spans.map(|(start, end)| path.get(usize::from(start)..usize::from(end)).unwrap_or_default());
+        Params { raw, count: self.count }
     }
 }

@@ -33,9 +33,7 @@ impl Room {
     }
 
     fn of(bytes: u64) -> Self {
-        Self(Arc::new(Semaphore::new(
-            usize::try_from(bytes / UNIT).unwrap_or(Semaphore::MAX_PERMITS),
-        )))
+        Self(Arc::new(Semaphore::new(usize::try_from(bytes / UNIT).unwrap_or(Semaphore::MAX_PERMITS))))
     }
 
     /// The answer, with its place taken until its last byte was read or its reader is gone.
@@ -46,17 +44,8 @@ impl Room {
         };
         let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
         match Arc::clone(&self.0).try_acquire_many_owned(units) {
-            Ok(place) => Ok(response.map(|body| {
-                Body::new(Held {
-                    body,
-                    rest: Bytes::new(),
-                    _place: place,
-                })
-            })),
-            Err(_) => Err(Error::Overloaded {
-                retry_after_seconds: 1,
-            }
-            .into()),
+            Ok(place) => Ok(response.map(|body| Body::new(Held { body, rest: Bytes::new(), _place: place }))),
+            Err(_) => Err(Error::Overloaded { retry_after_seconds: 1 }.into()),
         }
     }
 }
@@ -73,14 +62,9 @@ impl http_body::Body for Held {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx))
-                .map(|frame| frame.map(Frame::into_data))
-            {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.rest = data,
                 Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -135,11 +119,7 @@ mod tests {
 
         let room = Room::of(4 * SMALL);
         let sent: Vec<u8> = (0..3 * SMALL + 7).map(|at| at.to_le_bytes()[0]).collect();
-        let mut body = room
-            .hold(Response::new(Body::from(sent.clone())))
-            .ok()
-            .unwrap()
-            .into_body();
+        let mut body = room.hold(Response::new(Body::from(sent.clone()))).ok().unwrap().into_body();
         let (mut came, mut pieces) = (Vec::new(), 0);
         while let Some(frame) = body.frame().await {
             let piece = frame.unwrap().into_data().unwrap();

@@ -19,29 +19,17 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn of(
-        connection: &Connection,
-        parts: &Parts,
-        settings: &EdgeSettings,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn of(connection: &Connection, parts: &Parts, settings: &EdgeSettings) -> Result<Self, Refusal> {
         // Two hosts, or none where one is required, are how requests are made to mean two things (RFC 9112 section 3.2).
         let hosts = parts.headers.get_all(header::HOST).iter().count();
         let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
         if hosts > 1 || (hosts == 0 && !optional) {
             return Err(Refusal::BadRequest("Exactly one Host header is required"));
         }
-        let client = settings.address.resolve(connection.peer.ip(), |name| {
-            parts
-                .headers
-                .get_all(name)
-                .iter()
-                .map(HeaderValue::as_bytes)
-        });
-        Ok(Self {
-            client: client.address,
-            secure: client.scheme == Some(Scheme::Https),
-            forwarded_host: client.host,
-        })
+        let client = settings
+            .address
+            .resolve(connection.peer.ip(), |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes));
+        Ok(Self { client: client.address, secure: client.scheme == Some(Scheme::Https), forwarded_host: client.host })
     }
 
     /// Host and port asked for, as they were written.
@@ -63,16 +51,10 @@ impl Sender {
 
 /// `cms.example.com` of `cms.example.com:8000`; `None` for what is neither.
 fn without_port(sent: &str) -> Option<&str> {
-    let end = if sent.starts_with('[') {
-        sent.find(']')? + 1
-    } else {
-        sent.find(':').unwrap_or(sent.len())
-    };
+    let end = if sent.starts_with('[') { sent.find(']')? + 1 } else { sent.find(':').unwrap_or(sent.len()) };
     let (host, port) = sent.split_at(end);
-    let port_is_number = port.is_empty()
-        || port
-            .strip_prefix(':')
-            .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let port_is_number =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     (port_is_number && !host.is_empty()).then_some(host)
 }
 
@@ -90,11 +72,7 @@ fn is_health(path: &str) -> bool {
 }
 
 /// Host check (421), then HTTPS check: 403 for the API, `Some` redirect for pages.
-pub(super) fn check(
-    sender: &Sender,
-    parts: &Parts,
-    settings: &EdgeSettings,
-) -> Result<Option<Response>, Refusal> {
+pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> Result<Option<Response>, Refusal> {
     let path = parts.uri.path();
     if is_health(path) {
         return Ok(None);
@@ -102,8 +80,7 @@ pub(super) fn check(
     let host = sender.host(parts);
     if let Some(served) = &settings.hosts {
         let known = host.is_some_and(|host| {
-            served.iter().any(|one| one.eq_ignore_ascii_case(host))
-                || (settings.loopback && is_loopback_name(host))
+            served.iter().any(|one| one.eq_ignore_ascii_case(host)) || (settings.loopback && is_loopback_name(host))
         });
         if !known {
             return Err(Refusal::MisdirectedHost);
@@ -113,9 +90,7 @@ pub(super) fn check(
         return Ok(None);
     }
     match host {
-        Some(host) if !(path == "/api" || path.starts_with("/api/")) => {
-            to_https(host, parts).map(Some)
-        }
+        Some(host) if !(path == "/api" || path.starts_with("/api/")) => to_https(host, parts).map(Some),
         _ => Err(Refusal::HttpsRequired),
     }
 }
@@ -123,8 +98,7 @@ pub(super) fn check(
 /// The same address over HTTPS. The host has passed the host check.
 fn to_https(host: &str, parts: &Parts) -> Result<Response, Refusal> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let location = HeaderValue::try_from(format!("https://{host}{path}"))
-        .map_err(|_| Refusal::HttpsRequired)?;
+    let location = HeaderValue::try_from(format!("https://{host}{path}")).map_err(|_| Refusal::HttpsRequired)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, location);

@@ -40,21 +40,13 @@ pub(super) enum CookieRole {
 impl Identity {
     fn of(outcome: Result<Caller, Error>) -> Self {
         match outcome {
-            Ok(caller) => Self {
-                caller,
-                noted: None,
-                cookie: CookieRole::Silent,
-            },
+            Ok(caller) => Self { caller, noted: None, cookie: CookieRole::Silent },
             Err(error) => Self::refused(error.into()),
         }
     }
 
     fn refused(refusal: Refusal) -> Self {
-        Self {
-            caller: Caller::Guest,
-            noted: Some(refusal),
-            cookie: CookieRole::Silent,
-        }
+        Self { caller: Caller::Guest, noted: Some(refusal), cookie: CookieRole::Silent }
     }
 
     fn of_cookie(outcome: Result<Caller, Error>) -> Self {
@@ -64,24 +56,15 @@ impl Identity {
             // Nobody knows whether the session is over.
             Err(_) => CookieRole::Silent,
         };
-        let outcome = if role == CookieRole::Stale {
-            Ok(Caller::Guest)
-        } else {
-            outcome
-        };
-        Self {
-            cookie: role,
-            ..Self::of(outcome)
-        }
+        let outcome = if role == CookieRole::Stale { Ok(Caller::Guest) } else { outcome };
+        Self { cookie: role, ..Self::of(outcome) }
     }
 }
 
 impl<S: Backend> Inner<S> {
     /// Verifies the one credential that counts.
     pub(super) async fn identify(&self, parts: &Parts, found: &Found<'_, S>) -> Identity {
-        let file_token = found
-            .operation()
-            .is_some_and(|operation| operation.file_token);
+        let file_token = found.operation().is_some_and(|operation| operation.file_token);
         let presented = match credentials::presented(parts, file_token) {
             Ok(presented) => presented,
             Err(refusal) => return Identity::refused(refusal),
@@ -96,8 +79,7 @@ impl<S: Backend> Inner<S> {
                 Identity::of(asked.unwrap_or(Err(Error::Timeout)))
             }
             (Presented::Nothing, Some(value)) => {
-                let asked =
-                    tokio::time::timeout(USUAL, self.state.authenticate_cookie(value)).await;
+                let asked = tokio::time::timeout(USUAL, self.state.authenticate_cookie(value)).await;
                 Identity::of_cookie(asked.unwrap_or(Err(Error::Timeout)))
             }
             (Presented::Nothing, None) => Identity::of(Ok(Caller::Guest)),
@@ -106,40 +88,20 @@ impl<S: Backend> Inner<S> {
 
     fn cookies<'r>(&self, parts: &'r Parts) -> Result<Sent<'r>, Refusal> {
         let headers = parts.headers.get_all(header::COOKIE);
-        Ok(self
-            .settings
-            .cookies
-            .read(headers.into_iter().map(HeaderValue::as_bytes))?)
+        Ok(self.settings.cookies.read(headers.into_iter().map(HeaderValue::as_bytes))?)
     }
 }
 
 /// Refuses an unsafe request that a cookie speaks for and that none of the own pages has sent.
-pub(super) fn check_source(
-    parts: &Parts,
-    sender: &Sender,
-    settings: &EdgeSettings,
-) -> Result<(), Refusal> {
+pub(super) fn check_source(parts: &Parts, sender: &Sender, settings: &EdgeSettings) -> Result<(), Refusal> {
     if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let source = Source {
-        fetch_site: only(parts, &SEC_FETCH_SITE),
-        origin: only(parts, &header::ORIGIN),
-    };
+    let source = Source { fetch_site: only(parts, &SEC_FETCH_SITE), origin: only(parts, &header::ORIGIN) };
     let scheme = if sender.secure { "https" } else { "http" };
-    let asked = sender
-        .authority(parts)
-        .filter(|_| settings.loopback)
-        .map(|authority| (scheme, authority));
-    let own = Own {
-        public: &settings.own_origin,
-        asked,
-    };
-    if csrf::allows(source, own) {
-        Ok(())
-    } else {
-        Err(Refusal::Csrf)
-    }
+    let asked = sender.authority(parts).filter(|_| settings.loopback).map(|authority| (scheme, authority));
+    let own = Own { public: &settings.own_origin, asked };
+    if csrf::allows(source, own) { Ok(()) } else { Err(Refusal::Csrf) }
 }
 
 /// The one value of a header. Several, or one that is no text, count as one that says nothing good.

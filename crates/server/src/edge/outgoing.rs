@@ -51,9 +51,7 @@ impl Seen {
     pub(super) fn new(parts: &Parts, connection: &Connection, cors: &CorsPolicy) -> Self {
         // What a preflight may know, its own answer says.
         let plain = !preflight::is_preflight(&parts.method, &parts.headers);
-        let shared = plain
-            .then(|| preflight::shared(&parts.headers, cors))
-            .flatten();
+        let shared = plain.then(|| preflight::shared(&parts.headers, cors)).flatten();
         Self {
             head: parts.method == Method::HEAD,
             api: parts.uri.path().starts_with("/api/"),
@@ -91,30 +89,13 @@ impl Headers {
     /// `open`: every origin may read, so every page may also embed.
     pub(super) fn new(production: bool, open: bool, cookies: CookiePolicy) -> Self {
         let embedding = if open { "cross-origin" } else { "same-origin" };
-        let all = fixed(production)
-            .iter()
-            .copied()
-            .chain([("cross-origin-resource-policy", embedding)]);
-        let parsed = |(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        };
-        Self {
-            fixed: all.map(parsed).collect(),
-            cookies,
-        }
+        let all = fixed(production).iter().copied().chain([("cross-origin-resource-policy", embedding)]);
+        let parsed = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        Self { fixed: all.map(parsed).collect(), cookies }
     }
 
     /// Completes an answer.
-    pub(super) fn finish(
-        &self,
-        response: Response,
-        request_id: &RequestId,
-        seen: &Seen,
-        took: Duration,
-    ) -> Response {
+    pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, took: Duration) -> Response {
         let mut response = write_refusal(response, request_id);
         let headers = response.headers_mut();
         headers.reserve(self.fixed.len() + 8);
@@ -123,9 +104,7 @@ impl Headers {
         for (name, value) in &self.fixed {
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        headers
-            .entry(header::CONTENT_SECURITY_POLICY)
-            .or_insert(const { HeaderValue::from_static(API_POLICY) });
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(const { HeaderValue::from_static(API_POLICY) });
         if seen.cookie == CookieRole::Stale {
             self.drop_session_cookie(headers, seen.secure);
         }
@@ -133,10 +112,7 @@ impl Headers {
         let personal = seen.api || seen.cookie != CookieRole::Silent;
         if personal && !headers.contains_key(header::CACHE_CONTROL) {
             for (name, value) in NO_STORE {
-                headers.insert(
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                );
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
         }
         headers.append(header::VARY, const { HeaderValue::from_static("Origin") });
@@ -156,8 +132,7 @@ impl Headers {
     fn drop_session_cookie(&self, headers: &mut HeaderMap, over_https: bool) {
         let about = |set: &HeaderValue| self.cookies.is_about(Cookie::Session, set.as_bytes());
         if !headers.get_all(header::SET_COOKIE).iter().any(about)
-            && let Ok(clear) =
-                HeaderValue::try_from(self.cookies.clear(Cookie::Session, over_https))
+            && let Ok(clear) = HeaderValue::try_from(self.cookies.clear(Cookie::Session, over_https))
         {
             headers.append(header::SET_COOKIE, clear);
         }
@@ -171,19 +146,14 @@ fn write_refusal(mut response: Response, request_id: &RequestId) -> Response {
     };
     refusal.log(request_id.as_str());
     let mut written = refusal.render(request_id.as_str());
-    written
-        .headers_mut()
-        .extend(std::mem::take(response.headers_mut()));
+    written.headers_mut().extend(std::mem::take(response.headers_mut()));
     written
 }
 
 /// `HEAD` says all that `GET` would, the length included (RFC 9110 section 9.3.2).
 fn take_body_off(response: &mut Response) {
     if let Some(length) = response.body().size_hint().exact() {
-        response
-            .headers_mut()
-            .entry(header::CONTENT_LENGTH)
-            .or_insert(HeaderValue::from(length));
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     }
     *response.body_mut() = Body::empty();
 }
@@ -196,11 +166,7 @@ impl Seen {
         };
         let (path, status) = (head(uri.path(), MAX_LOGGED_PATH), status.as_u16());
         let method = head(method.as_str(), MAX_LOGGED_METHOD);
-        let query = if uri.query().is_some() {
-            "?[redacted]"
-        } else {
-            ""
-        };
+        let query = if uri.query().is_some() { "?[redacted]" } else { "" };
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let client = self.client.map(tracing::field::display);
         tracing::info!(
@@ -211,19 +177,12 @@ impl Seen {
 
     /// What goes into the request log: every request to the API, and whatever was refused elsewhere. Health probes do not, nor do
     /// pages and assets that were simply served.
-    pub(super) fn to_note(
-        &self,
-        status: StatusCode,
-        started: Instant,
-        took: Duration,
-    ) -> Option<Answered<'_>> {
+    pub(super) fn to_note(&self, status: StatusCode, started: Instant, took: Duration) -> Option<Answered<'_>> {
         let (method, uri) = self.asked.as_ref()?;
         let path = uri.path();
         let refused = status.is_client_error() || status.is_server_error();
-        let probe = |health: &&str| {
-            path.strip_prefix(*health)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let probe =
+            |health: &&str| path.strip_prefix(*health).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if !(self.api || refused) || HEALTH.iter().any(probe) {
             return None;
         }
@@ -253,10 +212,6 @@ mod tests {
     fn the_log_shows_the_head_of_what_is_too_long() {
         assert_eq!(head("GET", 32), "GET");
         assert_eq!(head(&"A".repeat(70_000), 32), "A".repeat(32));
-        assert_eq!(
-            head("/\u{e9}\u{e9}", 4),
-            "/\u{e9}",
-            "never half a character"
-        );
+        assert_eq!(head("/\u{e9}\u{e9}", 4), "/\u{e9}", "never half a character");
     }
 }

@@ -2,8 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use fastcms_guard::cors::{
-    ALLOW_HEADERS, ALLOW_METHODS, Allowed, CorsPolicy, EXPOSE_HEADERS, MAX_AGE_SECONDS, Preflight,
-    Refusal as Refused,
+    ALLOW_HEADERS, ALLOW_METHODS, Allowed, CorsPolicy, EXPOSE_HEADERS, MAX_AGE_SECONDS, Preflight, Refusal as Refused,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 
@@ -25,15 +24,8 @@ pub(super) fn shared(headers: &HeaderMap, policy: &CorsPolicy) -> Option<Shared>
 
 fn share(allowed: Allowed<'_>, sent: &HeaderValue) -> Shared {
     // A listed origin equals what was sent, byte for byte, so the value can be shared instead of copied.
-    let origin = if allowed.origin == "*" {
-        HeaderValue::from_static("*")
-    } else {
-        sent.clone()
-    };
-    Shared {
-        origin,
-        credentials: allowed.credentials,
-    }
+    let origin = if allowed.origin == "*" { HeaderValue::from_static("*") } else { sent.clone() };
+    Shared { origin, credentials: allowed.credentials }
 }
 
 impl Shared {
@@ -41,15 +33,9 @@ impl Shared {
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin.clone());
         if self.credentials {
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
-        headers.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSE_HEADERS),
-        );
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSE_HEADERS));
     }
 }
 
@@ -66,20 +52,11 @@ pub(super) fn answer(parts: &Parts, policy: &CorsPolicy) -> Option<Result<Respon
         return None;
     }
     let origin = parts.headers.get(header::ORIGIN)?;
-    let text = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-            .unwrap_or_default()
-    };
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let method = text(header::ACCESS_CONTROL_REQUEST_METHOD);
     // A line that is no text names no header we know.
-    let lines = parts
-        .headers
-        .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)
-        .iter()
-        .map(|line| line.to_str().unwrap_or("?"));
+    let lines =
+        parts.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter().map(|line| line.to_str().unwrap_or("?"));
     let refused = match policy.preflight(text(header::ORIGIN), method, lines) {
         Preflight::Allowed(allowed) => return Some(Ok(granted(&share(allowed, origin)))),
         Preflight::Refused(refused) => refused,
@@ -90,10 +67,7 @@ pub(super) fn answer(parts: &Parts, policy: &CorsPolicy) -> Option<Result<Respon
         Refused::Header => text(header::ACCESS_CONTROL_REQUEST_HEADERS),
     };
     let value = value.chars().take(256).collect();
-    Some(Err(Refusal::PreflightRefused {
-        part: refused.as_str(),
-        value,
-    }))
+    Some(Err(Refusal::PreflightRefused { part: refused.as_str(), value }))
 }
 
 fn granted(shared: &Shared) -> Response {
@@ -102,17 +76,8 @@ fn granted(shared: &Shared) -> Response {
     let headers = response.headers_mut();
     shared.write(headers);
     headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static(ALLOW_METHODS),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(ALLOW_HEADERS),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static(MAX_AGE_SECONDS),
-    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOW_METHODS));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOW_HEADERS));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECONDS));
     response
 }

@@ -66,10 +66,7 @@ impl EdgeSettings {
             own_origin: origin_of(config.server.base_url.as_str()),
             address: AddressPolicy { proxies, header },
             max_body: config.limits.max_body_size,
-            max_file: config
-                .limits
-                .max_file_size
-                .saturating_add(MULTIPART_ALLOWANCE),
+            max_file: config.limits.max_file_size.saturating_add(MULTIPART_ALLOWANCE),
         })
     }
 }
@@ -77,10 +74,7 @@ impl EdgeSettings {
 /// Scheme, host and port of an address. Its path, if it has one, is no part of an origin.
 fn origin_of(address: &str) -> String {
     // The configuration has refused what is no address; nothing equals the origin of one.
-    Url::parse(address).map_or_else(
-        |_| String::new(),
-        |address| address.origin().ascii_serialization(),
-    )
+    Url::parse(address).map_or_else(|_| String::new(), |address| address.origin().ascii_serialization())
 }
 
 #[cfg(test)]

@@ -56,10 +56,7 @@ impl<S> Table<S> {
         }
         let mut paths = matchit::Router::new();
         for (path, operations) in places {
-            assert!(
-                path.matches('{').count() <= MAX_SEGMENTS,
-                "too many segments in {path}"
-            );
+            assert!(path.matches('{').count() <= MAX_SEGMENTS, "too many segments in {path}");
             let allow = allow(&operations);
             let inserted = paths.insert(path, Place { operations, allow });
             assert!(inserted.is_ok(), "{path} collides with another path");
@@ -70,41 +67,22 @@ impl<S> Table<S> {
     /// `HEAD` is `GET`; the body is taken off on the way out.
     pub(super) fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
         let Ok(matched) = self.paths.at(path) else {
-            return if self.serves_other_slash(path) {
-                Found::OtherSlash
-            } else {
-                Found::Nothing
-            };
+            return if self.serves_other_slash(path) { Found::OtherSlash } else { Found::Nothing };
         };
-        let wanted = if method == Method::HEAD {
-            &Method::GET
-        } else {
-            method
-        };
-        let Some(operation) = matched
-            .value
-            .operations
-            .iter()
-            .find(|operation| operation.method == *wanted)
-        else {
-            return Found::OtherMethod {
-                allow: &matched.value.allow,
-            };
+        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        let Some(operation) = matched.value.operations.iter().find(|operation| operation.method == *wanted) else {
+            return Found::OtherMethod { allow: &matched.value.allow };
         };
         let mut segments = Segments::default();
         for ((_, value), span) in matched.params.iter().zip(&mut segments.spans) {
             let start = value.as_ptr().addr() - path.as_ptr().addr();
-            let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(start + value.len()))
-            else {
+            let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(start + value.len())) else {
                 return Found::Nothing;
             };
             *span = (start, end);
             segments.count += 1;
         }
-        Found::Operation {
-            operation,
-            segments,
-        }
+        Found::Operation { operation, segments }
     }
 
     fn serves_other_slash(&self, path: &str) -> bool {
@@ -121,22 +99,17 @@ pub(super) fn elsewhere<S>(found: &Found<'_, S>, parts: &Parts) -> Response {
     let mut response = Response::new(Body::empty());
     if let Found::OtherMethod { allow } = found {
         *response.status_mut() = StatusCode::NO_CONTENT;
-        response
-            .headers_mut()
-            .insert(header::ALLOW, (*allow).clone());
+        response.headers_mut().insert(header::ALLOW, (*allow).clone());
         return response;
     }
     let path = parts.uri.path();
-    let mut target = path
-        .strip_suffix('/')
-        .map_or_else(|| format!("{path}/"), str::to_owned);
+    let mut target = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
     if let Some(query) = parts.uri.query() {
         target.push('?');
         target.push_str(query);
     }
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    let target = HeaderValue::try_from(target)
-        .expect("what was a valid request target is a valid header value");
+    let target = HeaderValue::try_from(target).expect("what was a valid request target is a valid header value");
     response.headers_mut().insert(header::LOCATION, target);
     response
 }

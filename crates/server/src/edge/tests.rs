@@ -24,10 +24,7 @@ use super::*;
 use crate::{
     api::operation::{delete, get, patch, post},
     error::Answer,
-    extract::{
-        Admin, Anyone, Client, Id, Json, NoContent, Path, Query, QueryPairs, SignedIn,
-        UsersAccount, Within,
-    },
+    extract::{Admin, Anyone, Client, Id, Json, NoContent, Path, Query, QueryPairs, SignedIn, UsersAccount, Within},
     form, query,
 };
 
@@ -50,14 +47,8 @@ impl Backend for House {
         let account = match bearer {
             "user" => account("user"),
             "admin" => account("admin"),
-            "stale" => Account {
-                must_change_password: true,
-                ..account("admin")
-            },
-            "member" => Account {
-                realm: Realm::Collection("c".into()),
-                ..account("admin")
-            },
+            "stale" => Account { must_change_password: true, ..account("admin") },
+            "member" => Account { realm: Realm::Collection("c".into()), ..account("admin") },
             _ => return Err(Error::InvalidToken),
         };
         Ok(Caller::Account(Arc::new(account)))
@@ -96,12 +87,7 @@ query! {
 }
 
 async fn login(_: Anyone, Json(login): Json<Login>) -> Json<Value> {
-    let tags: Vec<String> = login
-        .tags
-        .unwrap_or_default()
-        .into_iter()
-        .map(|tag| tag.name)
-        .collect();
+    let tags: Vec<String> = login.tags.unwrap_or_default().into_iter().map(|tag| tag.name).collect();
     Json(
         json!({"email": login.email, "attempts": login.attempts, "cookie": login.cookie, "kind": login.kind, "tags": tags}),
     )
@@ -124,9 +110,7 @@ async fn me(user: UsersAccount) -> Json<Value> {
 }
 
 async fn client(_: Anyone, client: Client) -> Json<Value> {
-    Json(
-        json!({"address": client.address.to_string(), "secure": client.secure, "request_id": client.request_id}),
-    )
+    Json(json!({"address": client.address.to_string(), "secure": client.secure, "request_id": client.request_id}))
 }
 
 async fn panics(_: Anyone) -> NoContent {
@@ -159,9 +143,8 @@ pub(crate) fn operations() -> Vec<Operation<House>> {
         get("/api/v1/fails", fails),
         get("/api/v1/sleeps", sleeps),
         get("/api/v1/download", pairs).takes_file_token(),
-        get("/api/v1/rules/{name}", pairs).known_name(|_, params, name| {
-            params.get(0).as_deref() == Some("open") && name == "secret word"
-        }),
+        get("/api/v1/rules/{name}", pairs)
+            .known_name(|_, params, name| params.get(0).as_deref() == Some("open") && name == "secret word"),
         get("/admin/", client),
         patch("/api/v1/login", login),
     ]
@@ -191,11 +174,7 @@ pub(crate) fn generic_records() -> Vec<Operation<House>> {
     vec![
         get("/api/v1/collections/{c}/records", list).answers(200, "A page of records", object()),
         post("/api/v1/collections/{c}/records", write).answers(201, "The new record", object()),
-        get("/api/v1/collections/{c}/records/{id}", one_record).answers(
-            200,
-            "The record",
-            object(),
-        ),
+        get("/api/v1/collections/{c}/records/{id}", one_record).answers(200, "The record", object()),
         delete("/api/v1/collections/{c}/records/{id}", one_record).answers_empty(204, "It is gone"),
         post("/api/v1/collections/{c}/records/batch", write),
     ]
@@ -207,15 +186,9 @@ pub(crate) fn settings() -> EdgeSettings {
         loopback: false,
         hosts: Some(vec!["cms.example.com".to_owned()]),
         cors: CorsPolicy::new(["https://app.example.com"], true).unwrap(),
-        cookies: CookiePolicy {
-            host_prefix: false,
-            always_secure: true,
-        },
+        cookies: CookiePolicy { host_prefix: false, always_secure: true },
         own_origin: "https://cms.example.com".to_owned(),
-        address: AddressPolicy {
-            proxies: TrustedProxies::parse("10.0.0.0/8").unwrap(),
-            ..AddressPolicy::default()
-        },
+        address: AddressPolicy { proxies: TrustedProxies::parse("10.0.0.0/8").unwrap(), ..AddressPolicy::default() },
         max_body: 1000,
         max_file: 10_000,
     }
@@ -248,18 +221,9 @@ const PROXY: &str = "10.1.1.1:4000";
 async fn send_from(peer: &str, settings: EdgeSettings, request: Request) -> Reply {
     let edge = Edge::new(House, operations(), settings);
     let peer: SocketAddr = peer.parse().unwrap();
-    let (parts, body) = edge
-        .service(peer)
-        .oneshot(request)
-        .await
-        .unwrap()
-        .into_parts();
+    let (parts, body) = edge.service(peer).oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Reply {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body,
-    }
+    Reply { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 /// A request as it comes from the TLS-terminating proxy in front.
@@ -281,32 +245,16 @@ async fn call(method: &str, path: &str) -> Reply {
 }
 
 async fn call_as(token: &str, method: &str, path: &str) -> Reply {
-    send(
-        request(method, path)
-            .header("authorization", format!("Bearer {token}"))
-            .body(Body::empty())
-            .unwrap(),
-    )
-    .await
+    send(request(method, path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()).await
 }
 
 async fn call_with(method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
-    let request = headers
-        .iter()
-        .fold(request(method, path), |request, (name, value)| {
-            request.header(*name, *value)
-        });
+    let request = headers.iter().fold(request(method, path), |request, (name, value)| request.header(*name, *value));
     send(request.body(Body::empty()).unwrap()).await
 }
 
 async fn send_json(path: &str, body: impl Into<Body>) -> Reply {
-    send(
-        request("POST", path)
-            .header("content-type", "application/json")
-            .body(body.into())
-            .unwrap(),
-    )
-    .await
+    send(request("POST", path).header("content-type", "application/json").body(body.into()).unwrap()).await
 }
 
 const SECURITY: [(&str, &str); 8] = [
@@ -315,14 +263,8 @@ const SECURITY: [(&str, &str); 8] = [
     ("x-frame-options", "DENY"),
     ("x-xss-protection", "0"),
     ("referrer-policy", "strict-origin-when-cross-origin"),
-    (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
-    (
-        "strict-transport-security",
-        "max-age=31536000; includeSubDomains",
-    ),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("vary", "Origin"),
 ];
 
@@ -341,34 +283,14 @@ async fn every_answer_carries_the_security_headers_and_a_fresh_id() {
         call("GET", &long).await,
         call("GET", "/admin").await,
         call_with("OPTIONS", "/api/v1/login", &[origin, asks]).await,
-        call_with(
-            "OPTIONS",
-            "/api/v1/login",
-            &[("origin", "https://evil.example"), asks],
-        )
-        .await,
+        call_with("OPTIONS", "/api/v1/login", &[("origin", "https://evil.example"), asks]).await,
         send_json("/api/v1/login", "{").await,
         send_json("/api/v1/login", "x".repeat(2000)).await,
-        send_from(
-            "203.0.113.9:1",
-            settings(),
-            request("GET", "/admin/").body(Body::empty()).unwrap(),
-        )
-        .await,
-        send_from(
-            "203.0.113.9:1",
-            settings(),
-            request("GET", "/api/v1/page").body(Body::empty()).unwrap(),
-        )
-        .await,
+        send_from("203.0.113.9:1", settings(), request("GET", "/admin/").body(Body::empty()).unwrap()).await,
+        send_from("203.0.113.9:1", settings(), request("GET", "/api/v1/page").body(Body::empty()).unwrap()).await,
     ];
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(
-        statuses,
-        [
-            200, 404, 405, 401, 500, 500, 414, 307, 204, 400, 422, 413, 308, 403
-        ]
-    );
+    assert_eq!(statuses, [200, 404, 405, 401, 500, 500, 414, 307, 204, 400, 422, 413, 308, 403]);
     let mut ids = Vec::new();
     for answer in &answers {
         for (name, value) in SECURITY {
@@ -388,21 +310,14 @@ async fn every_answer_carries_the_security_headers_and_a_fresh_id() {
 async fn an_incoming_request_id_is_not_taken_over() {
     let reply = call_with("GET", "/api/v1/client", &[("x-request-id", "mine")]).await;
     assert_ne!(reply.header("x-request-id"), Some("mine"));
-    assert_eq!(
-        reply.json()["request_id"],
-        reply.header("x-request-id").unwrap()
-    );
+    assert_eq!(reply.json()["request_id"], reply.header("x-request-id").unwrap());
 }
 
 #[tokio::test]
 async fn answers_of_the_api_are_kept_by_nobody() {
     for path in ["/api/v1/page", "/api/v1/nothing", "/api/v1/fails"] {
         let reply = call("GET", path).await;
-        assert_eq!(
-            reply.header("cache-control"),
-            Some("no-store, no-cache, must-revalidate, private"),
-            "{path}"
-        );
+        assert_eq!(reply.header("cache-control"), Some("no-store, no-cache, must-revalidate, private"), "{path}");
         assert_eq!(reply.header("pragma"), Some("no-cache"));
     }
     assert_eq!(call("GET", "/health").await.header("cache-control"), None);
@@ -411,18 +326,8 @@ async fn answers_of_the_api_are_kept_by_nobody() {
 #[test]
 fn development_sends_no_hsts() {
     let headers = outgoing::Headers::new(false, false, CookiePolicy::default());
-    let response = headers.finish(
-        Response::new(Body::empty()),
-        &RequestId::fresh(),
-        &Seen::nothing(),
-        Duration::ZERO,
-    );
+    let response = headers.finish(Response::new(Body::empty()), &RequestId::fresh(), &Seen::nothing(), Duration::ZERO);
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(
-        response
-            .headers()
-            .get("strict-transport-security")
-            .is_none()
-    );
+    assert!(response.headers().get("strict-transport-security").is_none());
     assert!(response.headers().get("x-frame-options").is_some());
 }

@@ -43,27 +43,20 @@ pub struct Admin(pub Caller);
 impl SignedIn {
     /// The account behind the caller.
     pub fn account(&self) -> &Account {
-        self.0
-            .account()
-            .expect("made only from a caller with an account")
+        self.0.account().expect("made only from a caller with an account")
     }
 }
 
 impl UsersAccount {
     /// The account behind the caller.
     pub fn account(&self) -> &Account {
-        self.0
-            .account()
-            .expect("made only from a caller with an account")
+        self.0.account().expect("made only from a caller with an account")
     }
 }
 
 /// The caller that the edge found for this request.
 fn caller(parts: &Parts) -> Caller {
-    parts
-        .extensions
-        .get::<Exchange>()
-        .map_or(Caller::Guest, |exchange| exchange.caller.clone())
+    parts.extensions.get::<Exchange>().map_or(Caller::Guest, |exchange| exchange.caller.clone())
 }
 
 /// The account of a caller who must have one.
@@ -77,11 +70,7 @@ fn account(caller: &Caller) -> Result<&Arc<Account>, Refusal> {
 /// Accounts of auth collections never act as an account of `users`: their token means nothing here.
 fn of_users(caller: &Caller) -> Result<&Arc<Account>, Refusal> {
     let account = account(caller)?;
-    if account.realm == Realm::Users {
-        Ok(account)
-    } else {
-        Err(Error::InvalidToken.into())
-    }
+    if account.realm == Realm::Users { Ok(account) } else { Err(Error::InvalidToken.into()) }
 }
 
 impl<S: Sync> FromRequestParts<S> for Anyone {
@@ -118,11 +107,7 @@ impl<S: Sync> FromRequestParts<S> for Admin {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let caller = caller(parts);
         of_users(&caller)?;
-        if caller.is_admin() {
-            Ok(Self(caller))
-        } else {
-            Err(Error::Forbidden.into())
-        }
+        if caller.is_admin() { Ok(Self(caller)) } else { Err(Error::Forbidden.into()) }
     }
 }
 
@@ -155,10 +140,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let exchange = Exchange::of(&parts.extensions)?;
-        let agent = parts
-            .headers
-            .get(header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok());
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         Ok(Self {
             address: exchange.client,
             user_agent: agent.map(|agent| agent.chars().take(512).collect()),

@@ -9,7 +9,8 @@ use url::form_urlencoded;
 use super::Argument;
 
 /// Headers that rules never see: they carry credentials.
-const WITHHELD: [&str; 6] = ["authorization", "cookie", "x-api-key", "x-setup-token", "x-file-token", "proxy-authorization"];
+const WITHHELD: [&str; 6] =
+    ["authorization", "cookie", "x-api-key", "x-setup-token", "x-file-token", "proxy-authorization"];
 
 /// Method, headers and query of a request; looked into only when a rule names something.
 #[derive(Debug, Clone)]

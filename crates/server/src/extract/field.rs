@@ -43,11 +43,7 @@ pub trait Field: Sized {
 
 /// Notes that `value` is not what the field takes; `null` counts as not sent.
 fn wrong<T>(value: &Value, at: &Place<'_>, faults: &mut FieldErrors, message: &str) -> Option<T> {
-    let message = if value.is_null() {
-        "This field is required"
-    } else {
-        message
-    };
+    let message = if value.is_null() { "This field is required" } else { message };
     faults.add(at.to_string(), message);
     None
 }
@@ -91,9 +87,7 @@ impl Field for bool {
 
 impl Field for i64 {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        value
-            .as_i64()
-            .or_else(|| wrong(&value, at, faults, "Must be a number"))
+        value.as_i64().or_else(|| wrong(&value, at, faults, "Must be a number"))
     }
 
     fn schema() -> Value {
@@ -103,9 +97,7 @@ impl Field for i64 {
 
 impl Field for f64 {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        value
-            .as_f64()
-            .or_else(|| wrong(&value, at, faults, "Must be a number"))
+        value.as_f64().or_else(|| wrong(&value, at, faults, "Must be a number"))
     }
 
     fn schema() -> Value {
@@ -137,9 +129,7 @@ impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
 impl<const MIN: u32, const MAX: u32> Field for Within<MIN, MAX> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
         let number = i64::read(value, at, faults)?;
-        Self::of(number)
-            .map_err(|message| faults.add(at.to_string(), message))
-            .ok()
+        Self::of(number).map_err(|message| faults.add(at.to_string(), message)).ok()
     }
 
     fn schema() -> Value {
@@ -193,11 +183,7 @@ impl<T: Field> Field for Vec<T> {
 /// May be left out or `null`.
 impl<T: Field> Field for Option<T> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        if value.is_null() {
-            Some(None)
-        } else {
-            T::read(value, at, faults).map(Some)
-        }
+        if value.is_null() { Some(None) } else { T::read(value, at, faults).map(Some) }
     }
 
     fn absent() -> Option<Self> {
@@ -222,11 +208,7 @@ pub enum Patch<T> {
 
 impl<T: Field> Field for Patch<T> {
     fn read(value: Value, at: &Place<'_>, faults: &mut FieldErrors) -> Option<Self> {
-        if value.is_null() {
-            Some(Self::Clear)
-        } else {
-            T::read(value, at, faults).map(Self::Set)
-        }
+        if value.is_null() { Some(Self::Clear) } else { T::read(value, at, faults).map(Self::Set) }
     }
 
     fn absent() -> Option<Self> {

@@ -117,17 +117,10 @@ pub mod parts {
     }
 
     pub fn schema(fields: Vec<(&'static str, Value, bool)>) -> Value {
-        let required: Vec<&str> = fields
-            .iter()
-            .filter(|(_, _, required)| *required)
-            .map(|(name, _, _)| *name)
-            .collect();
-        let properties: Object = fields
-            .into_iter()
-            .map(|(name, schema, _)| (name.to_owned(), schema))
-            .collect();
-        let mut schema =
-            json!({"type": "object", "properties": properties, "additionalProperties": false});
+        let required: Vec<&str> =
+            fields.iter().filter(|(_, _, required)| *required).map(|(name, _, _)| *name).collect();
+        let properties: Object = fields.into_iter().map(|(name, schema, _)| (name.to_owned(), schema)).collect();
+        let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
         if !required.is_empty() {
             schema["required"] = json!(required);
         }

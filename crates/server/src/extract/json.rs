@@ -61,27 +61,17 @@ impl<S: Sync, T: Form> OptionalFromRequest<S> for Json<T> {
         if request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_TYPE) {
             return Ok(None);
         }
-        <Self as FromRequest<S>>::from_request(request, state)
-            .await
-            .map(Some)
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 
 /// Other types than JSON are refused before anything is read: a form or `text/plain` body is what a page of another origin can
 /// send without a preflight (ASVS 3.5.2).
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = kind
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(Refusal::UnsupportedMediaType(
-            "The body must be sent as application/json",
-        ));
+        return Err(Refusal::UnsupportedMediaType("The body must be sent as application/json"));
     }
     check_encoding(headers)
 }
@@ -91,19 +81,8 @@ pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     let plain = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
-        .all(|encoding| {
-            encoding
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(b"identity")
-        });
-    if plain {
-        Ok(())
-    } else {
-        Err(Refusal::UnsupportedMediaType(
-            "The body must not be compressed",
-        ))
-    }
+        .all(|encoding| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    if plain { Ok(()) } else { Err(Refusal::UnsupportedMediaType("The body must not be compressed")) }
 }
 
 /// The whole body; its size is bounded by the edge.
@@ -127,17 +106,10 @@ pub(crate) fn parse<T: Form>(text: &[u8]) -> Result<T, Refusal> {
         return Err(body_fault("A JSON body is required"));
     }
     if deeper_than(text, MAX_DEPTH) {
-        return Err(body_fault(format!(
-            "At most {MAX_DEPTH} levels may be nested"
-        )));
+        return Err(body_fault(format!("At most {MAX_DEPTH} levels may be nested")));
     }
-    let value: Value = serde_json::from_slice(text).map_err(|error| {
-        body_fault(format!(
-            "Not valid JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })?;
+    let value: Value = serde_json::from_slice(text)
+        .map_err(|error| body_fault(format!("Not valid JSON (line {}, column {})", error.line(), error.column())))?;
     let Value::Object(object) = value else {
         return Err(body_fault("Must be an object"));
     };

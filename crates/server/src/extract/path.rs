@@ -21,9 +21,7 @@ pub struct Params<'a> {
 impl<'a> Params<'a> {
     /// The `n`th segment, decoded; `None` when there is none or it is not UTF-8.
     pub fn get(&self, n: usize) -> Option<std::borrow::Cow<'a, str>> {
-        self.raw[..self.count]
-            .get(n)
-            .and_then(|raw| percent_decode_str(raw).decode_utf8().ok())
+        self.raw[..self.count].get(n).and_then(|raw| percent_decode_str(raw).decode_utf8().ok())
     }
 }
 
@@ -47,11 +45,7 @@ impl PathSegment for Id {
         let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
         let well_formed = segment.len() == 36
             && segment.bytes().enumerate().all(|(at, byte)| {
-                if hyphen(at) {
-                    byte == b'-'
-                } else {
-                    byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
-                }
+                if hyphen(at) { byte == b'-' } else { byte.is_ascii_digit() || matches!(byte, b'a'..=b'f') }
             });
         well_formed.then(|| Self(segment.to_owned()))
     }
@@ -64,10 +58,7 @@ pub struct Path<T>(pub T);
 impl<T> Argument for Path<T> {}
 
 fn segment<T: PathSegment>(params: &Params<'_>, n: usize) -> Result<T, Refusal> {
-    params
-        .get(n)
-        .and_then(|segment| T::read(&segment))
-        .ok_or_else(|| Error::NotFound.into())
+    params.get(n).and_then(|segment| T::read(&segment)).ok_or_else(|| Error::NotFound.into())
 }
 
 impl<S: Sync, T: PathSegment> FromRequestParts<S> for Path<T> {

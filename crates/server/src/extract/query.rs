@@ -143,10 +143,7 @@ pub mod parts {
         faults: &mut FieldErrors,
         default: Option<T>,
     ) -> Option<T> {
-        let mut values = pairs
-            .iter()
-            .filter(|(sent, _)| sent == name)
-            .map(|(_, value)| value);
+        let mut values = pairs.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value);
         let Some(value) = values.next() else {
             let absent = default.or_else(T::absent);
             if absent.is_none() {
@@ -158,9 +155,7 @@ pub mod parts {
             faults.add(name, "Must be given once");
             return None;
         }
-        T::read(value)
-            .map_err(|message| faults.add(name, message))
-            .ok()
+        T::read(value).map_err(|message| faults.add(name, message)).ok()
     }
 }
 
@@ -178,11 +173,8 @@ impl<S: Sync, T: QueryForm> FromRequestParts<S> for Query<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let pairs: Vec<_> =
-            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).collect();
-        T::read(&pairs)
-            .map(Self)
-            .map_err(|faults| Error::Validation(faults).into())
+        let pairs: Vec<_> = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).collect();
+        T::read(&pairs).map(Self).map_err(|faults| Error::Validation(faults).into())
     }
 }
 
@@ -196,10 +188,6 @@ impl<S: Sync> FromRequestParts<S> for QueryPairs {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(
-            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect(),
-        ))
+        Ok(Self(form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()))
     }
 }

@@ -29,10 +29,7 @@ impl SessionCookie {
     /// `Set-Cookie` that gives the browser its session.
     pub fn set(&self, grant: &CookieGrant) -> Answer<HeaderValue> {
         let (value, life) = (grant.value.expose(), grant.max_age_seconds);
-        let text = self
-            .policy
-            .set(Cookie::Session, value, life, self.over_https)
-            .map_err(Error::internal)?;
+        let text = self.policy.set(Cookie::Session, value, life, self.over_https).map_err(Error::internal)?;
         let mut set = HeaderValue::try_from(text).map_err(Error::internal)?;
         set.set_sensitive(true);
         Ok(set)
@@ -53,9 +50,7 @@ impl<S: Sync> FromRequestParts<S> for SessionCookie {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let exchange = Exchange::of(&parts.extensions)?;
         let headers = parts.headers.get_all(header::COOKIE);
-        let sent = exchange
-            .cookies
-            .read(headers.into_iter().map(HeaderValue::as_bytes))?;
+        let sent = exchange.cookies.read(headers.into_iter().map(HeaderValue::as_bytes))?;
         Ok(Self {
             sent: sent.session.map(|value| Secret::new(value.to_owned())),
             policy: exchange.cookies,

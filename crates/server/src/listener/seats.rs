@@ -31,10 +31,7 @@ impl Seats {
             }
             *held += 1;
         }
-        Some(Seat {
-            seats: self.clone(),
-            address,
-        })
+        Some(Seat { seats: self.clone(), address })
     }
 }
 
@@ -54,9 +51,7 @@ impl Drop for Seat {
 /// One subscriber holds a whole /64 of IPv6.
 fn subscriber(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,
     }
 }
@@ -69,24 +64,13 @@ mod tests {
     fn an_address_has_a_thousand_and_gets_back_what_it_leaves() {
         let seats = Seats::default();
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
-        let mut taken: Vec<_> = (0..1000)
-            .map(|_| seats.take(at("2001:db8::1"), true).unwrap())
-            .collect();
-        assert!(
-            seats.take(at("2001:db8::2"), true).is_none(),
-            "the same /64"
-        );
+        let mut taken: Vec<_> = (0..1000).map(|_| seats.take(at("2001:db8::1"), true).unwrap()).collect();
+        assert!(seats.take(at("2001:db8::2"), true).is_none(), "the same /64");
         assert!(seats.take(at("2001:db8:0:1::1"), true).is_some());
-        assert!(
-            seats.take(at("2001:db8::1"), false).is_some(),
-            "a trusted proxy is not counted"
-        );
+        assert!(seats.take(at("2001:db8::1"), false).is_some(), "a trusted proxy is not counted");
         taken.pop();
         assert!(seats.take(at("2001:db8::2"), true).is_some());
         drop(taken);
-        assert!(
-            seats.0.lock().unwrap().is_empty(),
-            "no address is remembered without a connection"
-        );
+        assert!(seats.0.lock().unwrap().is_empty(), "no address is remembered without a connection");
     }
 }

@@ -77,8 +77,7 @@ impl Line {
     pub(super) fn end(&self) {
         let millis = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.freed.store(millis, Ordering::Relaxed);
-        self.busy
-            .store(self.upgraded.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.busy.store(self.upgraded.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// From here on the connection counts as busy for ever.
@@ -160,12 +159,8 @@ impl Socket {
     /// Whether `bytes` are an answer that the parser gave without asking us; ours is then to be written instead.
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.replaced.is_none() && !self.line.asked.load(Ordering::Relaxed) {
-            let status = bytes
-                .strip_prefix(b"HTTP/1.1 ")
-                .and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
-            self.replaced = status
-                .and_then(|status| (self.refuse)(status))
-                .map(|ours| (ours, bytes.len()));
+            let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
+            self.replaced = status.and_then(|status| (self.refuse)(status)).map(|ours| (ours, bytes.len()));
             if self.replaced.is_some() {
                 self.line.connection.unread.store(true, Ordering::Relaxed);
             }
@@ -198,9 +193,7 @@ impl Socket {
             // The request may end without this being called again: look then whether the connection idles.
             Waiting::Nothing => (Instant::now() + IDLE, ""),
         };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if alarm.deadline() > deadline || alarm.is_elapsed() {
             alarm.as_mut().reset(deadline);
         }
@@ -214,20 +207,14 @@ impl Socket {
     }
 
     /// The outcome of a write; one that stays pending for too long fails, and so does one of many that get on too slowly.
-    fn poll_unwritable(
-        &mut self,
-        cx: &mut Context<'_>,
-        outcome: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_unwritable(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = outcome {
             self.taken = self.taken.saturating_add(*written.as_ref().unwrap_or(&0));
             self.blocked = false;
             return Poll::Ready(written);
         }
         let ends = Instant::now() + UNWRITABLE;
-        let alarm = self
-            .write_alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now())));
+        let alarm = self.write_alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now())));
         // An alarm that went by while nobody was waited for means nothing.
         if !self.blocked && alarm.deadline() <= Instant::now() {
             self.taken = 0;
@@ -248,17 +235,12 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let busy = this.line.busy.load(Ordering::Relaxed);
         if busy {
             this.waiting = Waiting::Nothing;
-        } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing
-        {
+        } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing {
             this.waiting = Waiting::Idle(this.line.idle_since());
         }
         let before = buffer.filled().len();
@@ -278,11 +260,7 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.replaces(bytes) {
             return self.poll_replacement(cx);
         }
@@ -316,9 +294,7 @@ impl AsyncWrite for Socket {
         if !this.line.connection.unread.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
-        let (until, left) = this
-            .linger
-            .get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
+        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
         let mut scratch = [0; 16 * 1024];
         while *left > 0 && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scratch);

@@ -24,21 +24,10 @@ struct Running {
 async fn start() -> Running {
     let listener = bind("127.0.0.1", 0).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let edge = Edge::new(
-        House,
-        operations(),
-        EdgeSettings {
-            loopback: true,
-            ..settings()
-        },
-    );
+    let edge = Edge::new(House, operations(), EdgeSettings { loopback: true, ..settings() });
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(serve(listener, edge, async move { drop(stopped.await) }));
-    Running {
-        address,
-        stop: Some(stop),
-        served,
-    }
+    Running { address, stop: Some(stop), served }
 }
 
 impl Running {
@@ -61,10 +50,7 @@ async fn to_end(stream: &mut TcpStream) -> String {
 }
 
 fn status(answer: &str) -> &str {
-    answer
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3))
-        .unwrap_or(answer)
+    answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or(answer)
 }
 
 const HOST: &str = "Host: cms.example.com\r\nConnection: close\r\n";
@@ -72,16 +58,11 @@ const HOST: &str = "Host: cms.example.com\r\nConnection: close\r\n";
 #[tokio::test]
 async fn requests_on_one_connection_are_answered_in_turn() {
     let server = start().await;
-    let both = format!(
-        "GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\nHEAD /nothing HTTP/1.1\r\n{HOST}\r\n"
-    );
+    let both = format!("GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\nHEAD /nothing HTTP/1.1\r\n{HOST}\r\n");
     let answer = server.exchange(both).await;
     assert_eq!(status(&answer), "200");
     let second = answer.split("HTTP/1.1 404 Not Found").nth(1).unwrap();
-    assert!(
-        second.ends_with("\r\n\r\n"),
-        "an answer to HEAD has no body: {second}"
-    );
+    assert!(second.ends_with("\r\n\r\n"), "an answer to HEAD has no body: {second}");
     assert!(answer.contains("date: "));
 }
 
@@ -90,18 +71,10 @@ async fn heads_that_are_too_large_get_our_answer_even_past_the_ceilings_of_the_p
     let server = start().await;
     let url = |length: usize| format!("GET /{} HTTP/1.1\r\n{HOST}\r\n", "x".repeat(length));
     let fields = |count: usize| {
-        let fields = (0..count)
-            .map(|n| format!("x-{n}: v\r\n"))
-            .collect::<Vec<_>>()
-            .concat();
+        let fields = (0..count).map(|n| format!("x-{n}: v\r\n")).collect::<Vec<_>>().concat();
         format!("GET /health HTTP/1.1\r\n{HOST}{fields}\r\n")
     };
-    let field = |length: usize| {
-        format!(
-            "GET /health HTTP/1.1\r\n{HOST}x-long: {}\r\n\r\n",
-            "v".repeat(length)
-        )
-    };
+    let field = |length: usize| format!("GET /health HTTP/1.1\r\n{HOST}x-long: {}\r\n\r\n", "v".repeat(length));
     for (request, expected, code) in [
         (url(17_000), "414", "uri_too_long"),
         (url(100_000), "414", "uri_too_long"),
@@ -112,15 +85,10 @@ async fn heads_that_are_too_large_get_our_answer_even_past_the_ceilings_of_the_p
     ] {
         let answer = server.exchange(&request).await;
         assert_eq!(status(&answer), expected, "{} bytes", request.len());
-        assert!(
-            answer.contains(&format!("{{\"error\":\"{code}\"")),
-            "{answer}"
-        );
-        for header in [
-            "x-content-type-options: nosniff",
-            "content-security-policy: default-src 'none'",
-            "x-request-id: ",
-        ] {
+        assert!(answer.contains(&format!("{{\"error\":\"{code}\"")), "{answer}");
+        for header in
+            ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'", "x-request-id: "]
+        {
             assert!(answer.contains(header), "{header} in {answer}");
         }
     }
@@ -149,9 +117,7 @@ async fn a_body_of_unknown_length_is_cut_where_it_is_too_large() {
     let chunk = format!("400\r\n{}\r\n", " ".repeat(1024));
     let answer = server.exchange(format!("{head}{chunk}{chunk}")).await;
     assert_eq!(status(&answer), "413");
-    let fine = server
-        .exchange(format!("{head}d\r\n{{\"email\":\"a\"}}\r\n0\r\n\r\n"))
-        .await;
+    let fine = server.exchange(format!("{head}d\r\n{{\"email\":\"a\"}}\r\n0\r\n\r\n")).await;
     assert_eq!(status(&fine), "200", "{fine}");
 }
 
@@ -177,22 +143,14 @@ async fn a_length_that_two_servers_would_read_differently_is_refused() {
         );
         let answer = server.exchange(request).await;
         assert_eq!(status(&answer), "400", "{head:?}");
-        assert_eq!(
-            answer.matches("HTTP/1.1").count(),
-            1,
-            "{head:?}: the connection is over"
-        );
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{head:?}: the connection is over");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_head_has_10_seconds_and_an_idle_connection_75() {
     let server = start().await;
-    for sent in [
-        "",
-        "GET /health HTT",
-        "GET /health HTTP/1.1\r\nHost: cms.example.com\r\n",
-    ] {
+    for sent in ["", "GET /health HTT", "GET /health HTTP/1.1\r\nHost: cms.example.com\r\n"] {
         let mut stream = server.connect().await;
         let started = Instant::now();
         stream.write_all(sent.as_bytes()).await.unwrap();
@@ -201,10 +159,7 @@ async fn a_head_has_10_seconds_and_an_idle_connection_75() {
     }
     let mut stream = server.connect().await;
     let started = Instant::now();
-    stream
-        .write_all(b"GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\n").await.unwrap();
     assert_eq!(status(&to_end(&mut stream).await), "200");
     assert_eq!(started.elapsed().as_secs(), 75);
 }
@@ -222,11 +177,7 @@ async fn a_head_in_drops_has_no_more_time_than_one_in_one_piece() {
             break;
         }
     }
-    assert!(
-        (9..=12).contains(&started.elapsed().as_secs()),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!((9..=12).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -248,10 +199,7 @@ async fn a_stop_lets_accepted_requests_finish_and_takes_no_more() {
     busy.write_all(body).await.unwrap();
     let answer = to_end(&mut busy).await;
     assert_eq!(status(&answer), "200", "{answer}");
-    tokio::time::timeout(Duration::from_secs(5), &mut server.served)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), &mut server.served).await.unwrap().unwrap();
     drop(idle);
 }
 
@@ -259,9 +207,7 @@ async fn a_stop_lets_accepted_requests_finish_and_takes_no_more() {
 #[tokio::test]
 async fn a_client_that_reads_too_slowly_is_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (served, peer) = listener.accept().await.unwrap();
     let mut socket = Socket::new(served, Line::new(peer), Box::new(|_| None));
     tokio::time::pause();

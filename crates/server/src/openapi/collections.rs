@@ -28,13 +28,7 @@ pub fn shapes(schema: &Schema) -> Vec<CollectionShape> {
             .visible()
             .iter()
             .map(|at| &collection.fields()[*at])
-            .map(|field| {
-                (
-                    field.name.clone(),
-                    field_schema(field),
-                    field.validation.required,
-                )
-            })
+            .map(|field| (field.name.clone(), field_schema(field), field.validation.required))
             .collect(),
     };
     schema.collections().iter().map(shape).collect()
@@ -42,22 +36,11 @@ pub fn shapes(schema: &Schema) -> Vec<CollectionShape> {
 
 impl CollectionShape {
     /// Adds the routes and schemas of this collection's records.
-    pub(super) fn add(
-        &self,
-        entries: &[Entry],
-        paths: &mut Map<String, Value>,
-        schemas: &mut Map<String, Value>,
-    ) {
+    pub(super) fn add(&self, entries: &[Entry], paths: &mut Map<String, Value>, schemas: &mut Map<String, Value>) {
         let name = &self.name;
-        let properties: Map<String, Value> = self
-            .fields
-            .iter()
-            .map(|(field, schema, _)| (field.clone(), schema.clone()))
-            .collect();
-        schemas.insert(
-            format!("{name}.data"),
-            json!({"type": "object", "properties": properties}),
-        );
+        let properties: Map<String, Value> =
+            self.fields.iter().map(|(field, schema, _)| (field.clone(), schema.clone())).collect();
+        schemas.insert(format!("{name}.data"), json!({"type": "object", "properties": properties}));
         schemas.insert(format!("{name}.record"), record_schema(name));
         schemas.insert(format!("{name}.list"), list_schema(name));
         for entry in entries {
@@ -69,23 +52,14 @@ impl CollectionShape {
                 continue;
             }
             let mut operation = entry.describe();
-            operation["operationId"] = format!(
-                "{}_{name}_records{}",
-                entry.method.as_str().to_ascii_lowercase(),
-                suffix(rest)
-            )
-            .into();
+            operation["operationId"] =
+                format!("{}_{name}_records{}", entry.method.as_str().to_ascii_lowercase(), suffix(rest)).into();
             operation["tags"] = json!([name]);
             if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
                 parameters.retain(|one| one["name"] != parameter);
             }
             self.name_bodies(&mut operation, &entry.method, rest);
-            add(
-                paths,
-                &format!("{COLLECTIONS}{name}{RECORDS}{rest}"),
-                &entry.method,
-                operation,
-            );
+            add(paths, &format!("{COLLECTIONS}{name}{RECORDS}{rest}"), &entry.method, operation);
         }
     }
 
@@ -96,29 +70,20 @@ impl CollectionShape {
         if operation.get("requestBody").is_some() {
             let mut data = reference("data");
             if *method == Method::POST {
-                let required: Vec<&str> = self
-                    .fields
-                    .iter()
-                    .filter(|(.., required)| *required)
-                    .map(|(name, ..)| name.as_str())
-                    .collect();
+                let required: Vec<&str> =
+                    self.fields.iter().filter(|(.., required)| *required).map(|(name, ..)| name.as_str()).collect();
                 if !required.is_empty() {
                     data = json!({"allOf": [data, {"required": required}]});
                 }
             }
-            let schema =
-                json!({"type": "object", "required": ["data"], "properties": {"data": data}});
+            let schema = json!({"type": "object", "required": ["data"], "properties": {"data": data}});
             operation["requestBody"]["content"]["application/json"]["schema"] = schema;
         }
-        let answer = if rest.is_empty() && *method == Method::GET {
-            "list"
-        } else {
-            "record"
-        };
+        let answer = if rest.is_empty() && *method == Method::GET { "list" } else { "record" };
         for status in ["200", "201"] {
-            if let Some(schema) = operation.pointer_mut(&format!(
-                "/responses/{status}/content/application~1json/schema"
-            )) {
+            if let Some(schema) =
+                operation.pointer_mut(&format!("/responses/{status}/content/application~1json/schema"))
+            {
                 *schema = reference(answer);
             }
         }
@@ -127,14 +92,9 @@ impl CollectionShape {
 
 /// The name of the collection's segment and what follows `/records`, for the routes of one record and of the list.
 fn generic(path: &str) -> Option<(&str, &str)> {
-    let (parameter, rest) = path
-        .strip_prefix(COLLECTIONS)?
-        .strip_prefix('{')?
-        .split_once('}')?;
+    let (parameter, rest) = path.strip_prefix(COLLECTIONS)?.strip_prefix('{')?.split_once('}')?;
     let rest = rest.strip_prefix(RECORDS)?;
-    let one = rest
-        .strip_prefix("/{")
-        .is_some_and(|name| name.ends_with('}') && !name.contains('/'));
+    let one = rest.strip_prefix("/{").is_some_and(|name| name.ends_with('}') && !name.contains('/'));
     (rest.is_empty() || one).then_some((parameter, rest))
 }
 
@@ -194,19 +154,12 @@ pub(super) fn field_schema(field: &Field) -> Value {
             one[keyword] = number.clone().into();
         }
     }
-    for (keyword, length) in [
-        ("minLength", rules.min_length),
-        ("maxLength", rules.max_length),
-    ] {
+    for (keyword, length) in [("minLength", rules.min_length), ("maxLength", rules.max_length)] {
         if let (true, Some(length)) = (field.kind.is_free_text(), length) {
             one[keyword] = length.into();
         }
     }
-    let mut schema = if field.is_many() {
-        json!({"type": "array", "items": one})
-    } else {
-        one
-    };
+    let mut schema = if field.is_many() { json!({"type": "array", "items": one}) } else { one };
     if !field.validation.required {
         if schema.get("enum").is_some() {
             schema = json!({"anyOf": [schema, {"type": "null"}]});

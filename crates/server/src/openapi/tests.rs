@@ -6,31 +6,19 @@ use super::*;
 use crate::{api, edge::tests::operations};
 
 fn info() -> Info<'static> {
-    Info {
-        title: "FastCMS",
-        version: "1",
-        server: "https://cms.example.com",
-    }
+    Info { title: "FastCMS", version: "1", server: "https://cms.example.com" }
 }
 
 #[test]
 fn every_served_operation_is_described_and_no_other() {
     let operations = operations();
     let document = document(&info(), &Catalogue::of(&operations), &[]);
-    let described: usize = document["paths"]
-        .as_object()
-        .unwrap()
-        .values()
-        .map(|place| place.as_object().unwrap().len())
-        .sum();
+    let described: usize =
+        document["paths"].as_object().unwrap().values().map(|place| place.as_object().unwrap().len()).sum();
     assert_eq!(described, operations.len());
     for operation in &operations {
         let method = operation.method.as_str().to_ascii_lowercase();
-        assert!(
-            document["paths"][operation.path].get(&method).is_some(),
-            "{method} {}",
-            operation.path
-        );
+        assert!(document["paths"][operation.path].get(&method).is_some(), "{method} {}", operation.path);
     }
 }
 
@@ -46,11 +34,7 @@ fn what_an_operation_takes_is_read_from_its_signature() {
 
 #[test]
 fn operation_ids_are_unique() {
-    let document = document(
-        &info(),
-        &Catalogue::of(&api::operations()),
-        &[posts(CollectionKind::Base)],
-    );
+    let document = document(&info(), &Catalogue::of(&api::operations()), &[posts(CollectionKind::Base)]);
     let places = document["paths"].as_object().unwrap().values();
     let mut ids: Vec<&str> = places
         .flat_map(|place| place.as_object().unwrap().values())
@@ -71,10 +55,7 @@ fn posts(kind: CollectionKind) -> CollectionShape {
     CollectionShape {
         name: "posts".to_owned(),
         kind,
-        fields: vec![
-            ("title".to_owned(), schema(&title), true),
-            ("views".to_owned(), schema(&views), false),
-        ],
+        fields: vec![("title".to_owned(), schema(&title), true), ("views".to_owned(), schema(&views), false)],
     }
 }
 
@@ -85,11 +66,7 @@ fn records() -> Vec<crate::api::Operation<crate::edge::tests::House>> {
 
 #[test]
 fn records_of_a_collection_are_described_with_its_fields() {
-    let document = document(
-        &info(),
-        &Catalogue::of(&records()),
-        &[posts(CollectionKind::Base)],
-    );
+    let document = document(&info(), &Catalogue::of(&records()), &[posts(CollectionKind::Base)]);
     insta::assert_json_snapshot!({
         let paths = &document["paths"];
         [
@@ -102,39 +79,19 @@ fn records_of_a_collection_are_described_with_its_fields() {
 
 #[test]
 fn rows_of_a_view_are_only_listed() {
-    let document = document(
-        &info(),
-        &Catalogue::of(&records()),
-        &[posts(CollectionKind::View)],
-    );
-    let list = document["paths"]["/api/v1/collections/posts/records"]
-        .as_object()
-        .unwrap();
+    let document = document(&info(), &Catalogue::of(&records()), &[posts(CollectionKind::View)]);
+    let list = document["paths"]["/api/v1/collections/posts/records"].as_object().unwrap();
     assert_eq!(list.keys().collect::<Vec<_>>(), ["get"]);
-    assert!(
-        document["paths"]
-            .get("/api/v1/collections/posts/records/{id}")
-            .is_none()
-    );
+    assert!(document["paths"].get("/api/v1/collections/posts/records/{id}").is_none());
 }
 
 #[test]
 fn every_operation_of_the_product_says_what_it_does_and_what_it_answers() {
-    for operation in api::operations()
-        .iter()
-        .filter(|operation| !operation.docs.hidden)
-    {
+    for operation in api::operations().iter().filter(|operation| !operation.docs.hidden) {
         let name = format!("{} {}", operation.method, operation.path);
         assert!(!operation.docs.summary.is_empty(), "{name} has no summary");
-        assert!(
-            !operation.docs.summary.ends_with('.'),
-            "the summary of {name} ends with a full stop"
-        );
-        let succeeds = operation
-            .docs
-            .answers
-            .iter()
-            .any(|answer| (200..400).contains(&answer.status));
+        assert!(!operation.docs.summary.ends_with('.'), "the summary of {name} ends with a full stop");
+        let succeeds = operation.docs.answers.iter().any(|answer| (200..400).contains(&answer.status));
         assert!(succeeds, "{name} documents no success");
     }
 }

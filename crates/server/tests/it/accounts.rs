@@ -60,7 +60,8 @@ async fn registration_waits_for_setup(product: &Product) {
 
 async fn a_sign_in_answers_the_documented_shape(product: &Product) {
     let admin = product.admin().await;
-    let answer = product.guest().post("/api/v1/auth/login", &credentials("root@example.com", PASSWORD)).await.expect(200);
+    let answer =
+        product.guest().post("/api/v1/auth/login", &credentials("root@example.com", PASSWORD)).await.expect(200);
     insta::assert_json_snapshot!("login", answer.json(), {
         ".user.id" => "[id]",
         ".token.access_token" => "[token]",
@@ -92,7 +93,8 @@ async fn every_failed_sign_in_looks_the_same(product: &Product) {
 async fn sessions_end_with_the_next_request(product: &Product) {
     product.admin().await;
     let login = || async {
-        let answer = product.guest().post("/api/v1/auth/login", &credentials("dave@example.com", PASSWORD)).await.expect(200);
+        let answer =
+            product.guest().post("/api/v1/auth/login", &credentials("dave@example.com", PASSWORD)).await.expect(200);
         Bearer { product, token: text(&answer.json()["token"]["access_token"]) }
     };
     let first = product.user("dave").await;
@@ -120,8 +122,16 @@ async fn sessions_end_with_the_next_request(product: &Product) {
     fifth.post("/api/v1/auth/change-password", &change).await.expect(204);
     fifth.get(ME).await.refused(401, "invalid_token");
     sixth.get(ME).await.refused(401, "invalid_token");
-    product.guest().post("/api/v1/auth/login", &credentials("dave@example.com", PASSWORD)).await.refused(401, "invalid_credentials");
-    product.guest().post("/api/v1/auth/login", &credentials("dave@example.com", "Another-Horse8-staple")).await.expect(200);
+    product
+        .guest()
+        .post("/api/v1/auth/login", &credentials("dave@example.com", PASSWORD))
+        .await
+        .refused(401, "invalid_credentials");
+    product
+        .guest()
+        .post("/api/v1/auth/login", &credentials("dave@example.com", "Another-Horse8-staple"))
+        .await
+        .expect(200);
 }
 
 /// D-18, R29: parallel tabs get the same successor.
@@ -170,9 +180,14 @@ async fn tokens_speak_for_their_own_place_only(product: &Product) {
 async fn the_password_policy_stands_on_every_door(product: &Product) {
     product.admin().await;
     let strict = product
-        .with(&[("PASSWORD_MIN_LENGTH", "12"), ("PASSWORD_REQUIRE_DIGIT", "true"), ("PASSWORD_REQUIRE_SPECIAL", "true")])
+        .with(&[
+            ("PASSWORD_MIN_LENGTH", "12"),
+            ("PASSWORD_REQUIRE_DIGIT", "true"),
+            ("PASSWORD_REQUIRE_SPECIAL", "true"),
+        ])
         .await;
-    let login = strict.guest().post("/api/v1/auth/login", &credentials("root@example.com", PASSWORD)).await.expect(200).json();
+    let login =
+        strict.guest().post("/api/v1/auth/login", &credentials("root@example.com", PASSWORD)).await.expect(200).json();
     let admin = Bearer { product: &strict, token: text(&login["token"]["access_token"]) };
     let expected = "Password must be at least 12 characters long; Password must contain at least one digit; \
                     Password must contain at least one special character (!@#$%^&*...)";
@@ -218,13 +233,22 @@ async fn admins_manage_users_and_the_last_one_stays(product: &Product) {
     let promoted = admin.patch(&format!("{path}/role?role=admin"), &json!({})).await.expect(200).json();
     assert_eq!(promoted["role"], "admin");
     user.get(ME).await.refused(401, "invalid_token");
-    let login = product.guest().post("/api/v1/auth/login", &credentials("frank@example.com", PASSWORD)).await.expect(200).json();
+    let login = product
+        .guest()
+        .post("/api/v1/auth/login", &credentials("frank@example.com", PASSWORD))
+        .await
+        .expect(200)
+        .json();
     let second = Bearer { product, token: text(&login["token"]["access_token"]) };
     second.get("/api/v1/admin/users").await.expect(200);
 
     admin.patch(&path, &json!({"password": "Given-By-Admin9"})).await.expect(200);
     second.get(ME).await.refused(401, "invalid_token");
-    let login = product.guest().post("/api/v1/auth/login", &credentials("frank@example.com", "Given-By-Admin9")).await.expect(200);
+    let login = product
+        .guest()
+        .post("/api/v1/auth/login", &credentials("frank@example.com", "Given-By-Admin9"))
+        .await
+        .expect(200);
     let third = Bearer { product, token: text(&login.json()["token"]["access_token"]) };
     third.get("/api/v1/admin/users").await.refused(403, "password_change_required");
     third.get(ME).await.expect(200);
@@ -232,7 +256,11 @@ async fn admins_manage_users_and_the_last_one_stays(product: &Product) {
     third.post("/api/v1/auth/change-password", &change).await.expect(204);
     admin.delete(&path).await.expect(204);
     admin.get(&path).await.refused(404, "not_found");
-    product.guest().post("/api/v1/auth/login", &credentials("frank@example.com", "Chosen-Battery9-x")).await.refused(401, "invalid_credentials");
+    product
+        .guest()
+        .post("/api/v1/auth/login", &credentials("frank@example.com", "Chosen-Battery9-x"))
+        .await
+        .refused(401, "invalid_credentials");
 }
 
 /// R45: from another machine only the printed link opens setup.
@@ -283,7 +311,12 @@ async fn password_history_is_refused(product: &Product) {
     let change = |old: String, new: &'static str| {
         let node = &node;
         async move {
-            let login = node.guest().post("/api/v1/auth/login", &credentials("root@example.com", &old)).await.expect(200).json();
+            let login = node
+                .guest()
+                .post("/api/v1/auth/login", &credentials("root@example.com", &old))
+                .await
+                .expect(200)
+                .json();
             let bearer = Bearer { product: node, token: text(&login["token"]["access_token"]) };
             let body = json!({"old_password": old, "new_password": new, "new_password_confirm": new});
             bearer.post("/api/v1/auth/change-password", &body).await

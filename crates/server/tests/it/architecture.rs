@@ -35,7 +35,9 @@ fn code(folder: &str) -> Vec<(String, String)> {
     for (_, text) in sources(folder) {
         modules.extend(for_tests.captures_iter(&text).map(|found| found[1].to_owned()));
     }
-    let is_test = |path: &str| modules.iter().any(|name| path.ends_with(&format!("/{name}.rs")) || path.contains(&format!("/{name}/")));
+    let is_test = |path: &str| {
+        modules.iter().any(|name| path.ends_with(&format!("/{name}.rs")) || path.contains(&format!("/{name}/")))
+    };
     let code = |text: String| text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
     sources(folder).into_iter().filter(|(path, _)| !is_test(path)).map(|(path, text)| (path, code(text))).collect()
 }
@@ -44,7 +46,12 @@ fn dependencies(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(manifest)).unwrap();
     let section = text.split("[dependencies]").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
-    section.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -69,7 +76,10 @@ fn a_crate_uses_only_what_is_to_its_right() {
 fn the_language_is_pure() {
     let dependencies = dependencies("crates/expr/Cargo.toml");
     for dependency in &dependencies {
-        assert!(["jiff", "regex", "strsim", "thiserror"].contains(&dependency.as_str()), "crates/expr must not use {dependency}");
+        assert!(
+            ["jiff", "regex", "strsim", "thiserror"].contains(&dependency.as_str()),
+            "crates/expr must not use {dependency}"
+        );
     }
     let impure = Regex::new(r"\bstd::(fs|net|process|env|thread)\b|\basync fn\b").unwrap();
     for (path, text) in code("crates/expr/src") {
@@ -90,7 +100,10 @@ fn http_is_known_to_the_server_alone() {
 
 #[test]
 fn sql_text_stands_in_the_store_alone() {
-    let sql = Regex::new(r#""\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE (TABLE|INDEX|UNIQUE)|ALTER TABLE|DROP TABLE) "#).unwrap();
+    let sql = Regex::new(
+        r#""\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE (TABLE|INDEX|UNIQUE)|ALTER TABLE|DROP TABLE) "#,
+    )
+    .unwrap();
     for name in ["expr", "secrets", "core", "guard", "server"] {
         for (path, text) in code(&format!("crates/{name}/src")) {
             let found = text.lines().find(|line| sql.is_match(line));
@@ -102,8 +115,11 @@ fn sql_text_stands_in_the_store_alone() {
 #[test]
 fn each_database_driver_is_named_in_one_place() {
     for (path, text) in code("crates/store/src") {
-        for (driver, place) in [("rusqlite", "crates/store/src/sqlite"), ("tokio_postgres", "crates/store/src/postgres")] {
-            let used = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{driver}::")));
+        for (driver, place) in
+            [("rusqlite", "crates/store/src/sqlite"), ("tokio_postgres", "crates/store/src/postgres")]
+        {
+            let used =
+                text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{driver}::")));
             assert!(!used || path.starts_with(place), "{path} names {driver}");
         }
     }
@@ -114,7 +130,10 @@ fn each_database_driver_is_named_in_one_place() {
 fn run_time_text_enters_sql_as_name_or_bind_only() {
     let builder = fs::read_to_string(root().join("crates/store/src/sql.rs")).unwrap();
     assert!(builder.contains("pub fn push(&mut self, text: &'static str)"), "Sql::push must take static text");
-    assert!(!Regex::new(r"pub fn \w+\(&mut self, \w+: &str\b").unwrap().is_match(&builder), "Sql must have no door for run-time text");
+    assert!(
+        !Regex::new(r"pub fn \w+\(&mut self, \w+: &str\b").unwrap().is_match(&builder),
+        "Sql must have no door for run-time text"
+    );
     let leak = Regex::new(r"\.leak\(\)|Box::leak").unwrap();
     for (path, text) in code("crates/store/src") {
         assert!(!leak.is_match(&text), "{path} makes static text at run time");
@@ -134,7 +153,10 @@ fn every_operation_of_core_takes_the_caller_first() {
                 let (name, first) = (&found[1], found[3].trim());
                 seen += 1;
                 let takes_caller = ["caller: &Caller", "_caller: &Caller", "_operator: &Caller"].contains(&first);
-                assert!(takes_caller || exempt.contains(&name), "{path}: `{name}` takes `{first}` first, not the caller");
+                assert!(
+                    takes_caller || exempt.contains(&name),
+                    "{path}: `{name}` takes `{first}` first, not the caller"
+                );
             }
         }
     }
@@ -182,7 +204,9 @@ fn the_code_map_names_every_crate_and_module() {
         assert!(map.contains(&format!("crates/{name}")), "ARCHITECTURE.md does not name crates/{name}");
         for entry in fs::read_dir(root().join(format!("crates/{name}/src"))).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
-            let Some(module) = file.strip_suffix(".rs").filter(|module| !matches!(*module, "lib" | "main")) else { continue };
+            let Some(module) = file.strip_suffix(".rs").filter(|module| !matches!(*module, "lib" | "main")) else {
+                continue;
+            };
             assert!(map.contains(&format!("`{module}`")), "ARCHITECTURE.md does not name `{module}` of crates/{name}");
         }
     }

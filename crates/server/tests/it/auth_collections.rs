@@ -53,11 +53,17 @@ impl<'p> Account<'p> {
     }
 
     async fn register(product: &'p Product, collection: &str, name: &str) -> Self {
-        Self::of(product, &product.guest().post(&auth(collection, "register"), &credentials(name, PASSWORD)).await.expect(201))
+        Self::of(
+            product,
+            &product.guest().post(&auth(collection, "register"), &credentials(name, PASSWORD)).await.expect(201),
+        )
     }
 
     async fn login(product: &'p Product, collection: &str, name: &str, password: &str) -> Self {
-        Self::of(product, &product.guest().post(&auth(collection, "login"), &credentials(name, password)).await.expect(200))
+        Self::of(
+            product,
+            &product.guest().post(&auth(collection, "login"), &credentials(name, password)).await.expect(200),
+        )
     }
 
     fn refresh_body(&self) -> Value {
@@ -77,7 +83,11 @@ async fn a_registration_answers_the_documented_shape(product: &Product) {
     let registered = product.guest().post(&auth("members", "register"), &body).await.expect(201).json();
     let login = product.guest().post(&auth("members", "login"), &credentials("ann", PASSWORD)).await.expect(200).json();
     assert_eq!(login["user"], registered["user"]);
-    let me = Bearer { product, token: text(&login["token"]["access_token"]) }.get(&auth("members", "me")).await.expect(200).json();
+    let me = Bearer { product, token: text(&login["token"]["access_token"]) }
+        .get(&auth("members", "me"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(me, registered["user"]);
     insta::with_settings!({snapshot_suffix => "any_engine"}, {
         insta::assert_json_snapshot!("registered", registered, {
@@ -92,13 +102,27 @@ async fn a_registration_answers_the_documented_shape(product: &Product) {
 async fn a_registration_takes_what_the_schema_offers_and_nothing_else(product: &Product) {
     let admin = club(product).await;
     for (name, value) in [
-        ("id", json!(admin.id)), ("role", json!("admin")), ("verified", json!(true)), ("email_visibility", json!(true)),
-        ("created", json!("2026-01-01T00:00:00.000Z")), ("updated", json!("2026-01-01T00:00:00.000Z")), ("internal", json!("x")),
-        ("nope", json!(1)), ("token_key", json!("x")), ("disabled", json!(false)), ("email_folded", json!("x")),
+        ("id", json!(admin.id)),
+        ("role", json!("admin")),
+        ("verified", json!(true)),
+        ("email_visibility", json!(true)),
+        ("created", json!("2026-01-01T00:00:00.000Z")),
+        ("updated", json!("2026-01-01T00:00:00.000Z")),
+        ("internal", json!("x")),
+        ("nope", json!(1)),
+        ("token_key", json!("x")),
+        ("disabled", json!(false)),
+        ("email_folded", json!("x")),
     ] {
         let mut body = credentials("eve", PASSWORD);
         body[name] = value;
-        let details = product.guest().post(&auth("members", "register"), &body).await.refused(422, "validation_failed").json()["details"].clone();
+        let details = product
+            .guest()
+            .post(&auth("members", "register"), &body)
+            .await
+            .refused(422, "validation_failed")
+            .json()["details"]
+            .clone();
         assert!(details[name].is_string(), "{name}: {details}");
     }
     for (body, field) in [
@@ -110,10 +134,20 @@ async fn a_registration_takes_what_the_schema_offers_and_nothing_else(product: &
         (json!({"email": 5, "password": PASSWORD}), "email"),
         (json!({"email": "eve@example.com", "password": ["x"]}), "password"),
     ] {
-        let details = product.guest().post(&auth("members", "register"), &body).await.refused(422, "validation_failed").json()["details"].clone();
+        let details = product
+            .guest()
+            .post(&auth("members", "register"), &body)
+            .await
+            .refused(422, "validation_failed")
+            .json()["details"]
+            .clone();
         assert!(details[field].is_string(), "{body}: {details}");
     }
-    let answer = product.guest().post(&auth("members", "register"), &credentials("eve", "short")).await.refused(422, "password_policy");
+    let answer = product
+        .guest()
+        .post(&auth("members", "register"), &credentials("eve", "short"))
+        .await
+        .refused(422, "password_policy");
     assert_eq!(answer.json()["details"], json!({"password": "Password must be at least 10 characters long"}));
     let nul = product.guest().post(&auth("members", "register"), &credentials("eve", "nul\u{0}-Horse7-battery")).await;
     assert!(nul.status.is_success() || nul.status == 422, "{}", nul.json());
@@ -165,8 +199,13 @@ async fn every_failed_sign_in_looks_the_same(product: &Product) {
     Account::register(product, "members", "ann").await;
     product.user("carol").await;
     let mut bodies = Vec::new();
-    for (name, password) in [("ann", "wrong-password-1"), ("nobody", PASSWORD), ("carol", PASSWORD), ("root", PASSWORD)] {
-        let answer = product.guest().post(&auth("members", "login"), &credentials(name, password)).await.refused(401, "invalid_credentials");
+    for (name, password) in [("ann", "wrong-password-1"), ("nobody", PASSWORD), ("carol", PASSWORD), ("root", PASSWORD)]
+    {
+        let answer = product
+            .guest()
+            .post(&auth("members", "login"), &credentials(name, password))
+            .await
+            .refused(401, "invalid_credentials");
         let mut body = answer.json();
         body["request_id"] = Value::Null;
         bodies.push((body, answer.header("www-authenticate").map(str::to_owned)));
@@ -190,7 +229,10 @@ async fn another_field_can_be_the_identity(product: &Product) {
     body["nick"] = json!("ann1");
     guest.post(&auth("members", "register"), &body).await.expect(201);
     guest.post(&auth("members", "login"), &json!({"nick": "ann1", "password": PASSWORD})).await.expect(200);
-    guest.post(&auth("members", "login"), &json!({"nick": "ann2", "password": PASSWORD})).await.refused(401, "invalid_credentials");
+    guest
+        .post(&auth("members", "login"), &json!({"nick": "ann2", "password": PASSWORD}))
+        .await
+        .refused(401, "invalid_credentials");
     for identity in ["nope", "password", "role"] {
         let options = json!({"options": {"identity_field": identity}});
         admin.patch(&collection_path(&made), &options).await.refused(422, "validation_failed");
@@ -233,7 +275,11 @@ async fn sessions_are_listed_and_ended(product: &Product) {
     let list = third.caller.get(&sessions).await.expect(200).json()["sessions"].clone();
     let list = list.as_array().unwrap();
     assert_eq!(list.len(), 3);
-    assert_eq!(list.iter().map(|session| session["current"] == true).collect::<Vec<_>>(), [true, false, false], "newest first");
+    assert_eq!(
+        list.iter().map(|session| session["current"] == true).collect::<Vec<_>>(),
+        [true, false, false],
+        "newest first"
+    );
     for key in ["id", "user_agent", "ip_address", "created", "last_seen", "expires_at", "current"] {
         assert!(list[0].get(key).is_some(), "{key}: {}", list[0]);
     }
@@ -248,7 +294,11 @@ async fn sessions_are_listed_and_ended(product: &Product) {
     third.caller.get(&me).await.expect(200);
     third.caller.post(&auth("members", "logout"), &json!({})).await.expect(204);
     third.caller.get(&me).await.refused(401, "invalid_token");
-    product.guest().post(&auth("members", "refresh"), &third.refresh_body()).await.refused(401, "invalid_refresh_token");
+    product
+        .guest()
+        .post(&auth("members", "refresh"), &third.refresh_body())
+        .await
+        .refused(401, "invalid_refresh_token");
     bob.caller.get(&me).await.expect(200);
 }
 
@@ -258,17 +308,33 @@ async fn a_new_password_ends_every_session(product: &Product) {
     let first = Account::register(product, "members", "ann").await;
     let second = Account::login(product, "members", "ann", PASSWORD).await;
     let body = |old: &str, new: &str, confirm: &str| json!({"old_password": old, "new_password": new, "new_password_confirm": confirm});
-    first.caller.post(&path, &body("wrong-password-1", NEW_PASSWORD, NEW_PASSWORD)).await.refused(401, "invalid_credentials");
+    first
+        .caller
+        .post(&path, &body("wrong-password-1", NEW_PASSWORD, NEW_PASSWORD))
+        .await
+        .refused(401, "invalid_credentials");
     let weak = first.caller.post(&path, &body(PASSWORD, "short", "short")).await.refused(422, "password_policy");
     assert!(weak.json()["details"]["new_password"].is_string());
     first.caller.post(&path, &body(PASSWORD, NEW_PASSWORD, "other")).await.refused(422, "validation_failed");
-    product.guest().post(&path, &body(PASSWORD, NEW_PASSWORD, NEW_PASSWORD)).await.refused(401, "authentication_required");
+    product
+        .guest()
+        .post(&path, &body(PASSWORD, NEW_PASSWORD, NEW_PASSWORD))
+        .await
+        .refused(401, "authentication_required");
     second.caller.get(&auth("members", "me")).await.expect(200);
     first.caller.post(&path, &body(PASSWORD, NEW_PASSWORD, NEW_PASSWORD)).await.expect(204);
     for ended in [&first, &second] {
         ended.caller.get(&auth("members", "me")).await.refused(401, "invalid_token");
-        product.guest().post(&auth("members", "refresh"), &ended.refresh_body()).await.refused(401, "invalid_refresh_token");
+        product
+            .guest()
+            .post(&auth("members", "refresh"), &ended.refresh_body())
+            .await
+            .refused(401, "invalid_refresh_token");
     }
-    product.guest().post(&auth("members", "login"), &credentials("ann", PASSWORD)).await.refused(401, "invalid_credentials");
+    product
+        .guest()
+        .post(&auth("members", "login"), &credentials("ann", PASSWORD))
+        .await
+        .refused(401, "invalid_credentials");
     Account::login(product, "members", "ann", NEW_PASSWORD).await;
 }

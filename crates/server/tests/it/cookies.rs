@@ -25,7 +25,8 @@ const LOGOUT: &str = "/api/v1/auth/logout";
 const LOGOUT_ALL: &str = "/api/v1/auth/logout-all";
 const SESSIONS: &str = "/api/v1/auth/sessions";
 const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
-const CLEARED: &str = "fastcms_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+const CLEARED: &str =
+    "fastcms_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
 /// As long as a real one, and nobody's.
 const PLANTED: &str = "cGxhbnRlZC1ieS1hbi1hdHRhY2tlci1oZXJlLTEyMzQ";
 const PRODUCTION: [(&str, &str); 4] = [
@@ -71,10 +72,7 @@ impl Browser<'_> {
 
     /// The same browser at another node.
     fn at<'n>(&self, node: &'n Product) -> Browser<'n> {
-        Browser {
-            product: node,
-            cookie: self.cookie.clone(),
-        }
+        Browser { product: node, cookie: self.cookie.clone() }
     }
 
     /// Whether the session is alive; a browser whose session is over is told so.
@@ -84,10 +82,7 @@ impl Browser<'_> {
             (200, None) => true,
             (401, Some(cleared)) => {
                 let code = answer.code();
-                assert_eq!(
-                    (code.as_str(), cleared),
-                    ("authentication_required", CLEARED)
-                );
+                assert_eq!((code.as_str(), cleared), ("authentication_required", CLEARED));
                 false
             }
             other => panic!("{other:?}"),
@@ -95,22 +90,14 @@ impl Browser<'_> {
     }
 }
 
-async fn send(
-    product: &Product,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-    headers: &[(&str, &str)],
-) -> Answer {
+async fn send(product: &Product, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Answer {
     let mut request = request(None, method, path, body);
     for (name, value) in headers {
         let name: HeaderName = name.parse().unwrap();
         if name == header::HOST {
             request.headers_mut().remove(&name);
         }
-        request
-            .headers_mut()
-            .append(name, HeaderValue::from_str(value).unwrap());
+        request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
     }
     product.send(request).await
 }
@@ -122,10 +109,7 @@ fn credentials(name: &str, cookie: bool) -> Value {
 async fn browser<'p>(product: &'p Product, name: &str) -> Browser<'p> {
     let answer = product.guest().post(LOGIN, &credentials(name, true)).await;
     let set = answer.expect(200).header("set-cookie").unwrap().to_owned();
-    Browser {
-        product,
-        cookie: set.split(';').next().unwrap().to_owned(),
-    }
+    Browser { product, cookie: set.split(';').next().unwrap().to_owned() }
 }
 
 async fn bearer<'p>(product: &'p Product, name: &str) -> Bearer<'p> {
@@ -136,20 +120,17 @@ async fn bearer<'p>(product: &'p Product, name: &str) -> Bearer<'p> {
 
 async fn stored(product: &Product, value: &str) -> Option<rows::Session> {
     let digest = *Digest::of(value).as_bytes();
-    let read = product.app.store.read(Plan::Bounded, move |reader| {
-        Box::pin(async move { rows::by_cookie(reader, &digest).await })
-    });
+    let read = product
+        .app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_cookie(reader, &digest).await }));
     read.await.unwrap()
 }
 
 /// R83, R35.
 async fn a_sign_in_by_cookie_gives_a_cookie_and_no_token(product: &Product) {
     let admin = product.admin().await;
-    let answer = product
-        .guest()
-        .post(LOGIN, &credentials("root", true))
-        .await
-        .expect(200);
+    let answer = product.guest().post(LOGIN, &credentials("root", true)).await.expect(200);
     let body = answer.json();
     assert_eq!(body["token"], Value::Null);
     assert_eq!(body["user"]["id"], admin.id);
@@ -160,9 +141,7 @@ async fn a_sign_in_by_cookie_gives_a_cookie_and_no_token(product: &Product) {
     assert_eq!(attributes, "Path=/; Max-Age=43200; HttpOnly; SameSite=Lax");
     let value = cookie.strip_prefix("fastcms_session=").unwrap();
     assert_eq!(value.len(), 43);
-    let row = stored(product, value)
-        .await
-        .expect("found by its digest alone");
+    let row = stored(product, value).await.expect("found by its digest alone");
     assert!(!format!("{row:?}").contains(value));
 
     let again = browser(product, "root").await;
@@ -171,11 +150,7 @@ async fn a_sign_in_by_cookie_gives_a_cookie_and_no_token(product: &Product) {
     let refused = product.guest().post(LOGIN, &wrong).await;
     assert_eq!(refused.header("set-cookie"), None);
     refused.refused(401, "invalid_credentials");
-    let plain = product
-        .guest()
-        .post(LOGIN, &credentials("root", false))
-        .await
-        .expect(200);
+    let plain = product.guest().post(LOGIN, &credentials("root", false)).await.expect(200);
     assert_eq!(plain.header("set-cookie"), None);
     assert!(plain.json()["token"]["access_token"].is_string());
 }
@@ -183,24 +158,17 @@ async fn a_sign_in_by_cookie_gives_a_cookie_and_no_token(product: &Product) {
 async fn a_cookie_is_an_identity_on_every_route(product: &Product) {
     let admin = product.admin().await;
     product.user("ann").await;
-    let (root, ann) = (
-        browser(product, "root").await,
-        browser(product, "ann").await,
-    );
+    let (root, ann) = (browser(product, "root").await, browser(product, "ann").await);
     assert_eq!(root.get(ME).await.expect(200).json()["id"], admin.id);
     root.get("/api/v1/admin/users").await.expect(200);
-    ann.get("/api/v1/admin/users")
-        .await
-        .refused(403, "forbidden");
+    ann.get("/api/v1/admin/users").await.refused(403, "forbidden");
     let posts = json!({
         "name": "posts", "schema": [{"name": "title", "type": "text"}],
         "list_rule": "@request.auth.id != ''", "create_rule": "@request.auth.id != ''",
     });
     root.post("/api/v1/collections", &posts).await.expect(201);
     let records = "/api/v1/collections/posts/records";
-    ann.post(records, &json!({"data": {"title": "by cookie"}}))
-        .await
-        .expect(201);
+    ann.post(records, &json!({"data": {"title": "by cookie"}})).await.expect(201);
     assert_eq!(ann.get(records).await.expect(200).json()["total"], 1);
     let guest = product.guest().get(records).await;
     assert_ne!(guest.status, 201);
@@ -215,19 +183,12 @@ async fn a_header_credential_decides(product: &Product) {
     let cookie = ("cookie", root.cookie.as_str());
     let token = format!("Bearer {}", user.token);
     let both = [cookie, ("authorization", token.as_str())];
-    let me = send(product, Method::GET, ME, None, &both)
-        .await
-        .expect(200);
+    let me = send(product, Method::GET, ME, None, &both).await.expect(200);
     assert_eq!(me.json()["id"], user.id);
     let cross = [both[0], both[1], ("sec-fetch-site", "cross-site")];
     let name = json!({"name": "Robert"});
-    send(product, Method::PATCH, ME, Some(&name), &cross)
-        .await
-        .expect(200);
-    for invalid in [
-        ("authorization", "Bearer junk"),
-        ("x-api-key", "fcms_00000000_x"),
-    ] {
+    send(product, Method::PATCH, ME, Some(&name), &cross).await.expect(200);
+    for invalid in [("authorization", "Bearer junk"), ("x-api-key", "fcms_00000000_x")] {
         let answer = send(product, Method::GET, ME, None, &[cookie, invalid]).await;
         assert_eq!(answer.header("set-cookie"), None);
         answer.refused(401, "invalid_token");
@@ -241,39 +202,18 @@ async fn a_stale_cookie_is_anonymous_and_taken_back(product: &Product) {
     for value in [PLANTED, "", "short", "\"quoted\"", "deleted", &long] {
         let cookie = format!("fastcms_session={value}");
         let headers = [("cookie", cookie.as_str())];
-        for (path, status) in [
-            ("/health", 200),
-            ("/api/v1/setup/check", 200),
-            (ME, 401),
-            ("/nothing", 404),
-        ] {
-            let answer = send(product, Method::GET, path, None, &headers)
-                .await
-                .expect(status);
+        for (path, status) in [("/health", 200), ("/api/v1/setup/check", 200), (ME, 401), ("/nothing", 404)] {
+            let answer = send(product, Method::GET, path, None, &headers).await.expect(status);
             assert_eq!(answer.header("set-cookie"), Some(CLEARED), "{path} {value}");
         }
         // A guest may sign in, from wherever the request comes: nothing is done in anybody's name.
-        let login = send(
-            product,
-            Method::POST,
-            LOGIN,
-            Some(&credentials("root", true)),
-            &headers,
-        )
-        .await;
+        let login = send(product, Method::POST, LOGIN, Some(&credentials("root", true)), &headers).await;
         let login = login.expect(200);
         let set: Vec<_> = login.headers.get_all("set-cookie").iter().collect();
         assert_eq!(set.len(), 1, "{set:?}");
         assert!(!set[0].to_str().unwrap().contains("Max-Age=0"));
     }
-    let guest = send(
-        product,
-        Method::GET,
-        "/health",
-        None,
-        &[("cookie", "other=1")],
-    )
-    .await;
+    let guest = send(product, Method::GET, "/health", None, &[("cookie", "other=1")]).await;
     assert_eq!(guest.header("set-cookie"), None);
 }
 
@@ -283,17 +223,13 @@ async fn the_same_cookie_twice_is_refused(product: &Product) {
     let root = browser(product, "root").await;
     let twice = format!("{}; a=b; fastcms_session={PLANTED}", root.cookie);
     let same = format!("{0}; {0}", root.cookie);
-    for cookies in [
-        vec![("cookie", twice.as_str())],
-        vec![("cookie", same.as_str())],
-        vec![("cookie", root.cookie.as_str()); 2],
-    ] {
+    for cookies in
+        [vec![("cookie", twice.as_str())], vec![("cookie", same.as_str())], vec![("cookie", root.cookie.as_str()); 2]]
+    {
         let answer = send(product, Method::GET, ME, None, &cookies).await;
         assert_eq!(answer.json()["details"], json!({"name": "fastcms_session"}));
         answer.refused(400, "duplicate_cookie");
-        send(product, Method::GET, "/nothing", None, &cookies)
-            .await
-            .refused(400, "duplicate_cookie");
+        send(product, Method::GET, "/nothing", None, &cookies).await.refused(400, "duplicate_cookie");
     }
     assert!(root.alive().await);
 }
@@ -307,23 +243,14 @@ async fn unsafe_methods_need_an_own_page(product: &Product) {
         &[][..],
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
-        &[
-            ("sec-fetch-site", "cross-site"),
-            ("origin", "http://localhost:8000"),
-        ],
-        &[
-            ("sec-fetch-site", "same-origin"),
-            ("sec-fetch-site", "same-origin"),
-        ],
+        &[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:8000")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")],
         &[("origin", "https://evil.example")],
         &[("origin", "null")],
         &[("origin", "http://localhost:3000")],
         &[("referer", "http://localhost:8000/admin/")],
     ] {
-        let headers: Vec<_> = [cookie]
-            .into_iter()
-            .chain(refused.iter().copied())
-            .collect();
+        let headers: Vec<_> = [cookie].into_iter().chain(refused.iter().copied()).collect();
         for (method, path) in [
             (Method::POST, LOGOUT_ALL),
             (Method::POST, LOGOUT),
@@ -333,36 +260,19 @@ async fn unsafe_methods_need_an_own_page(product: &Product) {
             (Method::PUT, "/nothing"),
         ] {
             let answer = send(product, method, path, Some(&json!({})), &headers).await;
-            assert_eq!(
-                (answer.status.as_u16(), answer.code().as_str()),
-                (403, "csrf"),
-                "{path} {refused:?}"
-            );
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "csrf"), "{path} {refused:?}");
         }
-        send(product, Method::GET, ME, None, &headers)
-            .await
-            .expect(200);
+        send(product, Method::GET, ME, None, &headers).await.expect(200);
     }
     for allowed in [
-        &[
-            ("sec-fetch-site", "same-origin"),
-            ("origin", "https://evil.example"),
-        ][..],
+        &[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")][..],
         &[("sec-fetch-site", "none")],
         &[("origin", "http://localhost:8000")],
-        &[
-            ("origin", "http://127.0.0.1:9000"),
-            ("host", "127.0.0.1:9000"),
-        ],
+        &[("origin", "http://127.0.0.1:9000"), ("host", "127.0.0.1:9000")],
     ] {
-        let headers: Vec<_> = [cookie]
-            .into_iter()
-            .chain(allowed.iter().copied())
-            .collect();
+        let headers: Vec<_> = [cookie].into_iter().chain(allowed.iter().copied()).collect();
         let name = json!({"name": "Changed"});
-        send(product, Method::PATCH, ME, Some(&name), &headers)
-            .await
-            .expect(200);
+        send(product, Method::PATCH, ME, Some(&name), &headers).await.expect(200);
     }
     root.post(LOGOUT_ALL, &json!({})).await.expect(204);
     assert!(!root.alive().await);

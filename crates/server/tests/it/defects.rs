@@ -98,7 +98,12 @@ async fn d01_a_rule_is_never_executed(product: &Product) {
         "${7*7} = 49",
     ] {
         for rule in ["list_rule", "view_rule", "create_rule", "update_rule", "delete_rule", "manage_rule"] {
-            let details = admin.patch(&collection_path(&things), &json!({rule: attack})).await.refused(422, "validation_failed").json()["details"].clone();
+            let details = admin
+                .patch(&collection_path(&things), &json!({rule: attack}))
+                .await
+                .refused(422, "validation_failed")
+                .json()["details"]
+                .clone();
             assert!(details[rule].is_string(), "{attack}: {details}");
         }
         // On the right of a filter, and there alone, a bare word is text.
@@ -120,7 +125,8 @@ async fn d47_an_address_is_not_changed_by_a_profile(product: &Product) {
         (json!({"avatar": "javascript:alert(1)"}), "avatar"),
         (json!({"avatar": "data:text/html,x"}), "avatar"),
     ] {
-        let details = bob.patch("/api/v1/auth/me", &body).await.refused(422, "validation_failed").json()["details"].clone();
+        let details =
+            bob.patch("/api/v1/auth/me", &body).await.refused(422, "validation_failed").json()["details"].clone();
         assert!(details[field].is_string(), "{body}: {details}");
     }
     let shouted = json!({"email": "BOB@example.com", "password": PASSWORD, "password_confirm": PASSWORD});
@@ -134,29 +140,76 @@ async fn d54_no_input_makes_a_fault_of_ours(product: &Product) {
     let guest = product.guest();
     admin.collection(&open("things", &json!([{"name": "t", "type": "text", "validation": {"unique": true}}, {"name": "n", "type": "number"}, {"name": "j", "type": "json"}]))).await;
     let mut answers = Vec::new();
-    for page in ["100000000000000000000", "1000000000000000000", "9223372036854775807", "18446744073709551616", "-1", "1e3", "NaN", "\u{0}"] {
+    for page in [
+        "100000000000000000000",
+        "1000000000000000000",
+        "9223372036854775807",
+        "18446744073709551616",
+        "-1",
+        "1e3",
+        "NaN",
+        "\u{0}",
+    ] {
         answers.push((format!("page={page}"), guest.list("things", &[("page", page)]).await));
         answers.push((format!("per_page={page}"), guest.list("things", &[("per_page", page)]).await));
     }
     let nul = "nul\u{0}-Horse7-battery";
     for path in ["/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/setup"] {
-        answers.push((path.to_owned(), guest.post(path, &json!({"email": "n@example.com", "password": nul, "password_confirm": nul, "nope": 1})).await));
-        answers.push((path.to_owned(), guest.post(path, &json!({"email": "n\u{0}@example.com", "password": nul, "password_confirm": nul})).await));
+        answers.push((
+            path.to_owned(),
+            guest
+                .post(path, &json!({"email": "n@example.com", "password": nul, "password_confirm": nul, "nope": 1}))
+                .await,
+        ));
+        answers.push((
+            path.to_owned(),
+            guest.post(path, &json!({"email": "n\u{0}@example.com", "password": nul, "password_confirm": nul})).await,
+        ));
     }
-    for (name, text) in [("filter", "t = '\u{0}'"), ("search", "\u{0}"), ("sort", "\u{0}"), ("fields", "\u{0}"), ("expand", "\u{0}"), ("filter", "n = 1e400"), ("filter", "t = '\u{d7ff}' && (")] {
+    for (name, text) in [
+        ("filter", "t = '\u{0}'"),
+        ("search", "\u{0}"),
+        ("sort", "\u{0}"),
+        ("fields", "\u{0}"),
+        ("expand", "\u{0}"),
+        ("filter", "n = 1e400"),
+        ("filter", "t = '\u{d7ff}' && ("),
+    ] {
         answers.push((format!("{name}={text:?}"), guest.list("things", &[(name, text)]).await));
     }
     for body in [
-        json!({"data": {"t": "\u{0}"}}), json!({"data": {"j": "\u{0}"}}), json!({"data": {"j": {"\u{0}": 1}}}), json!({"data": {"n": u64::MAX}}),
-        json!({"data": {"\u{0}": 1}}), json!({"data": {"t+": 1}}), json!({"data": {"": 1}}), json!({"data": {"t'; --": 1}}), json!([]), json!("x"),
+        json!({"data": {"t": "\u{0}"}}),
+        json!({"data": {"j": "\u{0}"}}),
+        json!({"data": {"j": {"\u{0}": 1}}}),
+        json!({"data": {"n": u64::MAX}}),
+        json!({"data": {"\u{0}": 1}}),
+        json!({"data": {"t+": 1}}),
+        json!({"data": {"": 1}}),
+        json!({"data": {"t'; --": 1}}),
+        json!([]),
+        json!("x"),
     ] {
         answers.push((body.to_string(), guest.post(&records("things"), &body).await));
     }
-    for path in ["nothing/records", "nothing/records/x", "things/records/%00", "things/records/%C3%28", "%00/records", "things%00/records"] {
+    for path in [
+        "nothing/records",
+        "nothing/records/x",
+        "things/records/%00",
+        "things/records/%C3%28",
+        "%00/records",
+        "things%00/records",
+    ] {
         answers.push((path.to_owned(), guest.get(&format!("{COLLECTIONS}/{path}")).await));
         answers.push((path.to_owned(), admin.get(&format!("{COLLECTIONS}/{path}")).await));
     }
-    for body in [json!({"name": "\u{0}"}), json!({"name": "a", "schema": [{"name": "\u{0}", "type": "text"}]}), json!({"name": "a", "list_rule": "\u{0}"}), json!({"name": "a", "options": {"\u{0}": 1}}), json!({"name": "a", "schema": [null]}), json!({"name": "a", "schema": [{"name": "l", "type": "text", "label": "\u{0}"}]})] {
+    for body in [
+        json!({"name": "\u{0}"}),
+        json!({"name": "a", "schema": [{"name": "\u{0}", "type": "text"}]}),
+        json!({"name": "a", "list_rule": "\u{0}"}),
+        json!({"name": "a", "options": {"\u{0}": 1}}),
+        json!({"name": "a", "schema": [null]}),
+        json!({"name": "a", "schema": [{"name": "l", "type": "text", "label": "\u{0}"}]}),
+    ] {
         answers.push((body.to_string(), admin.post(COLLECTIONS, &body).await));
     }
     for body in [json!({}), json!({"name": "\u{0}", "schema": []}), json!({"name": "b", "schema": [], "records": 5})] {
@@ -182,8 +235,16 @@ async fn d55_internals_are_for_admins(product: &Product) {
     let own = collection_path(&things);
     let mut served = 0;
     for path in [
-        "/health/detailed", "/api/v1/stats", "/api/v1/admin/stats", "/api/v1/logs", "/api/v1/settings", "/api/v1/oauth/providers/types", "/api/v1/admin/users", COLLECTIONS,
-        &own, "/api/v1/collections/name/things",
+        "/health/detailed",
+        "/api/v1/stats",
+        "/api/v1/admin/stats",
+        "/api/v1/logs",
+        "/api/v1/settings",
+        "/api/v1/oauth/providers/types",
+        "/api/v1/admin/users",
+        COLLECTIONS,
+        &own,
+        "/api/v1/collections/name/things",
     ] {
         let seen = admin.get(path).await;
         if seen.status == 404 {
@@ -247,7 +308,10 @@ async fn d59_tokens_say_for_whom_they_are_and_no_secret(product: &Product) {
         let (head, body) = claims(&text(token));
         assert_eq!((&head["alg"], &head["typ"]), (&json!("HS256"), &json!(kind)));
         assert_eq!(head["kid"].as_str().map(str::len), Some(11));
-        assert_eq!((&body["iss"], &body["aud"], &body["sub"]), (&json!("http://localhost:8000"), &json!(audience), subject));
+        assert_eq!(
+            (&body["iss"], &body["aud"], &body["sub"]),
+            (&json!("http://localhost:8000"), &json!(audience), subject)
+        );
         for claim in ["sid", "jti"] {
             assert!(body[claim].is_string(), "{kind}: {body}");
         }
@@ -255,7 +319,10 @@ async fn d59_tokens_say_for_whom_they_are_and_no_secret(product: &Product) {
         assert!(if life == 0 { lived > 900 } else { lived == life }, "{kind}: {lived}");
         assert_eq!(body.get("fam").is_some(), kind == "rt+jwt");
         let all = body.to_string();
-        assert!(!all.contains('@') && !all.contains("role") && !all.contains("key") && !all.contains("argon2"), "{all}");
+        assert!(
+            !all.contains('@') && !all.contains("role") && !all.contains("key") && !all.contains("argon2"),
+            "{all}"
+        );
     }
 }
 
@@ -264,7 +331,8 @@ fn assert_times(value: &Value, form: &regex::Regex, at: &str, seen: &mut usize) 
     match value {
         Value::Object(members) => {
             for (key, member) in members {
-                let is_time = ["created", "updated", "last_seen", "expires_at", "when", "touched", "last_login"].contains(&key.as_str());
+                let is_time = ["created", "updated", "last_seen", "expires_at", "when", "touched", "last_login"]
+                    .contains(&key.as_str());
                 if let (true, Value::String(time)) = (is_time, member) {
                     assert!(form.is_match(time), "{at}: {key} is {time}");
                     *seen += 1;
@@ -274,7 +342,8 @@ fn assert_times(value: &Value, form: &regex::Regex, at: &str, seen: &mut usize) 
         }
         Value::Array(items) => items.iter().for_each(|item| assert_times(item, form, at, seen)),
         Value::String(text) => {
-            let looks_like_one = text.len() > 10 && text.as_bytes()[4] == b'-' && text.as_bytes().get(10) == Some(&b'T');
+            let looks_like_one =
+                text.len() > 10 && text.as_bytes()[4] == b'-' && text.as_bytes().get(10) == Some(&b'T');
             assert!(!looks_like_one || form.is_match(text), "{at}: {text}");
         }
         _ => {}
@@ -286,7 +355,12 @@ async fn d64_every_time_is_utc_with_milliseconds(product: &Product) {
     let admin = product.admin().await;
     let user = product.user("ann").await;
     let guest = product.guest();
-    let things = admin.collection(&open("things", &json!([{"name": "when", "type": "datetime"}, {"name": "touched", "type": "autodate"}]))).await;
+    let things = admin
+        .collection(&open(
+            "things",
+            &json!([{"name": "when", "type": "datetime"}, {"name": "touched", "type": "autodate"}]),
+        ))
+        .await;
     admin.collection(&json!({"name": "members", "type": "auth", "create_rule": "", "view_rule": ""})).await;
     let body = json!({"email": "m@example.com", "password": PASSWORD});
     let joined = guest.post("/api/v1/collections/members/auth/register", &body).await.expect(201);

@@ -76,7 +76,8 @@ impl Database {
 }
 
 async fn execute(server: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the test server answers");
+    let (client, connection) =
+        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the test server answers");
     let driving = tokio::spawn(connection);
     client.batch_execute(statement).await.unwrap();
     drop(client);

@@ -57,16 +57,26 @@ async fn one_kind(product: &Product, name: &str, kind: &Kind) {
     }
     let total = guest.list(name, &[]).await.expect(200).json()["total"].clone();
     for (sent, message) in &kind.bad {
-        let answers = [guest.create(name, &json!({"f": sent})).await, guest.change(name, &empty["id"], &json!({"f": sent})).await];
+        let answers = [
+            guest.create(name, &json!({"f": sent})).await,
+            guest.change(name, &empty["id"], &json!({"f": sent})).await,
+        ];
         for answer in answers {
             assert_eq!(answer.status, 422, "{field} refuses {sent}: {}", String::from_utf8_lossy(&answer.bytes));
             let details = answer.json()["details"].clone();
             assert_eq!(details.as_object().unwrap().len(), 1, "{field}: {sent}: {details}");
             let found = details["f"].as_str().unwrap_or_else(|| panic!("{field}: {sent}: {details}"));
-            assert!(!found.is_empty() && (message.is_empty() || found == *message), "{field}: {sent}: {found:?}, not {message:?}");
+            assert!(
+                !found.is_empty() && (message.is_empty() || found == *message),
+                "{field}: {sent}: {found:?}, not {message:?}"
+            );
         }
     }
-    assert_eq!(guest.list(name, &[]).await.expect(200).json()["total"], total, "{field}: a refused value left a record");
+    assert_eq!(
+        guest.list(name, &[]).await.expect(200).json()["total"],
+        total,
+        "{field}: a refused value left a record"
+    );
 }
 
 /// Values that are kept as they are sent.
@@ -81,72 +91,107 @@ fn refused(message: &'static str, values: &[Value]) -> Vec<(Value, &'static str)
 async fn text_and_editor_take_strings(product: &Product) {
     let not_texts = [json!(1), json!(true), json!([]), json!({}), json!(["a"])];
     let mut lengths = refused("Must be a string", &not_texts);
-    lengths.extend([(json!("a"), "Minimum length is 2"), (json!("éé́éé"), "Maximum length is 4"), (json!("abcde"), "Maximum length is 4")]);
-    check(product, vec![
-        Kind {
-            field: json!({"type": "text"}),
-            good: same(&[json!("a"), json!(" padded "), json!("línea\nzwei\t"), json!("𝕏 👩‍👩‍👧"), json!("x".repeat(100_000))]),
-            bad: [refused("Must be a string", &not_texts), refused("", &[json!("nul\u{0}")])].concat(),
-        },
-        Kind {
-            field: json!({"type": "text", "validation": {"min_length": 2, "max_length": 4}}),
-            good: same(&[json!("ab"), json!("ééé"), json!("𝕏𝕏𝕏𝕏")]),
-            bad: lengths,
-        },
-        Kind {
-            field: json!({"type": "text", "validation": {"pattern": "[a-z]+"}}),
-            good: same(&[json!("abc")]),
-            bad: refused("Does not match required pattern", &[json!("abc1"), json!("1abc"), json!("a b"), json!("abc\n"), json!("ABC")]),
-        },
-        Kind {
-            field: json!({"type": "text", "validation": {"pattern": "a|bc"}}),
-            good: same(&[json!("a"), json!("bc")]),
-            bad: refused("Does not match required pattern", &[json!("ac"), json!("abc")]),
-        },
-        Kind {
-            field: json!({"type": "text", "validation": {"pattern": "(a+)+"}}),
-            good: same(&[json!("a".repeat(5000))]),
-            bad: refused("Does not match required pattern", &[json!("a".repeat(50_000) + "!")]),
-        },
-        Kind {
-            field: json!({"type": "editor"}),
-            good: [
-                same(&[json!("<p>Hello <b>you</b></p>"), json!("plain")]),
-                vec![
-                    (json!("<p onclick=\"x()\">hi</p><script>alert(1)</script>"), json!("<p>hi</p>")),
-                    (json!("<img src=x onerror=alert(1)>"), json!("<img src=\"x\">")),
-                ],
-            ].concat(),
-            bad: refused("Must be a string", &not_texts),
-        },
-    ]).await;
+    lengths.extend([
+        (json!("a"), "Minimum length is 2"),
+        (json!("éé́éé"), "Maximum length is 4"),
+        (json!("abcde"), "Maximum length is 4"),
+    ]);
+    check(
+        product,
+        vec![
+            Kind {
+                field: json!({"type": "text"}),
+                good: same(&[
+                    json!("a"),
+                    json!(" padded "),
+                    json!("línea\nzwei\t"),
+                    json!("𝕏 👩‍👩‍👧"),
+                    json!("x".repeat(100_000)),
+                ]),
+                bad: [refused("Must be a string", &not_texts), refused("", &[json!("nul\u{0}")])].concat(),
+            },
+            Kind {
+                field: json!({"type": "text", "validation": {"min_length": 2, "max_length": 4}}),
+                good: same(&[json!("ab"), json!("ééé"), json!("𝕏𝕏𝕏𝕏")]),
+                bad: lengths,
+            },
+            Kind {
+                field: json!({"type": "text", "validation": {"pattern": "[a-z]+"}}),
+                good: same(&[json!("abc")]),
+                bad: refused(
+                    "Does not match required pattern",
+                    &[json!("abc1"), json!("1abc"), json!("a b"), json!("abc\n"), json!("ABC")],
+                ),
+            },
+            Kind {
+                field: json!({"type": "text", "validation": {"pattern": "a|bc"}}),
+                good: same(&[json!("a"), json!("bc")]),
+                bad: refused("Does not match required pattern", &[json!("ac"), json!("abc")]),
+            },
+            Kind {
+                field: json!({"type": "text", "validation": {"pattern": "(a+)+"}}),
+                good: same(&[json!("a".repeat(5000))]),
+                bad: refused("Does not match required pattern", &[json!("a".repeat(50_000) + "!")]),
+            },
+            Kind {
+                field: json!({"type": "editor"}),
+                good: [
+                    same(&[json!("<p>Hello <b>you</b></p>"), json!("plain")]),
+                    vec![
+                        (json!("<p onclick=\"x()\">hi</p><script>alert(1)</script>"), json!("<p>hi</p>")),
+                        (json!("<img src=x onerror=alert(1)>"), json!("<img src=\"x\">")),
+                    ],
+                ]
+                .concat(),
+                bad: refused("Must be a string", &not_texts),
+            },
+        ],
+    )
+    .await;
 }
 
 async fn numbers_are_finite_and_flags_are_flags(product: &Product) {
     let not_numbers = [json!("1"), json!(true), json!(false), json!([]), json!({}), json!("NaN")];
-    check(product, vec![
-        Kind {
-            field: json!({"type": "number"}),
-            good: same(&[
-                json!(0), json!(1), json!(-1), json!(1.5), json!(-0.25), json!(0.1), json!(9_007_199_254_740_991_i64),
-                json!(-9_007_199_254_740_991_i64), json!(1e300), json!(1e-300), json!(123_456.789),
-            ]),
-            bad: refused("Must be a number", &not_numbers),
-        },
-        Kind {
-            field: json!({"type": "number", "validation": {"min": -2, "max": 2.5}}),
-            good: same(&[json!(-2), json!(2.5), json!(0)]),
-            bad: [
-                refused("Minimum value is -2", &[json!(-3), json!(-2.01)]),
-                refused("Maximum value is 2.5", &[json!(3), json!(2.51), json!(1e300)]),
-            ].concat(),
-        },
-        Kind {
-            field: json!({"type": "bool"}),
-            good: same(&[json!(true), json!(false)]),
-            bad: refused("Must be a boolean", &[json!("true"), json!(""), json!(0), json!(1), json!([]), json!({})]),
-        },
-    ]).await;
+    check(
+        product,
+        vec![
+            Kind {
+                field: json!({"type": "number"}),
+                good: same(&[
+                    json!(0),
+                    json!(1),
+                    json!(-1),
+                    json!(1.5),
+                    json!(-0.25),
+                    json!(0.1),
+                    json!(9_007_199_254_740_991_i64),
+                    json!(-9_007_199_254_740_991_i64),
+                    json!(1e300),
+                    json!(1e-300),
+                    json!(123_456.789),
+                ]),
+                bad: refused("Must be a number", &not_numbers),
+            },
+            Kind {
+                field: json!({"type": "number", "validation": {"min": -2, "max": 2.5}}),
+                good: same(&[json!(-2), json!(2.5), json!(0)]),
+                bad: [
+                    refused("Minimum value is -2", &[json!(-3), json!(-2.01)]),
+                    refused("Maximum value is 2.5", &[json!(3), json!(2.51), json!(1e300)]),
+                ]
+                .concat(),
+            },
+            Kind {
+                field: json!({"type": "bool"}),
+                good: same(&[json!(true), json!(false)]),
+                bad: refused(
+                    "Must be a boolean",
+                    &[json!("true"), json!(""), json!(0), json!(1), json!([]), json!({})],
+                ),
+            },
+        ],
+    )
+    .await;
 }
 
 async fn addresses_are_addresses(product: &Product) {
@@ -156,90 +201,163 @@ async fn addresses_are_addresses(product: &Product) {
     let url_at_limit = format!("https://example.com/{}", "a".repeat(2048 - 20));
     let url_past_limit = format!("{url_at_limit}a");
     assert_eq!((at_limit.len(), past_limit.len(), url_at_limit.len()), (255, 256, 2048));
-    check(product, vec![
-        Kind {
-            field: json!({"type": "email"}),
-            good: same(&[json!("a@example.com"), json!("first.last+tag@sub.example.org"), json!("UPPER@Example.com"), json!(at_limit)]),
-            bad: [
-                refused("Invalid email format", &[
-                    json!("x.y@"), json!("plain"), json!("@example.com"), json!("a b@example.com"), json!("a@b@c.com"), json!("a@example..com"),
-                    json!("a@example.com\n"), json!("<a@example.com>"), json!("a@example.com, b@example.com"),
+    check(
+        product,
+        vec![
+            Kind {
+                field: json!({"type": "email"}),
+                good: same(&[
+                    json!("a@example.com"),
+                    json!("first.last+tag@sub.example.org"),
+                    json!("UPPER@Example.com"),
+                    json!(at_limit),
                 ]),
-                refused("Must be a string", &[json!(1), json!([]), json!({})]),
-                refused("", &[json!(past_limit)]),
-            ].concat(),
-        },
-        Kind {
-            field: json!({"type": "url"}),
-            good: same(&[json!("https://example.com"), json!("http://example.com:8080/a?b=c#d"), json!("https://example.com/ü"), json!(url_at_limit)]),
-            bad: [
-                refused("Invalid URL format", &[
-                    json!("example.com"), json!("/relative"), json!("ftp://example.com"), json!("javascript:alert(1)"), json!("data:text/html,x"),
-                    json!("http://"), json!("https:///path"), json!("http://exa mple.com"), json!(" https://example.com"),
+                bad: [
+                    refused(
+                        "Invalid email format",
+                        &[
+                            json!("x.y@"),
+                            json!("plain"),
+                            json!("@example.com"),
+                            json!("a b@example.com"),
+                            json!("a@b@c.com"),
+                            json!("a@example..com"),
+                            json!("a@example.com\n"),
+                            json!("<a@example.com>"),
+                            json!("a@example.com, b@example.com"),
+                        ],
+                    ),
+                    refused("Must be a string", &[json!(1), json!([]), json!({})]),
+                    refused("", &[json!(past_limit)]),
+                ]
+                .concat(),
+            },
+            Kind {
+                field: json!({"type": "url"}),
+                good: same(&[
+                    json!("https://example.com"),
+                    json!("http://example.com:8080/a?b=c#d"),
+                    json!("https://example.com/ü"),
+                    json!(url_at_limit),
                 ]),
-                refused("Must be a string", &[json!(1), json!([]), json!({})]),
-                refused("", &[json!(url_past_limit)]),
-            ].concat(),
-        },
-    ]).await;
+                bad: [
+                    refused(
+                        "Invalid URL format",
+                        &[
+                            json!("example.com"),
+                            json!("/relative"),
+                            json!("ftp://example.com"),
+                            json!("javascript:alert(1)"),
+                            json!("data:text/html,x"),
+                            json!("http://"),
+                            json!("https:///path"),
+                            json!("http://exa mple.com"),
+                            json!(" https://example.com"),
+                        ],
+                    ),
+                    refused("Must be a string", &[json!(1), json!([]), json!({})]),
+                    refused("", &[json!(url_past_limit)]),
+                ]
+                .concat(),
+            },
+        ],
+    )
+    .await;
 }
 
 async fn days_and_instants_are_kept_in_one_form(product: &Product) {
-    check(product, vec![
-        Kind {
-            field: json!({"type": "date"}),
-            good: same(&[json!("2026-01-31"), json!("2024-02-29"), json!("1969-12-31"), json!("9999-12-31")]),
-            bad: [
-                refused("Invalid date format", &[
-                    json!("2026-02-30"), json!("2025-02-29"), json!("31.01.2026"), json!("2026-1-1"), json!("20260131"), json!("2026-13-01"),
-                    json!("2026-01-31T00:00:00Z"), json!("tomorrow"), json!("12026-01-31"), json!(" 2026-01-31"),
-                ]),
-                refused("", &[json!(20_260_131), json!(true), json!([]), json!({})]),
-            ].concat(),
-        },
-        Kind {
-            field: json!({"type": "datetime"}),
-            good: [
-                same(&[json!("2026-01-31T09:30:00.000Z"), json!("1969-12-31T23:59:59.999Z"), json!("9999-12-31T23:59:59.999Z")]),
-                vec![
-                    (json!("2026-01-31T09:30:00Z"), json!("2026-01-31T09:30:00.000Z")),
-                    (json!("2026-01-31T10:30:00+01:00"), json!("2026-01-31T09:30:00.000Z")),
-                    (json!("2026-01-31T09:30:00"), json!("2026-01-31T09:30:00.000Z")),
-                    (json!("2026-01-31T09:30:00.1234567Z"), json!("2026-01-31T09:30:00.123Z")),
-                    (json!("2026-01-01T00:30:00+02:00"), json!("2025-12-31T22:30:00.000Z")),
-                ],
-            ].concat(),
-            bad: [
-                refused("Invalid date format", &[
-                    json!("2026-02-30T00:00:00Z"), json!("2026-01-31T25:00:00Z"), json!("noon"), json!("1769850600"), json!("2026-01-31T09:30:00 Europe/Berlin"),
-                ]),
-                refused("", &[json!(1_769_850_600), json!(true), json!([]), json!({})]),
-            ].concat(),
-        },
-    ]).await;
+    check(
+        product,
+        vec![
+            Kind {
+                field: json!({"type": "date"}),
+                good: same(&[json!("2026-01-31"), json!("2024-02-29"), json!("1969-12-31"), json!("9999-12-31")]),
+                bad: [
+                    refused(
+                        "Invalid date format",
+                        &[
+                            json!("2026-02-30"),
+                            json!("2025-02-29"),
+                            json!("31.01.2026"),
+                            json!("2026-1-1"),
+                            json!("20260131"),
+                            json!("2026-13-01"),
+                            json!("2026-01-31T00:00:00Z"),
+                            json!("tomorrow"),
+                            json!("12026-01-31"),
+                            json!(" 2026-01-31"),
+                        ],
+                    ),
+                    refused("", &[json!(20_260_131), json!(true), json!([]), json!({})]),
+                ]
+                .concat(),
+            },
+            Kind {
+                field: json!({"type": "datetime"}),
+                good: [
+                    same(&[
+                        json!("2026-01-31T09:30:00.000Z"),
+                        json!("1969-12-31T23:59:59.999Z"),
+                        json!("9999-12-31T23:59:59.999Z"),
+                    ]),
+                    vec![
+                        (json!("2026-01-31T09:30:00Z"), json!("2026-01-31T09:30:00.000Z")),
+                        (json!("2026-01-31T10:30:00+01:00"), json!("2026-01-31T09:30:00.000Z")),
+                        (json!("2026-01-31T09:30:00"), json!("2026-01-31T09:30:00.000Z")),
+                        (json!("2026-01-31T09:30:00.1234567Z"), json!("2026-01-31T09:30:00.123Z")),
+                        (json!("2026-01-01T00:30:00+02:00"), json!("2025-12-31T22:30:00.000Z")),
+                    ],
+                ]
+                .concat(),
+                bad: [
+                    refused(
+                        "Invalid date format",
+                        &[
+                            json!("2026-02-30T00:00:00Z"),
+                            json!("2026-01-31T25:00:00Z"),
+                            json!("noon"),
+                            json!("1769850600"),
+                            json!("2026-01-31T09:30:00 Europe/Berlin"),
+                        ],
+                    ),
+                    refused("", &[json!(1_769_850_600), json!(true), json!([]), json!({})]),
+                ]
+                .concat(),
+            },
+        ],
+    )
+    .await;
 }
 
 async fn a_choice_is_one_of_the_values(product: &Product) {
-    check(product, vec![
-        Kind {
-            field: json!({"type": "select", "select": {"values": ["a", "b", "it's \"c\""]}}),
-            good: same(&[json!("a"), json!("b"), json!("it's \"c\"")]),
-            bad: refused("Must be one of: a, b, it's \"c\"", &[json!("c"), json!("A"), json!("a,b"), json!(1), json!(true), json!({}), json!("a ")]),
-        },
-        Kind {
-            field: json!({"type": "select", "validation": {"values": ["x", "y"]}}),
-            good: same(&[json!("x")]),
-            bad: refused("Must be one of: x, y", &[json!("z")]),
-        },
-        Kind {
-            field: json!({"type": "select", "select": {"values": ["a", "b", "c"], "max_select": 2}}),
-            good: same(&[json!(["a"]), json!(["b", "a"]), json!(["c", "b"])]),
-            bad: [
-                refused("Must be one of: a, b, c", &[json!(["d"]), json!(["a", 1]), json!("d"), json!(5)]),
-                refused("", &[json!(["a", "b", "c"]), json!({"a": 1})]),
-            ].concat(),
-        },
-    ]).await;
+    check(
+        product,
+        vec![
+            Kind {
+                field: json!({"type": "select", "select": {"values": ["a", "b", "it's \"c\""]}}),
+                good: same(&[json!("a"), json!("b"), json!("it's \"c\"")]),
+                bad: refused(
+                    "Must be one of: a, b, it's \"c\"",
+                    &[json!("c"), json!("A"), json!("a,b"), json!(1), json!(true), json!({}), json!("a ")],
+                ),
+            },
+            Kind {
+                field: json!({"type": "select", "validation": {"values": ["x", "y"]}}),
+                good: same(&[json!("x")]),
+                bad: refused("Must be one of: x, y", &[json!("z")]),
+            },
+            Kind {
+                field: json!({"type": "select", "select": {"values": ["a", "b", "c"], "max_select": 2}}),
+                good: same(&[json!(["a"]), json!(["b", "a"]), json!(["c", "b"])]),
+                bad: [
+                    refused("Must be one of: a, b, c", &[json!(["d"]), json!(["a", 1]), json!("d"), json!(5)]),
+                    refused("", &[json!(["a", "b", "c"]), json!({"a": 1})]),
+                ]
+                .concat(),
+            },
+        ],
+    )
+    .await;
 }
 
 async fn a_relation_is_a_record_that_exists(product: &Product) {
@@ -247,7 +365,10 @@ async fn a_relation_is_a_record_that_exists(product: &Product) {
     let guest = product.guest();
     let targets = admin.collection(&open("targets", &json!([{"name": "name", "type": "text"}]))).await;
     admin.collection(&open("elsewhere", &json!([{"name": "name", "type": "text"}]))).await;
-    let (one, two) = (guest.make("targets", &json!({"name": "1"})).await["id"].clone(), guest.make("targets", &json!({"name": "2"})).await["id"].clone());
+    let (one, two) = (
+        guest.make("targets", &json!({"name": "1"})).await["id"].clone(),
+        guest.make("targets", &json!({"name": "2"})).await["id"].clone(),
+    );
     let foreign = guest.make("elsewhere", &json!({"name": "3"})).await["id"].clone();
     let unknown = json!("018f0000-0000-7000-8000-000000000000");
     let to_one = Kind {
@@ -256,7 +377,8 @@ async fn a_relation_is_a_record_that_exists(product: &Product) {
         bad: [
             refused("Must be a string (record ID)", &[json!(5), json!(true), json!({}), json!([1])]),
             refused("", &[unknown.clone(), foreign.clone(), json!("nonsense"), json!("x' or 'a")]),
-        ].concat(),
+        ]
+        .concat(),
     };
     let to_many = Kind {
         field: json!({"type": "relation", "relation": {"collection": "targets", "type": "many-to-many"}}),
@@ -324,19 +446,35 @@ async fn json_and_points_come_back_equal(product: &Product) {
 async fn an_autodate_is_set_by_the_server(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    admin.collection(&open("things", &json!([
-        {"name": "n", "type": "number"},
-        {"name": "both", "type": "autodate"},
-        {"name": "first", "type": "autodate", "autodate": {"on_update": false}},
-        {"name": "last", "type": "autodate", "autodate": {"on_create": false}},
-    ]))).await;
+    admin
+        .collection(&open(
+            "things",
+            &json!([
+                {"name": "n", "type": "number"},
+                {"name": "both", "type": "autodate"},
+                {"name": "first", "type": "autodate", "autodate": {"on_update": false}},
+                {"name": "last", "type": "autodate", "autodate": {"on_create": false}},
+            ]),
+        ))
+        .await;
     let client = "2001-01-01T00:00:00.000Z";
     let made = guest.make("things", &json!({"n": 1, "both": client, "first": "nonsense", "last": client})).await;
     let created = &made["created"];
     assert_eq!(made["data"], json!({"n": 1, "both": created, "first": created, "last": null}));
     product.clock.advance_millis(1500);
-    let changed = guest.change("things", &made["id"], &json!({"n": 2, "both": client, "first": client, "last": null})).await.expect(200).json();
+    let changed = guest
+        .change("things", &made["id"], &json!({"n": 2, "both": client, "first": client, "last": null}))
+        .await
+        .expect(200)
+        .json();
     let updated = &changed["updated"];
     assert_eq!(changed["data"], json!({"n": 2, "both": updated, "first": created, "last": updated}));
-    assert_eq!(guest.list("things", &[("filter", "both >= '2026-01-01' && last != null && first < @now")]).await.expect(200).json()["total"], 1);
+    assert_eq!(
+        guest
+            .list("things", &[("filter", "both >= '2026-01-01' && last != null && first < @now")])
+            .await
+            .expect(200)
+            .json()["total"],
+        1
+    );
 }

@@ -34,9 +34,17 @@ async fn cve_2026_25574_nobody_chooses_the_id_of_an_account(product: &Product) {
     let outcome = mallory.post(&upsert, &chosen).await.expect(200).json();
     assert_eq!(outcome["created"], json!(0), "{outcome}");
     assert_eq!(outcome["errors"][0]["error"], json!("validation_failed"), "{outcome}");
-    assert_eq!(outcome["errors"][0]["data"], json!({"id": victim.id, "email": "evil@example.com"}), "D-10: no password comes back");
+    assert_eq!(
+        outcome["errors"][0]["data"],
+        json!({"id": victim.id, "email": "evil@example.com"}),
+        "D-10: no password comes back"
+    );
     let credentials = json!({"email": "evil@example.com", "password": PASSWORD});
-    product.guest().post("/api/v1/collections/members/auth/login", &credentials).await.refused(401, "invalid_credentials");
+    product
+        .guest()
+        .post("/api/v1/collections/members/auth/login", &credentials)
+        .await
+        .refused(401, "invalid_credentials");
 
     // Without an id the same is a registration like any other, and sees nothing of the victim's.
     let free = json!({"records": [{"email": "evil@example.com", "password": PASSWORD}]});
@@ -46,7 +54,11 @@ async fn cve_2026_25574_nobody_chooses_the_id_of_an_account(product: &Product) {
     assert!(evil.column("notes", &[], "body").await.is_empty());
 
     let by_admin = json!({"records": [{"id": "018f4e7a-0000-7000-8000-000000000001", "email": "moved@example.com", "password": PASSWORD}]});
-    assert_eq!(admin.post(&upsert, &by_admin).await.expect(200).json()["created"], json!(1), "moving accounts in is an admin's work");
+    assert_eq!(
+        admin.post(&upsert, &by_admin).await.expect(200).json()["created"],
+        json!(1),
+        "moving accounts in is an admin's work"
+    );
 }
 
 /// Forty small records, each pointing at all forty: 150 MB two levels deep, 6 GB three levels deep, were it not for a limit.
@@ -75,7 +87,8 @@ async fn cve_2026_35441_records_that_point_at_each_other_do_not_multiply(product
 
 async fn d_54_a_nul_in_an_address_is_a_wrong_address(product: &Product) {
     let admin = product.admin().await;
-    let mut members = open("members", &json!([{"name": "nick", "type": "text", "validation": {"required": true, "unique": true}}]));
+    let mut members =
+        open("members", &json!([{"name": "nick", "type": "text", "validation": {"required": true, "unique": true}}]));
     members["type"] = json!("auth");
     members["options"] = json!({"identity_field": "nick"});
     admin.collection(&members).await;
@@ -93,7 +106,11 @@ async fn d_54_a_sum_that_no_number_can_hold_is_refused(product: &Product) {
     let admin = product.admin().await;
     admin.collection(&open("counters", &json!([{"name": "n", "type": "number"}]))).await;
     let record = product.guest().make("counters", &json!({"n": 1.7e308})).await;
-    let answer = product.guest().change("counters", &record["id"], &json!({"n+": 1.7e308})).await.refused(422, "validation_failed");
+    let answer = product
+        .guest()
+        .change("counters", &record["id"], &json!({"n+": 1.7e308}))
+        .await
+        .refused(422, "validation_failed");
     assert_eq!(answer.json()["details"]["n"], json!("Must be a number"));
     assert_eq!(product.guest().column("counters", &[], "n").await, [json!(1.7e308)]);
 }
@@ -128,7 +145,8 @@ async fn d_54_a_field_may_be_called_like_a_column_that_the_engine_has(product: &
         let records = format!("/api/v1/collections/{collection}/records");
         let again = product.guest().post(&records, &json!({"data": {name: "a"}})).await.refused(409, "unique_conflict");
         assert!(again.json()["details"][name].is_string(), "{name}: {}", again.json());
-        let sorted = product.guest().column(&collection, &[("sort", name), ("filter", &format!("{name} = \"a\""))], name).await;
+        let sorted =
+            product.guest().column(&collection, &[("sort", name), ("filter", &format!("{name} = \"a\""))], name).await;
         assert_eq!(sorted, [json!("a")]);
     }
     // These are columns of the engine only as long as nobody takes the name.

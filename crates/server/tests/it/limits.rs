@@ -49,7 +49,13 @@ async fn a_body_holds_a_mebibyte(product: &Product) {
     post_raw(&small, body(2048)).await.expect(201);
     post_raw(&small, body(2049)).await.refused(413, "payload_too_large");
     small.close().await;
-    assert_eq!(product.guest().list("things", &[("skipTotal", "true"), ("fields", "n")]).await.expect(200).json()["items"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        product.guest().list("things", &[("skipTotal", "true"), ("fields", "n")]).await.expect(200).json()["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 async fn a_body_is_sixty_four_deep(product: &Product) {
@@ -66,7 +72,8 @@ async fn a_body_is_sixty_four_deep(product: &Product) {
 
 async fn a_body_is_not_compressed(product: &Product) {
     things(product).await;
-    for (encoding, status) in [("identity", 201), ("gzip", 415), ("br", 415), ("deflate", 415), ("identity, gzip", 415)] {
+    for (encoding, status) in [("identity", 201), ("gzip", 415), ("br", 415), ("deflate", 415), ("identity, gzip", 415)]
+    {
         let mut sent = request(None, Method::POST, &records("things"), Some(&json!({"data": {"n": 1}})));
         sent.headers_mut().insert("content-encoding", encoding.parse().unwrap());
         assert_eq!(product.send(sent).await.status, status, "{encoding}");
@@ -79,7 +86,12 @@ fn expressions() -> (Vec<String>, Vec<(&'static str, String)>) {
     let nested = |levels: usize| format!("{}n=1{}", "(".repeat(levels), ")".repeat(levels));
     let wide = |conditions: usize| vec!["n=1"; conditions].join("||");
     let at = vec![long(4096), nested(64), wide(100)];
-    let past = vec![("characters", long(4097)), ("levels", nested(65)), ("conditions", wide(101)), ("levels", "!(".repeat(65) + "n=1" + &")".repeat(65))];
+    let past = vec![
+        ("characters", long(4097)),
+        ("levels", nested(65)),
+        ("conditions", wide(101)),
+        ("levels", "!(".repeat(65) + "n=1" + &")".repeat(65)),
+    ];
     (at, past)
 }
 
@@ -94,14 +106,18 @@ async fn an_expression_has_4096_characters_64_levels_and_100_conditions(product:
     for (what, expression) in past {
         let answer = product.guest().list("things", &[("filter", &expression)]).await.refused(400, "invalid_filter");
         assert!(answer.json()["details"]["position"].is_u64(), "{what}: {}", answer.json());
-        let answer = admin.patch(&collection_path(&collection), &json!({"view_rule": expression})).await.refused(422, "validation_failed");
+        let answer = admin
+            .patch(&collection_path(&collection), &json!({"view_rule": expression}))
+            .await
+            .refused(422, "validation_failed");
         assert!(answer.json()["details"]["view_rule"].is_string(), "{what}: {}", answer.json());
     }
 }
 
 async fn a_sort_has_five_fields(product: &Product) {
     let admin = product.admin().await;
-    let schema: Vec<Value> = ["a", "b", "c", "d", "e", "f"].iter().map(|name| json!({"name": name, "type": "number"})).collect();
+    let schema: Vec<Value> =
+        ["a", "b", "c", "d", "e", "f"].iter().map(|name| json!({"name": name, "type": "number"})).collect();
     admin.collection(&open("wide", &json!(schema))).await;
     product.guest().list("wide", &[("sort", "a,-b,c,-d,e")]).await.expect(200);
     product.guest().list("wide", &[("sort", "a,-b,c,-d,e,f")]).await.refused(400, "invalid_sort");
@@ -109,7 +125,9 @@ async fn a_sort_has_five_fields(product: &Product) {
 
 async fn an_expansion_has_ten_paths_and_goes_three_deep(product: &Product) {
     let admin = product.admin().await;
-    let links: Vec<Value> = (0..11).map(|n| json!({"name": format!("l{n}"), "type": "relation", "relation": {"collection": "chain"}})).collect();
+    let links: Vec<Value> = (0..11)
+        .map(|n| json!({"name": format!("l{n}"), "type": "relation", "relation": {"collection": "chain"}}))
+        .collect();
     admin.collection(&open("chain", &json!(links))).await;
     let mut last = product.guest().make("chain", &json!({"l0": null})).await;
     for _ in 0..4 {
@@ -162,9 +180,18 @@ async fn a_page_has_a_hundred_records_and_a_window(product: &Product) {
     admin.make("things", &json!({"n": 100})).await;
     let guest = product.guest();
     let page = guest.list("things", &[("per_page", "100")]).await.expect(200).json();
-    assert_eq!((page["items"].as_array().unwrap().len(), &page["total"], &page["total_pages"]), (100, &json!(101), &json!(2)));
+    assert_eq!(
+        (page["items"].as_array().unwrap().len(), &page["total"], &page["total_pages"]),
+        (100, &json!(101), &json!(2))
+    );
     guest.list("things", &[("per_page", "101")]).await.refused(422, "validation_failed");
-    for (page, per_page, status) in [("100000", "100", 200), ("100001", "100", 422), ("10000000", "1", 200), ("10000001", "1", 422), ("5000001", "2", 422)] {
+    for (page, per_page, status) in [
+        ("100000", "100", 200),
+        ("100001", "100", 422),
+        ("10000000", "1", 200),
+        ("10000001", "1", 422),
+        ("5000001", "2", 422),
+    ] {
         let answer = guest.list("things", &[("page", page), ("per_page", per_page)]).await;
         assert_eq!(answer.status, status, "{page} × {per_page}: {}", answer.json());
     }
@@ -208,7 +235,9 @@ async fn a_select_has_two_hundred_values(product: &Product) {
 
 async fn a_schema_has_two_hundred_fields(product: &Product) {
     let admin = product.admin().await;
-    let schema = |count: usize| Value::from((0..count).map(|n| json!({"name": format!("f{n}"), "type": "text"})).collect::<Vec<_>>());
+    let schema = |count: usize| {
+        Value::from((0..count).map(|n| json!({"name": format!("f{n}"), "type": "text"})).collect::<Vec<_>>())
+    };
     let full = admin.collection(&open("full", &schema(200))).await;
     let made = product.guest().make("full", &json!({"f0": "first", "f199": "last"})).await;
     assert_eq!(made["data"].as_object().unwrap().len(), 200);

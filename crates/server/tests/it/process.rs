@@ -31,7 +31,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -88,7 +89,8 @@ impl Server {
     }
 
     pub fn start(&mut self) -> &mut Self {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
         let mut command = command(self.folder.path(), &["serve"], &self.environment);
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -141,7 +143,13 @@ impl Server {
         self.try_call(method, path, token, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    pub fn try_call(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> std::io::Result<Answer> {
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> std::io::Result<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let length = match body.len() {
@@ -190,7 +198,8 @@ fn read_answer(stream: &mut impl BufRead) -> std::io::Result<Answer> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_owned(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length")).and_then(|(_, n)| n.parse().ok());
+    let length =
+        headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length")).and_then(|(_, n)| n.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body)?;
     Ok(Answer { status, headers, body })
@@ -227,7 +236,9 @@ fn a_killed_server_has_kept_what_it_answered() {
             assert_eq!(found.status, 200, "round {round}: record {id} was answered 201 and is gone");
         }
     }
-    let total = server.call("GET", "/api/v1/collections/posts/records?per_page=1", None, None).json()["total"].as_u64().unwrap();
+    let total = server.call("GET", "/api/v1/collections/posts/records?per_page=1", None, None).json()["total"]
+        .as_u64()
+        .unwrap();
     let rows = rows_of_the_only_collection(&server.folder.path().join("app.db"));
     assert_eq!(i64::try_from(total).unwrap(), rows, "the kept counter drifted from the rows");
     assert!(usize::try_from(total).unwrap() >= answered.len());
@@ -311,10 +322,19 @@ fn wrong_usage_exits_2_and_refusal_exits_1() {
     let server = Server::new(&[]);
     assert_eq!(server.run(&["serve", "--nonsense"], "").status.code(), Some(2));
     assert_eq!(server.run(&["nonsense"], "").status.code(), Some(2));
-    assert_eq!(server.run(&["admin", "create", "root@example.com", "--password-stdin"], "short\n").status.code(), Some(1));
+    assert_eq!(
+        server.run(&["admin", "create", "root@example.com", "--password-stdin"], "short\n").status.code(),
+        Some(1)
+    );
     let made = server.run(&["admin", "create", "root@example.com", "--password-stdin"], &format!("{PASSWORD}\n"));
     assert_eq!(made.status.code(), Some(0), "{made:?}");
-    assert_eq!(server.run(&["admin", "create", "ROOT@example.com", "--password-stdin"], &format!("{PASSWORD}\n")).status.code(), Some(1));
+    assert_eq!(
+        server
+            .run(&["admin", "create", "ROOT@example.com", "--password-stdin"], &format!("{PASSWORD}\n"))
+            .status
+            .code(),
+        Some(1)
+    );
     let listed = server.run(&["users", "list", "--json"], "");
     let users: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(users[0]["email"], "root@example.com");
@@ -335,7 +355,8 @@ fn init_makes_a_folder_that_serves() {
         assert_eq!(mode & 0o777, 0o600);
     }
     assert_eq!(server.run(&["init", "site"], "").status.code(), Some(1), "a folder that is not empty is left alone");
-    let status = command(&server.folder.path().join("site"), &["migrate", "status"], &BTreeMap::new()).output().unwrap();
+    let status =
+        command(&server.folder.path().join("site"), &["migrate", "status"], &BTreeMap::new()).output().unwrap();
     assert!(status.status.success(), "{status:?}");
 }
 

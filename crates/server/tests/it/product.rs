@@ -42,7 +42,8 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.bytes)))
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.bytes)))
     }
 
     /// The stable code of an error body, or an empty text.
@@ -67,7 +68,12 @@ impl Answer {
     /// The answer itself, once it is this refusal.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status.as_u16(), self.code().as_str()), (status, code), "{}", String::from_utf8_lossy(&self.bytes));
+        assert_eq!(
+            (self.status.as_u16(), self.code().as_str()),
+            (status, code),
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
         self
     }
 }
@@ -91,7 +97,8 @@ impl Product {
             environment.retain(|(known, _)| known != name);
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let sources = Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory: folder.to_owned() };
+        let sources =
+            Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory: folder.to_owned() };
         let config = Config::load(&sources, Command::Serve).unwrap_or_else(|faults| panic!("{faults}"));
         let opening = Opening {
             config,
@@ -146,7 +153,12 @@ impl Product {
             "email": "root@example.com", "password": PASSWORD, "password_confirm": PASSWORD, "name": "Root",
         });
         let answer = self.guest_call(Method::POST, "/api/v1/setup", Some(&body)).await.expect(200).json();
-        Admin { product: self, id: text(&answer["user"]["id"]), token: text(&answer["token"]["access_token"]), tokens: answer["token"].clone() }
+        Admin {
+            product: self,
+            id: text(&answer["user"]["id"]),
+            token: text(&answer["token"]["access_token"]),
+            tokens: answer["token"].clone(),
+        }
     }
 
     /// Registers somebody. An admin must exist already.
@@ -155,7 +167,12 @@ impl Product {
             "email": format!("{name}@example.com"), "password": PASSWORD, "password_confirm": PASSWORD, "name": name,
         });
         let answer = self.guest_call(Method::POST, "/api/v1/auth/register", Some(&body)).await.expect(201).json();
-        User { product: self, id: text(&answer["user"]["id"]), token: text(&answer["token"]["access_token"]), tokens: answer["token"].clone() }
+        User {
+            product: self,
+            id: text(&answer["user"]["id"]),
+            token: text(&answer["token"]["access_token"]),
+            tokens: answer["token"].clone(),
+        }
     }
 
     async fn guest_call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {

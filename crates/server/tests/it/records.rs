@@ -73,30 +73,49 @@ async fn a_value_of_each_type_comes_back(product: &Product) {
     assert!(form.is_match(made["created"].as_str().unwrap()) && form.is_match(made["updated"].as_str().unwrap()));
     let path = format!("{}/{}", records("things"), text(&made["id"]));
     assert_eq!(admin.get(&path).await.expect(200).json(), made);
-    let cleared = admin.patch(&path, &json!({"data": {"text": "", "number": null, "many": []}})).await.expect(200).json();
-    assert_eq!((&cleared["data"]["text"], &cleared["data"]["number"], &cleared["data"]["many"]), (&Value::Null, &Value::Null, &json!([])));
+    let cleared =
+        admin.patch(&path, &json!({"data": {"text": "", "number": null, "many": []}})).await.expect(200).json();
+    assert_eq!(
+        (&cleared["data"]["text"], &cleared["data"]["number"], &cleared["data"]["many"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
 }
 
 /// D-32.
 async fn every_fault_of_a_record_is_said_at_once(product: &Product) {
     let admin = product.admin().await;
-    open_collection(&admin, "things", json!([
-        {"name": "title", "type": "text", "validation": {"required": true}},
-        {"name": "code", "type": "text", "validation": {"unique": true, "pattern": "[a-z]+", "max_length": 3}},
-        {"name": "n", "type": "number", "validation": {"min": 0, "max": 10}},
-        {"name": "s", "type": "select", "select": {"values": ["a", "b"]}},
-        {"name": "mail", "type": "email"},
-    ])).await;
+    open_collection(
+        &admin,
+        "things",
+        json!([
+            {"name": "title", "type": "text", "validation": {"required": true}},
+            {"name": "code", "type": "text", "validation": {"unique": true, "pattern": "[a-z]+", "max_length": 3}},
+            {"name": "n", "type": "number", "validation": {"min": 0, "max": 10}},
+            {"name": "s", "type": "select", "select": {"values": ["a", "b"]}},
+            {"name": "mail", "type": "email"},
+        ]),
+    )
+    .await;
     let body = json!({"data": {"code": "A1", "n": true, "s": "c", "mail": "x.y@", "id": "x", "what": 1}});
-    let details = admin.post(&records("things"), &body).await.refused(422, "validation_failed").json()["details"].clone();
-    assert_eq!(details, json!({
-        "code": "Does not match required pattern", "n": "Must be a number", "s": "Must be one of: a, b", "mail": "Invalid email format",
-        "id": "Unknown field", "what": "Unknown field", "title": "This field is required",
-    }));
+    let details =
+        admin.post(&records("things"), &body).await.refused(422, "validation_failed").json()["details"].clone();
+    assert_eq!(
+        details,
+        json!({
+            "code": "Does not match required pattern", "n": "Must be a number", "s": "Must be one of: a, b", "mail": "Invalid email format",
+            "id": "Unknown field", "what": "Unknown field", "title": "This field is required",
+        })
+    );
     admin.post(&records("things"), &json!({"data": {"title": "t", "code": "abc", "n": 10}})).await.expect(201);
-    let twice = admin.post(&records("things"), &json!({"data": {"title": "t", "code": "abc"}})).await.refused(409, "unique_conflict");
+    let twice = admin
+        .post(&records("things"), &json!({"data": {"title": "t", "code": "abc"}}))
+        .await
+        .refused(409, "unique_conflict");
     assert_eq!(twice.json()["details"], json!({"code": "Must be unique"}));
-    let over = admin.post(&records("things"), &json!({"data": {"title": "t", "n": 11}})).await.refused(422, "validation_failed");
+    let over = admin
+        .post(&records("things"), &json!({"data": {"title": "t", "n": 11}}))
+        .await
+        .refused(422, "validation_failed");
     assert_eq!(over.json()["details"], json!({"n": "Maximum value is 10"}));
     admin.post(&records("things"), &json!({"data": {}})).await.refused(422, "validation_failed");
     admin.post(&records("things"), &json!({"data": {"title": null}})).await.refused(422, "validation_failed");
@@ -140,7 +159,11 @@ async fn rules_decide_for_each_caller(product: &Product) {
     let new = json!({"data": {"owner": other.id}});
     guest.post(&records("notes"), &new).await.refused(401, "authentication_required");
     other.post(&records("notes"), &new).await.expect(201);
-    for (caller, count) in [(owner.get(&records("notes")).await, 1), (other.get(&records("notes")).await, 1), (guest.get(&records("notes")).await, 0)] {
+    for (caller, count) in [
+        (owner.get(&records("notes")).await, 1),
+        (other.get(&records("notes")).await, 1),
+        (guest.get(&records("notes")).await, 0),
+    ] {
         assert_eq!(caller.expect(200).json()["total"], count);
     }
 
@@ -175,7 +198,8 @@ async fn a_rule_is_no_text_that_data_could_change(product: &Product) {
 
 /// D-16.
 async fn rows_are_filtered_by_the_rule_and_counted_after_it(product: &Product) {
-    let (admin, owner, other, _) = owned(product, json!({"list_rule": "owner = @request.auth.id", "create_rule": ""})).await;
+    let (admin, owner, other, _) =
+        owned(product, json!({"list_rule": "owner = @request.auth.id", "create_rule": ""})).await;
     for n in 0..5 {
         let whose = if n < 3 { &owner.id } else { &other.id };
         admin.post(&records("notes"), &json!({"data": {"owner": whose, "n": n, "kind": "Kind%"}})).await.expect(201);
@@ -203,10 +227,23 @@ async fn queries_are_parsed_and_their_faults_have_a_position(product: &Product) 
         admin.post(&records("notes"), &json!({"data": {"t": t, "a": a, "h": "secret"}})).await.expect(201);
     }
     let guest = product.guest();
-    for (filter, total) in [("(a=1 && (t=\"50%\" || a=3))", 1), ("t=\"x && y\"", 1), ("t~\"50%\"", 1), ("t~\"%\"", 1), ("t:lower=\"x\"", 1), ("a=1", 2), ("!(a=1)", 1)] {
-        assert_eq!(guest.get(&query("notes", &[("filter", filter)])).await.expect(200).json()["total"], total, "{filter}");
+    for (filter, total) in [
+        ("(a=1 && (t=\"50%\" || a=3))", 1),
+        ("t=\"x && y\"", 1),
+        ("t~\"50%\"", 1),
+        ("t~\"%\"", 1),
+        ("t:lower=\"x\"", 1),
+        ("a=1", 2),
+        ("!(a=1)", 1),
+    ] {
+        assert_eq!(
+            guest.get(&query("notes", &[("filter", filter)])).await.expect(200).json()["total"],
+            total,
+            "{filter}"
+        );
     }
-    for filter in ["nope=1", "h=\"secret\"", "a=", "a=\"x\"", "users.password_hash~\"a\"", "(a=1", "@request.auth.id=1"] {
+    for filter in ["nope=1", "h=\"secret\"", "a=", "a=\"x\"", "users.password_hash~\"a\"", "(a=1", "@request.auth.id=1"]
+    {
         let answer = guest.get(&query("notes", &[("filter", filter)])).await.refused(400, "invalid_filter").json();
         assert!(answer["details"]["position"].is_u64(), "{filter}: {answer}");
     }
@@ -216,7 +253,11 @@ async fn queries_are_parsed_and_their_faults_have_a_position(product: &Product) 
     guest.get(&query("notes", &[("fields", "nope")])).await.refused(400, "invalid_fields");
     guest.get(&query("notes", &[("expand", "nope")])).await.refused(400, "invalid_expand");
     guest.get(&query("notes", &[("nope", "1")])).await.refused(400, "unknown_parameter");
-    for pairs in [[("page", "0"), ("per_page", "1")], [("page", "1"), ("per_page", "101")], [("page", "1000000"), ("per_page", "100")]] {
+    for pairs in [
+        [("page", "0"), ("per_page", "1")],
+        [("page", "1"), ("per_page", "101")],
+        [("page", "1000000"), ("per_page", "100")],
+    ] {
         guest.get(&query("notes", &pairs)).await.refused(422, "validation_failed");
     }
     let sorted = guest.get(&query("notes", &[("sort", "-a,t"), ("fields", "t:lower")])).await.expect(200).json();
@@ -243,11 +284,14 @@ async fn parallel_increments_all_count(product: &Product) {
 
 /// D-28.
 async fn a_batch_decides_each_item_on_its_own(product: &Product) {
-    let (admin, owner, _, path) = owned(product, json!({"create_rule": "owner = @request.auth.id", "list_rule": "", "update_rule": "n > 5"})).await;
+    let (admin, owner, _, path) =
+        owned(product, json!({"create_rule": "owner = @request.auth.id", "list_rule": "", "update_rule": "n > 5"}))
+            .await;
     let items: Vec<_> = (0..60).map(|n| json!({"owner": owner.id, "n": n})).collect();
     let (records_body, traffic) = (json!({"records": items}), json!({"data": {"n": 0}}));
     let batch_path = format!("{}/batch", records("notes"));
-    let others = futures_util::future::join_all((0..20).map(|_| admin.post("/api/v1/collections/notes/records", &traffic)));
+    let others =
+        futures_util::future::join_all((0..20).map(|_| admin.post("/api/v1/collections/notes/records", &traffic)));
     let (batch, others) = futures_util::future::join(owner.post(&batch_path, &records_body), others).await;
     let batch = batch.expect(201).json();
     assert_eq!((&batch["created"], &batch["failed"], &batch["errors"]), (&json!(60), &json!(0), &Value::Null));
@@ -271,14 +315,16 @@ async fn a_batch_decides_each_item_on_its_own(product: &Product) {
     assert_eq!((&done["success"], &done["failed"]), (&json!(0), &json!(2)));
     let done = admin.post(&format!("{}/bulk-update", records("notes")), &bulk).await.expect(200).json();
     assert_eq!((&done["success"], &done["errors"]), (&json!(1), &json!([{"record_id": "nope", "error": "not_found"}])));
-    let done = admin.post(&format!("{}/bulk-delete", records("notes")), &json!({"record_ids": [id]})).await.expect(200).json();
+    let done =
+        admin.post(&format!("{}/bulk-delete", records("notes")), &json!({"record_ids": [id]})).await.expect(200).json();
     assert_eq!(done, json!({"success": 1, "failed": 0, "errors": null}));
 }
 
 /// D-60.
 async fn an_upsert_never_makes_a_copy(product: &Product) {
     let mine = "owner = @request.auth.id";
-    let (admin, owner, other, path) = owned(product, json!({"list_rule": mine, "view_rule": mine, "update_rule": mine, "create_rule": ""})).await;
+    let (admin, owner, other, path) =
+        owned(product, json!({"list_rule": mine, "view_rule": mine, "update_rule": mine, "create_rule": ""})).await;
     let id = path.rsplit('/').next().unwrap();
     let upsert = format!("{}/upsert", records("notes"));
     let done = other.post(&upsert, &json!({"records": [{"id": id, "n": 5}]})).await.expect(200).json();
@@ -296,12 +342,20 @@ async fn relations_hold(product: &Product) {
     let admin = product.admin().await;
     open_collection(&admin, "people", json!([{"name": "name", "type": "text"}])).await;
     let to = |action: Value| json!({"collection": "people", "cascade_delete": action});
-    open_collection(&admin, "posts", json!([
-        {"name": "writer", "type": "relation", "relation": to(json!("restrict"))},
-        {"name": "editor", "type": "relation", "relation": to(json!("set_null"))},
-        {"name": "owner", "type": "relation", "relation": to(json!(true))},
-    ])).await;
-    let person = |name: &str| { let (admin, body) = (admin.clone(), json!({"data": {"name": name}})); async move { text(&admin.post(&records("people"), &body).await.expect(201).json()["id"]) } };
+    open_collection(
+        &admin,
+        "posts",
+        json!([
+            {"name": "writer", "type": "relation", "relation": to(json!("restrict"))},
+            {"name": "editor", "type": "relation", "relation": to(json!("set_null"))},
+            {"name": "owner", "type": "relation", "relation": to(json!(true))},
+        ]),
+    )
+    .await;
+    let person = |name: &str| {
+        let (admin, body) = (admin.clone(), json!({"data": {"name": name}}));
+        async move { text(&admin.post(&records("people"), &body).await.expect(201).json()["id"]) }
+    };
     let (ann, bob, cid) = (person("Ann").await, person("Bob").await, person("Cid").await);
     let unknown = json!({"data": {"writer": "018f0000-0000-7000-8000-00000000abcd"}});
     admin.post(&records("posts"), &unknown).await.refused(422, "validation_failed");
@@ -322,11 +376,19 @@ async fn relations_are_expanded_in_the_eyes_of_the_caller(product: &Product) {
     let admin = product.admin().await;
     let people = json!({"name": "people", "schema": [{"name": "name", "type": "text"}, {"name": "h", "type": "text", "hidden": true}], "view_rule": "name != 'Bob'", "list_rule": "name != 'Bob'"});
     admin.post("/api/v1/collections", &people).await.expect(201);
-    open_collection(&admin, "posts", json!([
-        {"name": "writer", "type": "relation", "relation": {"collection": "people"}},
-        {"name": "readers", "type": "relation", "relation": {"collection": "people", "type": "many-to-many"}},
-    ])).await;
-    let make = |collection: &'static str, data: Value| { let admin = admin.clone(); async move { admin.post(&records(collection), &json!({"data": data})).await.expect(201).json() } };
+    open_collection(
+        &admin,
+        "posts",
+        json!([
+            {"name": "writer", "type": "relation", "relation": {"collection": "people"}},
+            {"name": "readers", "type": "relation", "relation": {"collection": "people", "type": "many-to-many"}},
+        ]),
+    )
+    .await;
+    let make = |collection: &'static str, data: Value| {
+        let admin = admin.clone();
+        async move { admin.post(&records(collection), &json!({"data": data})).await.expect(201).json() }
+    };
     let ann = make("people", json!({"name": "Ann", "h": "secret"})).await;
     let bob = make("people", json!({"name": "Bob"})).await;
     let post = make("posts", json!({"writer": ann["id"], "readers": [bob["id"], ann["id"]]})).await;
@@ -336,7 +398,11 @@ async fn relations_are_expanded_in_the_eyes_of_the_caller(product: &Product) {
     assert_eq!(seen["expand"], json!({"writer": ann, "readers": [ann]}));
     let seen = admin.get(&format!("{path}?expand=readers")).await.expect(200).json();
     assert_eq!(seen["expand"], json!({"readers": [bob, ann]}));
-    let back = guest.get(&query("people", &[("expand", "posts_via_writer.readers"), ("sort", "name")])).await.expect(200).json();
+    let back = guest
+        .get(&query("people", &[("expand", "posts_via_writer.readers"), ("sort", "name")]))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(back["total"], 1);
     let nested = &back["items"][0]["expand"]["posts_via_writer"][0];
     assert_eq!((&nested["id"], &nested["expand"]), (&post["id"], &json!({"readers": [ann]})));
@@ -356,7 +422,8 @@ async fn accounts_of_an_auth_collection_keep_their_password_to_themselves(produc
     let guest = product.guest();
     let weak = json!({"data": {"email": "m@example.com", "password": "password"}});
     guest.post(&records("members"), &weak).await.refused(422, "password_policy");
-    let missing = guest.post(&records("members"), &json!({"data": {"nick": "m"}})).await.refused(422, "validation_failed").json();
+    let missing =
+        guest.post(&records("members"), &json!({"data": {"nick": "m"}})).await.refused(422, "validation_failed").json();
     assert_eq!(missing["details"], json!({"email": "This field is required", "password": "This field is required"}));
     for forbidden in [json!({"role": "admin"}), json!({"verified": true})] {
         let mut data = json!({"email": "m@example.com", "password": PASSWORD});
@@ -367,7 +434,10 @@ async fn accounts_of_an_auth_collection_keep_their_password_to_themselves(produc
     let member = guest.post(&records("members"), &good).await.expect(201);
     assert!(!String::from_utf8_lossy(&member.bytes).contains("argon2"));
     let member = member.json();
-    assert_eq!(member["data"], json!({"nick": "m", "email": "hidden", "verified": false, "email_visibility": false, "role": null}));
+    assert_eq!(
+        member["data"],
+        json!({"nick": "m", "email": "hidden", "verified": false, "email_visibility": false, "role": null})
+    );
     let shouted = json!({"data": {"email": "M@example.com", "password": PASSWORD}});
     guest.post(&records("members"), &shouted).await.refused(409, "email_taken");
     for filter in ["password ~ \"a\"", "password != null"] {
@@ -384,10 +454,18 @@ async fn accounts_of_an_auth_collection_keep_their_password_to_themselves(produc
     let path = format!("{}/{}", records("members"), text(&member["id"]));
     assert_eq!(me.get(&path).await.expect(200).json()["data"]["email"], "m@example.com");
     me.patch(&path, &json!({"data": {"nick": "n"}})).await.expect(200);
-    for forbidden in [json!({"role": "admin"}), json!({"verified": true}), json!({"email": "x@example.com"}), json!({"password": PASSWORD})] {
+    for forbidden in [
+        json!({"role": "admin"}),
+        json!({"verified": true}),
+        json!({"email": "x@example.com"}),
+        json!({"password": PASSWORD}),
+    ] {
         me.patch(&path, &json!({"data": forbidden})).await.refused(422, "validation_failed");
     }
-    assert_eq!(admin.patch(&path, &json!({"data": {"role": "chief", "verified": true}})).await.expect(200).json()["data"]["role"], "chief");
+    assert_eq!(
+        admin.patch(&path, &json!({"data": {"role": "chief", "verified": true}})).await.expect(200).json()["data"]["role"],
+        "chief"
+    );
     me.get("/api/v1/auth/me").await.refused(401, "invalid_token");
     assert!(made["schema"].as_array().is_some_and(|fields| fields.len() == 1));
 
@@ -413,7 +491,14 @@ async fn nothing_sent_makes_a_fault_of_ours(product: &Product) {
     guest.get(&records("nope")).await.refused(404, "not_found");
     guest.get(&format!("{}/x", records("nope"))).await.refused(404, "not_found");
     guest.get(&format!("{}/%00", records("things"))).await.refused(404, "not_found");
-    for data in [json!({"t": "a\u{0}"}), json!({"j": {"a": "\u{0}"}}), json!({"n": 9_007_199_254_740_993_i64}), json!({"t": "x".repeat(3000)}), json!({"": 1}), json!({"n+": 1})] {
+    for data in [
+        json!({"t": "a\u{0}"}),
+        json!({"j": {"a": "\u{0}"}}),
+        json!({"n": 9_007_199_254_740_993_i64}),
+        json!({"t": "x".repeat(3000)}),
+        json!({"": 1}),
+        json!({"n+": 1}),
+    ] {
         guest.post(&records("things"), &json!({"data": data})).await.refused(422, "validation_failed");
     }
     guest.get(&query("things", &[("search", "\u{0}")])).await.refused(422, "validation_failed");

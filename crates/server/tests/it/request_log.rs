@@ -35,11 +35,7 @@ on_both_engines!(
 /// All rows, newest first, once everything noted is written. Asking is a row too, of the next time.
 async fn rows(product: &Product, admin: &impl Calls, parameters: &str) -> Vec<Value> {
     request_log::flush(&Caller::Operator, &product.app).await;
-    let page = admin
-        .get(&format!("{LOGS}?{parameters}"))
-        .await
-        .expect(200)
-        .json();
+    let page = admin.get(&format!("{LOGS}?{parameters}")).await.expect(200).json();
     page["items"].as_array().unwrap().clone()
 }
 
@@ -70,10 +66,8 @@ async fn a_value_of_a_query_is_in_no_row_and_no_line(product: &Product) {
     let admin = product.admin().await;
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let listening = tracing::subscriber::set_default(subscriber);
     for path in [
         format!("{ME}?token=m4rker"),
@@ -97,10 +91,7 @@ async fn a_value_of_a_query_is_in_no_row_and_no_line(product: &Product) {
     assert!(written.contains("/api/v1/auth/me?token=[redacted]"));
     assert!(written.contains("/api/v1/logs?user_id=[redacted]&limit=[redacted]"));
     let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    assert!(
-        said.contains("GET /api/v1/auth/me?[redacted] 400"),
-        "{said}"
-    );
+    assert!(said.contains("GET /api/v1/auth/me?[redacted] 400"), "{said}");
     assert!(!said.contains("m4rker"), "{said}");
 }
 
@@ -128,23 +119,13 @@ async fn a_row_says_who_asked_what_and_from_where(product: &Product) {
         assert_eq!(text(&row["id"]).len(), 36);
         // 1 780 000 000 s, when every test begins, less what it took to be written.
         let created = text(&row["created"]);
-        assert!(
-            created.starts_with("2026-05-28T20:2") && created.ends_with('Z'),
-            "{created}"
-        );
+        assert!(created.starts_with("2026-05-28T20:2") && created.ends_with('Z'), "{created}");
     }
 }
 
 async fn health_and_pages_are_not_logged_and_refusals_are(product: &Product) {
     let admin = product.admin().await;
-    for path in [
-        "/health",
-        "/health/live",
-        "/health/ready",
-        "/api/v1/health",
-        "/health/x",
-        "/",
-    ] {
+    for path in ["/health", "/health/live", "/health/ready", "/api/v1/health", "/health/x", "/"] {
         product.guest().get(path).await;
     }
     for path in ["/healthy", "/admin/nothing", "/.env"] {
@@ -152,10 +133,7 @@ async fn health_and_pages_are_not_logged_and_refusals_are(product: &Product) {
     }
     let items = rows(product, &admin, "").await;
     let urls: Vec<_> = items.iter().map(|row| text(&row["url"])).collect();
-    assert_eq!(
-        urls,
-        ["/.env", "/admin/nothing", "/healthy", "/api/v1/setup"]
-    );
+    assert_eq!(urls, ["/.env", "/admin/nothing", "/healthy", "/api/v1/setup"]);
 }
 
 async fn rows_are_found_by_method_status_account_and_age(product: &Product) {
@@ -185,53 +163,23 @@ async fn rows_are_found_by_method_status_account_and_age(product: &Product) {
     product.clock.advance_seconds(8 * DAY + 60);
     let admin = sign_in(product).await;
     assert_eq!(rows(product, &admin, &by_user).await.len(), 0);
-    assert_eq!(
-        rows(product, &admin, &format!("{by_user}&days=8"))
-            .await
-            .len(),
-        0
-    );
-    assert_eq!(
-        rows(product, &admin, &format!("{by_user}&days=9"))
-            .await
-            .len(),
-        3
-    );
+    assert_eq!(rows(product, &admin, &format!("{by_user}&days=8")).await.len(), 0);
+    assert_eq!(rows(product, &admin, &format!("{by_user}&days=9")).await.len(), 3);
 }
 
 async fn pages_come_newest_first_and_do_not_overlap(product: &Product) {
     let admin = product.admin().await;
     for number in 0..250 {
-        product
-            .guest()
-            .get(&format!("/nothing/{number}"))
-            .await
-            .expect(404);
+        product.guest().get(&format!("/nothing/{number}")).await.expect(404);
     }
     request_log::flush(&Caller::Operator, &product.app).await;
     let mut seen = Vec::new();
     for offset in [0, 100, 200] {
-        let page = admin
-            .get(&format!("{LOGS}?status=404&offset={offset}"))
-            .await
-            .expect(200)
-            .json();
-        assert_eq!(
-            (&page["limit"], &page["offset"]),
-            (&json!(100), &json!(offset))
-        );
-        seen.extend(
-            page["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|row| text(&row["url"])),
-        );
+        let page = admin.get(&format!("{LOGS}?status=404&offset={offset}")).await.expect(200).json();
+        assert_eq!((&page["limit"], &page["offset"]), (&json!(100), &json!(offset)));
+        seen.extend(page["items"].as_array().unwrap().iter().map(|row| text(&row["url"])));
     }
-    let wanted: Vec<_> = (0..250)
-        .rev()
-        .map(|number| format!("/nothing/{number}"))
-        .collect();
+    let wanted: Vec<_> = (0..250).rev().map(|number| format!("/nothing/{number}")).collect();
     assert_eq!(seen, wanted);
 }
 
@@ -256,13 +204,7 @@ async fn statistics_count_requests_and_errors(product: &Product) {
     let empty = Totals::of(&admin_now.get(&statistics).await.expect(200).json());
     assert_eq!((empty.errors_4xx, empty.errors_5xx), (0, 0));
     admin.get(ME).await.expect(401);
-    for (status, took) in [
-        (200, 1_000),
-        (404, 2_000),
-        (499, 3_000),
-        (500, 4_000),
-        (503, 5_000),
-    ] {
+    for (status, took) in [(200, 1_000), (404, 2_000), (499, 3_000), (500, 4_000), (503, 5_000)] {
         note(status, took);
     }
     request_log::flush(&Caller::Operator, &product.app).await;
@@ -270,10 +212,7 @@ async fn statistics_count_requests_and_errors(product: &Product) {
     // The sign-in, the question before, the refused request, and the five.
     assert_eq!((now.total, now.errors_4xx, now.errors_5xx), (8, 3, 2));
     assert!(now.average >= 15.0 / 8.0, "{}", now.average);
-    let all = admin_now
-        .get(&format!("{statistics}?days=90"))
-        .await
-        .expect(200);
+    let all = admin_now.get(&format!("{statistics}?days=90")).await.expect(200);
     // Setup, eight days ago.
     assert_eq!(Totals::of(&all.json()).total, 9);
 }
@@ -309,9 +248,7 @@ async fn old_rows_go_and_young_ones_stay(product: &Product) {
     let none = admin.post(&cleanup, &json!({})).await.expect(200).json();
     assert_eq!(none, json!({"deleted": 0}));
     // Setup and the three.
-    let old = admin
-        .post(&format!("{cleanup}?retention_days=4"), &json!({}))
-        .await;
+    let old = admin.post(&format!("{cleanup}?retention_days=4"), &json!({})).await;
     assert_eq!(old.expect(200).json(), json!({"deleted": 4}));
     let left = rows(product, &admin, "days=90").await;
     assert!(left.iter().all(|row| row["url"] != "/old"), "{left:?}");
@@ -332,27 +269,14 @@ async fn only_admins_look_and_clean(product: &Product) {
     product.admin().await;
     let user = product.user("carol").await;
     for path in [LOGS.to_owned(), format!("{LOGS}/statistics")] {
-        product
-            .guest()
-            .get(&path)
-            .await
-            .refused(401, "authentication_required");
+        product.guest().get(&path).await.refused(401, "authentication_required");
         user.get(&path).await.refused(403, "forbidden");
     }
     let cleanup = format!("{LOGS}/cleanup");
-    product
-        .guest()
-        .post(&cleanup, &json!({}))
-        .await
-        .refused(401, "authentication_required");
-    user.post(&cleanup, &json!({}))
-        .await
-        .refused(403, "forbidden");
+    product.guest().post(&cleanup, &json!({})).await.refused(401, "authentication_required");
+    user.post(&cleanup, &json!({})).await.refused(403, "forbidden");
     let by_guest = request_log::cleanup(&Caller::Guest, &product.app, 1).await;
-    assert!(
-        matches!(by_guest, Err(Error::AuthenticationRequired)),
-        "{by_guest:?}"
-    );
+    assert!(matches!(by_guest, Err(Error::AuthenticationRequired)), "{by_guest:?}");
 }
 
 async fn parameters_have_limits(product: &Product) {
@@ -374,31 +298,16 @@ async fn parameters_have_limits(product: &Product) {
         &format!("method={long}"),
         &format!("user_id={long}"),
     ] {
-        admin
-            .get(&format!("{LOGS}?{parameters}"))
-            .await
-            .refused(422, "validation_failed");
+        admin.get(&format!("{LOGS}?{parameters}")).await.refused(422, "validation_failed");
     }
-    let edge = format!(
-        "limit=1000&offset=10000000&days=90&status=599&user_id={}&method={0}",
-        "x".repeat(64)
-    );
+    let edge = format!("limit=1000&offset=10000000&days=90&status=599&user_id={}&method={0}", "x".repeat(64));
     admin.get(&format!("{LOGS}?{edge}")).await.expect(200);
-    admin
-        .get(&format!("{LOGS}/statistics?days=91"))
-        .await
-        .refused(422, "validation_failed");
+    admin.get(&format!("{LOGS}/statistics?days=91")).await.refused(422, "validation_failed");
     for days in ["0", "366"] {
         let path = format!("{LOGS}/cleanup?retention_days={days}");
-        admin
-            .post(&path, &json!({}))
-            .await
-            .refused(422, "validation_failed");
+        admin.post(&path, &json!({})).await.refused(422, "validation_failed");
     }
-    admin
-        .get(&format!("{LOGS}?nope=1"))
-        .await
-        .refused(400, "unknown_parameter");
+    admin.get(&format!("{LOGS}?nope=1")).await.refused(400, "unknown_parameter");
 }
 
 fn flood() -> Answered<'static> {
@@ -428,11 +337,7 @@ async fn a_flood_is_counted_and_never_waited_for(product: &Product) {
     assert!(log.lost() > 0, "the queue has room for all of them");
     admin.get(ME).await.expect(200);
     request_log::flush(&Caller::Operator, &product.app).await;
-    let statistics = admin
-        .get(&format!("{LOGS}/statistics"))
-        .await
-        .expect(200)
-        .json();
+    let statistics = admin.get(&format!("{LOGS}/statistics")).await.expect(200).json();
     let written = statistics["total_requests"].as_u64().unwrap();
     // Setup and the request for the own profile came on top.
     assert_eq!(written + log.lost(), FLOOD + 2);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::callers::{Admin, Bearer, Calls, COLLECTIONS, Guest, User, collection_path, record, records, with_query};
+use crate::callers::{Admin, Bearer, COLLECTIONS, Calls, Guest, User, collection_path, record, records, with_query};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product, text};
@@ -84,9 +84,12 @@ async fn every_caller_meets_the_rules_of_an_auth_collection(product: &Product) {
 
 async fn every_caller_meets_the_rules(product: &Product, kind: &str) {
     let cast = cast(product).await;
-    let made = cast.admin.collection(&json!({"name": "things", "type": kind, "schema": [
-        {"name": "owner", "type": "text"}, {"name": "title", "type": "text"},
-    ]})).await;
+    let made = cast
+        .admin
+        .collection(&json!({"name": "things", "type": kind, "schema": [
+            {"name": "owner", "type": "text"}, {"name": "title", "type": "text"},
+        ]}))
+        .await;
     let owned_create = "@request.data.owner = @request.auth.id";
     for (rule, create, table) in [
         (Value::Null, Value::Null, &NULL[..]),
@@ -170,7 +173,8 @@ async fn a_closed_collection_says_nothing_about_what_is_in_it(product: &Product)
     let inside = cast.admin.make("vault", &json!({"title": "secret"})).await;
     let change = json!({"title": "x"});
     let unknown = json!(UNKNOWN);
-    for (caller, status) in [(None, 401), (Some(cast.other.token.clone()), 403), (Some(cast.member.token.clone()), 403)] {
+    for (caller, status) in [(None, 401), (Some(cast.other.token.clone()), 403), (Some(cast.member.token.clone()), 403)]
+    {
         let mut answers = Vec::new();
         for id in [&inside["id"], &unknown, &json!("nonsense")] {
             let path = record("vault", id);
@@ -194,7 +198,9 @@ async fn a_closed_collection_says_nothing_about_what_is_in_it(product: &Product)
         }
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     }
-    for parameters in [("filter", "title ~ 's'"), ("filter", "nope = 1"), ("sort", "nope"), ("search", "s"), ("fields", "nope")] {
+    for parameters in
+        [("filter", "title ~ 's'"), ("filter", "nope = 1"), ("sort", "nope"), ("search", "s"), ("fields", "nope")]
+    {
         refused(&cast.guest.list("vault", &[parameters]).await, 401, parameters.1);
         refused(&cast.other.list("vault", &[parameters]).await, 403, parameters.1);
     }
@@ -205,10 +211,13 @@ async fn a_closed_collection_says_nothing_about_what_is_in_it(product: &Product)
 
 async fn a_viewable_record_refuses_openly_and_another_is_not_found(product: &Product) {
     let cast = cast(product).await;
-    let posts = cast.admin.collection(&json!({
-        "name": "posts", "schema": [{"name": "owner", "type": "text"}, {"name": "title", "type": "text"}],
-        "list_rule": "", "view_rule": "", "create_rule": null, "update_rule": OWN, "delete_rule": OWN,
-    })).await;
+    let posts = cast
+        .admin
+        .collection(&json!({
+            "name": "posts", "schema": [{"name": "owner", "type": "text"}, {"name": "title", "type": "text"}],
+            "list_rule": "", "view_rule": "", "create_rule": null, "update_rule": OWN, "delete_rule": OWN,
+        }))
+        .await;
     let post = cast.admin.make("posts", &json!({"owner": cast.owner.id, "title": "t"})).await;
     let change = json!({"title": "changed"});
     for (view, guest, other) in [("", 401, 403), (OWN, 404, 404)] {
@@ -239,7 +248,13 @@ async fn rows_totals_and_pages_follow_the_list_rule(product: &Product) {
         }
     }
     for (caller, count) in [(&cast.owner, 5_usize), (&cast.other, 3), (&third, 1)] {
-        for parameters in [&[][..], &[("filter", "title ~ 'note'")], &[("search", "NOTE")], &[("filter", "title != 'x' || owner != 'y'")], &[("sort", "-title")]] {
+        for parameters in [
+            &[][..],
+            &[("filter", "title ~ 'note'")],
+            &[("search", "NOTE")],
+            &[("filter", "title != 'x' || owner != 'y'")],
+            &[("sort", "-title")],
+        ] {
             let page = caller.list("notes", parameters).await.expect(200).json();
             assert_eq!(page["total"], count, "{parameters:?}");
             let items = page["items"].as_array().unwrap();
@@ -259,10 +274,12 @@ async fn rows_totals_and_pages_follow_the_list_rule(product: &Product) {
 /// D-13.
 async fn owner_rules_work_as_documented(product: &Product) {
     let cast = cast(product).await;
-    cast.admin.collection(&json!({
-        "name": "posts", "schema": [{"name": "owner", "type": "text"}],
-        "list_rule": "@request.auth.id != ''", "view_rule": OWN, "create_rule": "@request.auth.id != ''",
-    })).await;
+    cast.admin
+        .collection(&json!({
+            "name": "posts", "schema": [{"name": "owner", "type": "text"}],
+            "list_rule": "@request.auth.id != ''", "view_rule": OWN, "create_rule": "@request.auth.id != ''",
+        }))
+        .await;
     let post = cast.owner.make("posts", &json!({"owner": cast.owner.id})).await;
     let path = record("posts", &post["id"]);
     cast.owner.get(&path).await.expect(200);
@@ -279,9 +296,12 @@ async fn owner_rules_work_as_documented(product: &Product) {
 /// D-15.
 async fn nobody_has_no_role(product: &Product) {
     let cast = cast(product).await;
-    let posts = cast.admin.collection(&json!({
-        "name": "posts", "schema": [{"name": "title", "type": "text"}], "list_rule": "@request.auth.role = 'user'",
-    })).await;
+    let posts = cast
+        .admin
+        .collection(&json!({
+            "name": "posts", "schema": [{"name": "title", "type": "text"}], "list_rule": "@request.auth.role = 'user'",
+        }))
+        .await;
     cast.admin.make("posts", &json!({"title": "t"})).await;
     for (rule, guest, user) in [
         ("@request.auth.role = 'user'", 0, 1),

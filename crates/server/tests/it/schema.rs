@@ -29,7 +29,8 @@ fn server() -> (Server, String) {
         ],
         "list_rule": "", "view_rule": "", "create_rule": "", "update_rule": "", "delete_rule": "",
     });
-    let auth = json!({"name": "members", "type": "auth", "schema": [], "list_rule": "", "view_rule": "", "create_rule": ""});
+    let auth =
+        json!({"name": "members", "type": "auth", "schema": [], "list_rule": "", "view_rule": "", "create_rule": ""});
     for collection in [base, auth] {
         let made = server.call("POST", "/api/v1/collections", Some(&token), Some(&collection));
         assert_eq!(made.status, 201, "{}", String::from_utf8_lossy(&made.body));
@@ -38,7 +39,8 @@ fn server() -> (Server, String) {
 }
 
 fn examine(server: &Server, header: Option<&str>, leave_out: Option<&str>) {
-    let program = std::env::var("SCHEMATHESIS").expect("SCHEMATHESIS names no program: run `cargo xtask test`, which installs it");
+    let program = std::env::var("SCHEMATHESIS")
+        .expect("SCHEMATHESIS names no program: run `cargo xtask test`, which installs it");
     let examples = std::env::var("SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| EXAMPLES.to_owned());
     let mut command = Command::new(program);
     command
@@ -69,5 +71,9 @@ fn a_stranger_meets_only_documented_answers() {
 #[test]
 fn an_admin_meets_only_documented_answers() {
     let (server, token) = server();
-    examine(&server, Some(&format!("Authorization: Bearer {token}")), Some("/auth/(logout|logout-all|sessions|me|change-password)"));
+    examine(
+        &server,
+        Some(&format!("Authorization: Bearer {token}")),
+        Some("/auth/(logout|logout-all|sessions|me|change-password)"),
+    );
 }

@@ -60,7 +60,9 @@ impl Session {
 
     fn select(dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
-        sql.push("SELECT id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, expires_at, ");
+        sql.push(
+            "SELECT id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, expires_at, ",
+        );
         sql.push("revoked_at, current_jti, current_iat, current_kid, previous_jti, previous_used_at, cookie_digest ");
         sql.push("FROM sessions");
         sql
@@ -75,7 +77,8 @@ impl Session {
 impl SessionKind {
     fn of(row: &Row) -> Result<Self, Error> {
         if let Some(digest) = row.opt_bytes(15)? {
-            let digest = digest.try_into().map_err(|_| Error::internal("the digest of a session's cookie is no SHA-256"))?;
+            let digest =
+                digest.try_into().map_err(|_| Error::internal("the digest of a session's cookie is no SHA-256"))?;
             return Ok(Self::Cookie { digest });
         }
         let previous = match (row.opt_text(13)?, row.opt_int(14)?) {
@@ -90,7 +93,9 @@ impl SessionKind {
 /// Stores a new session.
 pub async fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());
-    sql.push("INSERT INTO sessions (id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, ");
+    sql.push(
+        "INSERT INTO sessions (id, realm, account_id, user_agent, ip_address, created, last_seen, authenticated_at, ",
+    );
     sql.push("expires_at, current_jti, current_iat, current_kid, cookie_digest) VALUES (");
     sql.bind(session.id.as_str()).push(", ").bind(session.realm.as_str()).push(", ").bind(session.account_id.as_str());
     sql.push(", ").bind(session.user_agent.as_str()).push(", ").bind(session.ip_address.as_str());
@@ -143,7 +148,9 @@ pub async fn of_account(
     let mut sql = Session::select(reader.dialect());
     sql.push(" WHERE realm = ").bind(realm).push(" AND account_id = ").bind(account_id);
     sql.push(" AND revoked_at IS NULL AND expires_at > ").bind(now);
-    sql.push(" AND (cookie_digest IS NULL OR last_seen > ").bind(idle_since).push(") ORDER BY created DESC, id DESC LIMIT 1000");
+    sql.push(" AND (cookie_digest IS NULL OR last_seen > ")
+        .bind(idle_since)
+        .push(") ORDER BY created DESC, id DESC LIMIT 1000");
     reader.fetch(&sql).await?.iter().map(Session::of).collect()
 }
 
@@ -230,7 +237,10 @@ pub async fn note_key(tx: &mut Tx<'_>, kid: &str, is_previous: bool, now: i64) -
     tx.execute(&sql).await?;
     let mut sql = Sql::new(tx.dialect());
     if is_previous {
-        sql.push("UPDATE signing_keys SET previous_since = ").bind(now).push(" WHERE previous_since IS NULL AND kid = ").bind(kid);
+        sql.push("UPDATE signing_keys SET previous_since = ")
+            .bind(now)
+            .push(" WHERE previous_since IS NULL AND kid = ")
+            .bind(kid);
     } else {
         sql.push("UPDATE signing_keys SET previous_since = NULL WHERE kid = ").bind(kid);
     }

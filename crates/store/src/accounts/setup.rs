@@ -8,7 +8,11 @@ pub async fn offer(tx: &mut Tx<'_>, digest: &[u8], expires_at: i64, now: i64) ->
     sql.push("DELETE FROM setup_tokens WHERE expires_at <= ").bind(now);
     tx.execute(&sql).await?;
     let mut sql = Sql::new(tx.dialect());
-    sql.push("INSERT INTO setup_tokens (digest, expires_at) VALUES (").bind(digest.to_vec()).push(", ").bind(expires_at).push(")");
+    sql.push("INSERT INTO setup_tokens (digest, expires_at) VALUES (")
+        .bind(digest.to_vec())
+        .push(", ")
+        .bind(expires_at)
+        .push(")");
     tx.execute(&sql).await.map(drop)
 }
 

@@ -114,7 +114,10 @@ pub async fn other_admins(tx: &mut Tx<'_>, id: &str) -> Result<i64, Error> {
 
 fn count_admins(dialect: Dialect, but: &str) -> Sql {
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = ").bind(false).push(" AND id <> ").bind(but);
+    sql.push("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = ")
+        .bind(false)
+        .push(" AND id <> ")
+        .bind(but);
     sql
 }
 

@@ -61,13 +61,8 @@ fn values(before: &Collection, was: usize, after: &Collection, now: usize) -> Va
     }
     let is_same = old.kind == new.kind && old.is_many() == new.is_many();
     // Every text is a text, and JSON is JSON, as it lies there.
-    let is_wider =
-        (new.kind == FieldType::Text && stored == Storage::Text) || new.kind == FieldType::Json;
-    if is_same || is_wider {
-        Values::AsTheyAre
-    } else {
-        Values::InPlace
-    }
+    let is_wider = (new.kind == FieldType::Text && stored == Storage::Text) || new.kind == FieldType::Json;
+    if is_same || is_wider { Values::AsTheyAre } else { Values::InPlace }
 }
 
 /// Keeps everybody else away from a collection's records until the transaction ends, so that what is found out of them holds, and gives
@@ -75,15 +70,9 @@ fn values(before: &Collection, was: usize, after: &Collection, now: usize) -> Va
 pub async fn lock(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
     if tx.dialect() == Dialect::Postgres {
         let mut sql = tx.sql();
-        tx.ddl(sql.push("SET LOCAL statement_timeout = '600s'"))
-            .await?;
+        tx.ddl(sql.push("SET LOCAL statement_timeout = '600s'")).await?;
         let mut sql = tx.sql();
-        tx.execute(
-            sql.push("LOCK TABLE ")
-                .table(collection.table())
-                .push(" IN ACCESS EXCLUSIVE MODE"),
-        )
-        .await?;
+        tx.execute(sql.push("LOCK TABLE ").table(collection.table()).push(" IN ACCESS EXCLUSIVE MODE")).await?;
     }
     Ok(())
 }
@@ -100,11 +89,7 @@ pub(super) async fn alter(
     if old.fields == new.fields && old.indexes == new.indexes {
         return Ok(());
     }
-    let change = Change {
-        before,
-        after,
-        origins,
-    };
+    let change = Change { before, after, origins };
     change.drop_indexes(tx).await?;
     change.rewrite(tx, convert).await?;
     change.drop_columns(tx).await?;
@@ -142,22 +127,16 @@ impl Change<'_> {
 
     /// Whether an index that an admin asked for stays as it is, its members renamed or not.
     fn keeps(&self, old: &Index, new: &Index) -> bool {
-        let same_member =
-            |(was, now): (&crate::schema::IndexMember, &crate::schema::IndexMember)| {
-                if was.order != now.order {
-                    return false;
-                }
-                match (
-                    self.before.position(&was.name),
-                    self.after.position(&now.name),
-                ) {
-                    (Some(at), Some(to)) => {
-                        self.origins.of(to) == Some(at) && self.values(at, to) != Values::NewColumn
-                    }
-                    (None, None) => was.name == now.name,
-                    _ => false,
-                }
-            };
+        let same_member = |(was, now): (&crate::schema::IndexMember, &crate::schema::IndexMember)| {
+            if was.order != now.order {
+                return false;
+            }
+            match (self.before.position(&was.name), self.after.position(&now.name)) {
+                (Some(at), Some(to)) => self.origins.of(to) == Some(at) && self.values(at, to) != Values::NewColumn,
+                (None, None) => was.name == now.name,
+                _ => false,
+            }
+        };
         old.name == new.name
             && old.unique == new.unique
             && old.fields.len() == new.fields.len()
@@ -166,22 +145,13 @@ impl Change<'_> {
 
     async fn drop_indexes(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         for was in 0..self.before.fields().len() {
-            let stays = self
-                .origins
-                .now(was)
-                .is_some_and(|now| self.keeps_own_index(was, now));
+            let stays = self.origins.now(was).is_some_and(|now| self.keeps_own_index(was, now));
             if let Some(own) = OwnIndex::wanted(self.before, was).filter(|_| !stays) {
                 own.drop(tx, self.before, was).await?;
             }
         }
         for old in &self.before.definition().indexes {
-            if !self
-                .after
-                .definition()
-                .indexes
-                .iter()
-                .any(|new| self.keeps(old, new))
-            {
+            if !self.after.definition().indexes.iter().any(|new| self.keeps(old, new)) {
                 index::drop(tx, self.before, old).await?;
             }
         }
@@ -190,22 +160,13 @@ impl Change<'_> {
 
     async fn create_indexes(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         for now in 0..self.after.fields().len() {
-            let stayed = self
-                .origins
-                .of(now)
-                .is_some_and(|was| self.keeps_own_index(was, now));
+            let stayed = self.origins.of(now).is_some_and(|was| self.keeps_own_index(was, now));
             if let Some(own) = OwnIndex::wanted(self.after, now).filter(|_| !stayed) {
                 own.create(tx, self.after, now).await?;
             }
         }
         for new in &self.after.definition().indexes {
-            if !self
-                .before
-                .definition()
-                .indexes
-                .iter()
-                .any(|old| self.keeps(old, new))
-            {
+            if !self.before.definition().indexes.iter().any(|old| self.keeps(old, new)) {
                 index::create(tx, self.after, new).await?;
             }
         }
@@ -218,14 +179,12 @@ impl Change<'_> {
             let values = self.values(was, now);
             if values == Values::NewColumn {
                 let mut sql = self.alter_table(tx);
-                sql.push("ADD COLUMN ")
-                    .object("_new", &[self.after.column(now)]);
+                sql.push("ADD COLUMN ").object("_new", &[self.after.column(now)]);
                 column_type(&mut sql, self.after, now);
                 tx.ddl(&sql).await?;
             }
             if values != Values::AsTheyAre {
-                self.fill(tx, was, now, values == Values::NewColumn, convert)
-                    .await?;
+                self.fill(tx, was, now, values == Values::NewColumn, convert).await?;
             }
         }
         Ok(())
@@ -243,14 +202,8 @@ impl Change<'_> {
         let mut last = String::new();
         loop {
             let mut sql = tx.sql();
-            sql.push("SELECT \"id\", ")
-                .ident(self.before.column(was))
-                .push(" FROM ")
-                .table(self.before.table());
-            sql.push(" WHERE ")
-                .ident(self.before.column(was))
-                .push(" IS NOT NULL AND \"id\" > ")
-                .bind(&last);
+            sql.push("SELECT \"id\", ").ident(self.before.column(was)).push(" FROM ").table(self.before.table());
+            sql.push(" WHERE ").ident(self.before.column(was)).push(" IS NOT NULL AND \"id\" > ").bind(&last);
             sql.push(" ORDER BY \"id\" LIMIT ").bind(BATCH);
             let rows = tx.fetch(&sql).await?;
             let Some(end) = rows.last() else {
@@ -260,8 +213,8 @@ impl Change<'_> {
             let mut changes = Vec::with_capacity(rows.len());
             for row in &rows {
                 let cell = row.cell(1);
-                let value = convert(now, &as_json(storage, cell)?)
-                    .ok_or_else(|| Error::internal("a value was not checked"))?;
+                let value =
+                    convert(now, &as_json(storage, cell)?).ok_or_else(|| Error::internal("a value was not checked"))?;
                 if is_new || value.cell() != cell {
                     changes.push((row.text(0)?, value));
                 }
@@ -288,17 +241,11 @@ impl Change<'_> {
             sql.ident(self.before.column(was));
         }
         if values.first().is_some_and(|(_, value)| value.is_null()) {
-            sql.push(" = NULL WHERE \"id\" IN (")
-                .binds_of(values.iter().map(|(id, _)| *id))
-                .push(")");
+            sql.push(" = NULL WHERE \"id\" IN (").binds_of(values.iter().map(|(id, _)| *id)).push(")");
         } else {
             sql.push(" = v.column2 FROM (VALUES ");
             sql.comma_list(values, |sql, (id, value)| {
-                sql.push("(")
-                    .bind_typed(*id)
-                    .push(", ")
-                    .bind_typed(value)
-                    .push(")");
+                sql.push("(").bind_typed(*id).push(", ").bind_typed(value).push(")");
             });
             sql.push(") AS v WHERE \"id\" = v.column1");
         }
@@ -308,10 +255,7 @@ impl Change<'_> {
     /// Those of fields that went, and those whose values lie in a new column by now.
     async fn drop_columns(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         for was in 0..self.before.fields().len() {
-            let stays = self
-                .origins
-                .now(was)
-                .is_some_and(|now| self.values(was, now) != Values::NewColumn);
+            let stays = self.origins.now(was).is_some_and(|now| self.values(was, now) != Values::NewColumn);
             if !stays {
                 let mut sql = self.alter_table(tx);
                 sql.push("DROP COLUMN ").ident(self.before.column(was));
@@ -323,9 +267,9 @@ impl Change<'_> {
 
     /// Names that move go out of each other's way first.
     async fn rename_columns(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let moving = self.kept().filter(|(was, now)| {
-            self.values(*was, *now) != Values::NewColumn && self.is_renamed(*was, *now)
-        });
+        let moving = self
+            .kept()
+            .filter(|(was, now)| self.values(*was, *now) != Values::NewColumn && self.is_renamed(*was, *now));
         let moving: Vec<_> = moving.collect();
         for (was, now) in &moving {
             let mut sql = self.alter_table(tx);
@@ -335,13 +279,8 @@ impl Change<'_> {
                 .object("_was", &[self.after.column(*now)]);
             tx.ddl(&sql).await?;
         }
-        let rewritten = self
-            .kept()
-            .filter(|(was, now)| self.values(*was, *now) == Values::NewColumn);
-        for (prefix, now) in moving
-            .iter()
-            .map(|(_, now)| ("_was", *now))
-            .chain(rewritten.map(|(_, now)| ("_new", now)))
+        let rewritten = self.kept().filter(|(was, now)| self.values(*was, *now) == Values::NewColumn);
+        for (prefix, now) in moving.iter().map(|(_, now)| ("_was", *now)).chain(rewritten.map(|(_, now)| ("_new", now)))
         {
             let mut sql = self.alter_table(tx);
             sql.push("RENAME COLUMN ")

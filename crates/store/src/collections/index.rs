@@ -7,47 +7,25 @@ use crate::{Error, Name, Sql, Tx};
 const PREFIX: &str = "ui";
 
 /// Builds an index over the rows that are there.
-pub(super) async fn create(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    index: &Index,
-) -> Result<(), Error> {
+pub(super) async fn create(tx: &mut Tx<'_>, collection: &Collection, index: &Index) -> Result<(), Error> {
     let mut sql = tx.sql();
-    sql.push(if index.unique {
-        "CREATE UNIQUE INDEX "
-    } else {
-        "CREATE INDEX "
-    });
-    sql.object(PREFIX, &[collection.table(), &name(&index.name)?])
-        .push(" ON ")
-        .table(collection.table())
-        .push(" (");
+    sql.push(if index.unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
+    sql.object(PREFIX, &[collection.table(), &name(&index.name)?]).push(" ON ").table(collection.table()).push(" (");
     for (at, member) in index.fields.iter().enumerate() {
-        sql.push(if at > 0 { ", " } else { "" })
-            .ident(&name(&member.name)?);
-        sql.push(if member.order == IndexOrder::Desc {
-            " DESC"
-        } else {
-            ""
-        });
+        sql.push(if at > 0 { ", " } else { "" }).ident(&name(&member.name)?);
+        sql.push(if member.order == IndexOrder::Desc { " DESC" } else { "" });
     }
     sql.push(")");
     tx.ddl(&sql).await
 }
 
-pub(super) async fn drop(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    index: &Index,
-) -> Result<(), Error> {
+pub(super) async fn drop(tx: &mut Tx<'_>, collection: &Collection, index: &Index) -> Result<(), Error> {
     let mut sql: Sql = tx.sql();
-    sql.push("DROP INDEX ")
-        .object_in_schema(PREFIX, &[collection.table(), &name(&index.name)?]);
+    sql.push("DROP INDEX ").object_in_schema(PREFIX, &[collection.table(), &name(&index.name)?]);
     tx.ddl(&sql).await
 }
 
 /// The column of a member, or the name of an index: both were checked before they were stored.
 pub(super) fn name(text: &str) -> Result<Name, Error> {
-    Name::new(text)
-        .map_err(|error| Error::internal(format!("a stored index has a bad name: {error}")))
+    Name::new(text).map_err(|error| Error::internal(format!("a stored index has a bad name: {error}")))
 }

@@ -41,34 +41,22 @@ pub async fn all(tx: &mut Tx<'_>, collection: &Collection) -> Result<Obstacles, 
 }
 
 /// Rows without a value in a field; an empty list is none.
-pub async fn without_value(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    at: usize,
-) -> Result<Obstacles, Error> {
+pub async fn without_value(tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<Obstacles, Error> {
     where_column(tx, collection, at, |sql| {
         sql.push(" IS NULL");
         if collection.fields()[at].is_many() {
-            sql.push(" OR ")
-                .ident(collection.column(at))
-                .push(" = '[]'");
+            sql.push(" OR ").ident(collection.column(at)).push(" = '[]'");
         }
     })
     .await
 }
 
 /// Rows with a value in a field; an empty list is none.
-pub async fn with_value(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    at: usize,
-) -> Result<Obstacles, Error> {
+pub async fn with_value(tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<Obstacles, Error> {
     where_column(tx, collection, at, |sql| {
         sql.push(" IS NOT NULL");
         if collection.fields()[at].is_many() {
-            sql.push(" AND ")
-                .ident(collection.column(at))
-                .push(" <> '[]'");
+            sql.push(" AND ").ident(collection.column(at)).push(" <> '[]'");
         }
     })
     .await
@@ -85,23 +73,14 @@ pub async fn longer_than(
         return Ok(Obstacles::default());
     }
     let mut sql = select(tx, collection);
-    sql.pick(" WHERE length(CAST(", " WHERE octet_length(")
-        .ident(collection.column(at))
-        .pick(" AS BLOB)) > ", ") > ");
+    sql.pick(" WHERE length(CAST(", " WHERE octet_length(").ident(collection.column(at)).pick(" AS BLOB)) > ", ") > ");
     sql.bind(i64::try_from(bytes).unwrap_or(i64::MAX));
     few(tx, sql).await
 }
 
 /// Rows whose values in `members` (columns of the table) another row has too. A row without a value in one of them is free.
-pub async fn colliding(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    members: &[&str],
-) -> Result<Obstacles, Error> {
-    let columns = members
-        .iter()
-        .map(|member| name(member))
-        .collect::<Result<Vec<_>, _>>()?;
+pub async fn colliding(tx: &mut Tx<'_>, collection: &Collection, members: &[&str]) -> Result<Obstacles, Error> {
+    let columns = members.iter().map(|member| name(member)).collect::<Result<Vec<_>, _>>()?;
     let mut sql = tx.sql();
     sql.push("SELECT t.\"id\", count(*) OVER () FROM ")
         .table(collection.table())
@@ -111,9 +90,7 @@ pub async fn colliding(
     sql.list(" AND ", &columns, |sql, column| {
         sql.ident(column).push(" IS NOT NULL");
     });
-    sql.push(" GROUP BY ")
-        .idents(&columns)
-        .push(" HAVING count(*) > 1) AS d ON ");
+    sql.push(" GROUP BY ").idents(&columns).push(" HAVING count(*) > 1) AS d ON ");
     sql.list(" AND ", &columns, |sql, column| {
         sql.push("t.").ident(column).push(" = d.").ident(column);
     });
@@ -128,13 +105,8 @@ pub async fn unfit(
     fits: &(dyn Fn(&Json) -> bool + Send + Sync),
 ) -> Result<Obstacles, Error> {
     let mut sql = tx.sql();
-    sql.push("SELECT \"id\", ")
-        .ident(collection.column(at))
-        .push(" FROM ")
-        .table(collection.table());
-    sql.push(" WHERE ")
-        .ident(collection.column(at))
-        .push(" IS NOT NULL ORDER BY \"id\"");
+    sql.push("SELECT \"id\", ").ident(collection.column(at)).push(" FROM ").table(collection.table());
+    sql.push(" WHERE ").ident(collection.column(at)).push(" IS NOT NULL ORDER BY \"id\"");
     let storage = collection.storage(at);
     let mut found = Obstacles::default();
     tx.for_each(&sql, |row| {
@@ -171,13 +143,11 @@ async fn where_column(
 
 fn select(tx: &Tx<'_>, collection: &Collection) -> Sql {
     let mut sql = tx.sql();
-    sql.push("SELECT \"id\", count(*) OVER () FROM ")
-        .table(collection.table());
+    sql.push("SELECT \"id\", count(*) OVER () FROM ").table(collection.table());
     sql
 }
 
 async fn few(tx: &mut Tx<'_>, mut sql: Sql) -> Result<Obstacles, Error> {
-    sql.push(" ORDER BY 1 LIMIT ")
-        .bind(i64::try_from(MAX_NAMED).unwrap_or(i64::MAX));
+    sql.push(" ORDER BY 1 LIMIT ").bind(i64::try_from(MAX_NAMED).unwrap_or(i64::MAX));
     Obstacles::read(tx.fetch(&sql).await?)
 }

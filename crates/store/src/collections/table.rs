@@ -15,17 +15,9 @@ const ACCOUNT_COLUMNS: (&str, &str) = (
 /// Makes the table and its indexes.
 pub(super) async fn create(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
     let mut sql = tx.sql();
-    sql.push("CREATE TABLE ")
-        .table(collection.table())
-        .push(" (");
-    sql.pick(
-        "\"_seq\" INTEGER PRIMARY KEY, ",
-        "\"_seq\" BIGINT GENERATED ALWAYS AS IDENTITY, ",
-    );
-    sql.pick(
-        "\"id\" TEXT NOT NULL UNIQUE, ",
-        "\"id\" TEXT COLLATE \"C\" PRIMARY KEY, ",
-    );
+    sql.push("CREATE TABLE ").table(collection.table()).push(" (");
+    sql.pick("\"_seq\" INTEGER PRIMARY KEY, ", "\"_seq\" BIGINT GENERATED ALWAYS AS IDENTITY, ");
+    sql.pick("\"id\" TEXT NOT NULL UNIQUE, ", "\"id\" TEXT COLLATE \"C\" PRIMARY KEY, ");
     sql.pick(
         "\"created\" TEXT NOT NULL, \"updated\" TEXT NOT NULL",
         "\"created\" TEXT COLLATE \"C\" NOT NULL, \"updated\" TEXT COLLATE \"C\" NOT NULL",
@@ -41,11 +33,8 @@ pub(super) async fn create(tx: &mut Tx<'_>, collection: &Collection) -> Result<(
     tx.ddl(&sql).await?;
 
     let mut sql = tx.sql();
-    sql.push("CREATE INDEX ")
-        .object("ix", &[collection.table(), &fixed("created")?]);
-    sql.push(" ON ")
-        .table(collection.table())
-        .push(" (\"created\" DESC, \"id\")");
+    sql.push("CREATE INDEX ").object("ix", &[collection.table(), &fixed("created")?]);
+    sql.push(" ON ").table(collection.table()).push(" (\"created\" DESC, \"id\")");
     tx.ddl(&sql).await?;
     for at in 0..collection.fields().len() {
         if let Some(index) = OwnIndex::wanted(collection, at) {
@@ -95,8 +84,7 @@ impl OwnIndex {
         if field.validation.unique {
             return Some(Self::Unique);
         }
-        (field.kind == FieldType::Relation && collection.storage(at) == Storage::Text)
-            .then_some(Self::Relation)
+        (field.kind == FieldType::Relation && collection.storage(at) == Storage::Text).then_some(Self::Relation)
     }
 
     fn prefix(self) -> &'static str {
@@ -106,37 +94,17 @@ impl OwnIndex {
         }
     }
 
-    pub(super) async fn create(
-        self,
-        tx: &mut Tx<'_>,
-        collection: &Collection,
-        at: usize,
-    ) -> Result<(), Error> {
+    pub(super) async fn create(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
         let names = [collection.table(), collection.column(at)];
         let mut sql = tx.sql();
-        sql.push(if self == Self::Unique {
-            "CREATE UNIQUE INDEX "
-        } else {
-            "CREATE INDEX "
-        });
-        sql.object(self.prefix(), &names)
-            .push(" ON ")
-            .table(names[0])
-            .push(" (")
-            .ident(names[1])
-            .push(")");
+        sql.push(if self == Self::Unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
+        sql.object(self.prefix(), &names).push(" ON ").table(names[0]).push(" (").ident(names[1]).push(")");
         tx.ddl(&sql).await
     }
 
-    pub(super) async fn drop(
-        self,
-        tx: &mut Tx<'_>,
-        collection: &Collection,
-        at: usize,
-    ) -> Result<(), Error> {
+    pub(super) async fn drop(self, tx: &mut Tx<'_>, collection: &Collection, at: usize) -> Result<(), Error> {
         let mut sql = tx.sql();
-        sql.push("DROP INDEX ")
-            .object_in_schema(self.prefix(), &[collection.table(), collection.column(at)]);
+        sql.push("DROP INDEX ").object_in_schema(self.prefix(), &[collection.table(), collection.column(at)]);
         tx.ddl(&sql).await
     }
 }
@@ -146,16 +114,10 @@ fn fixed(name: &'static str) -> Result<Name, Error> {
 }
 
 /// The unique field of `collection` that `error` is about, if it is about one.
-pub(crate) fn conflicting(
-    collection: &Collection,
-    dialect: Dialect,
-    error: &Error,
-) -> Option<usize> {
+pub(crate) fn conflicting(collection: &Collection, dialect: Dialect, error: &Error) -> Option<usize> {
     (0..collection.fields().len()).find(|at| {
         let column = collection.column(*at);
         error.is_unique_on(&dialect.column_name(column))
-            || error.is_unique_on(
-                &dialect.object_name(OwnIndex::Unique.prefix(), &[collection.table(), column]),
-            )
+            || error.is_unique_on(&dialect.object_name(OwnIndex::Unique.prefix(), &[collection.table(), column]))
     })
 }

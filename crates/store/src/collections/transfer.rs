@@ -11,11 +11,7 @@ const MAX_BINDS: usize = 5_000;
 
 /// All records as a JSON array of `{"id", "data", "created", "updated"}`, in the order of their ids, without hidden fields. `None` when
 /// that is more than `limit` bytes.
-pub async fn export(
-    reader: &mut Reader<'_>,
-    collection: &Collection,
-    limit: usize,
-) -> Result<Option<Vec<u8>>, Error> {
+pub async fn export(reader: &mut Reader<'_>, collection: &Collection, limit: usize) -> Result<Option<Vec<u8>>, Error> {
     let mut sql = reader.sql();
     sql.push("SELECT ")
         .append(collection.open_columns())
@@ -31,11 +27,7 @@ pub async fn export(
         write_record(&mut out, collection, row);
         is_too_large = out.len() >= limit;
         // The error only ends the reading.
-        if is_too_large {
-            Err(Error::internal("the records are more than was asked for"))
-        } else {
-            Ok(())
-        }
+        if is_too_large { Err(Error::internal("the records are more than was asked for")) } else { Ok(()) }
     });
     let read = read.await;
     if is_too_large {
@@ -75,33 +67,18 @@ pub struct NewRecord {
 }
 
 /// Stores records as they are. They were checked; nobody is told of them one by one.
-pub async fn import(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    records: &[NewRecord],
-) -> Result<(), Error> {
+pub async fn import(tx: &mut Tx<'_>, collection: &Collection, records: &[NewRecord]) -> Result<(), Error> {
     let email = (0..collection.fields().len()).find(|at| collection.is_account_email(*at));
     let width = collection.fields().len() + 4;
     for group in records.chunks((MAX_BINDS / width).max(1)) {
         let mut sql = tx.sql();
-        sql.push("INSERT INTO ")
-            .table(collection.table())
-            .push(" (\"id\", \"created\", \"updated\"");
+        sql.push("INSERT INTO ").table(collection.table()).push(" (\"id\", \"created\", \"updated\"");
         for at in 0..collection.fields().len() {
             sql.push(", ").ident(collection.column(at));
         }
-        sql.push(if email.is_some() {
-            ", \"email_folded\") VALUES "
-        } else {
-            ") VALUES "
-        });
+        sql.push(if email.is_some() { ", \"email_folded\") VALUES " } else { ") VALUES " });
         sql.comma_list(group, |sql, record| {
-            sql.push("(")
-                .bind(&record.id)
-                .push(", ")
-                .bind(&record.created)
-                .push(", ")
-                .bind(&record.updated);
+            sql.push("(").bind(&record.id).push(", ").bind(&record.created).push(", ").bind(&record.updated);
             for value in &record.values {
                 sql.push(", ").bind(value);
             }
@@ -112,19 +89,12 @@ pub async fn import(
         });
         tx.execute(&sql).await?;
     }
-    tx.count(
-        collection.id(),
-        i64::try_from(records.len()).unwrap_or(i64::MAX),
-    );
+    tx.count(collection.id(), i64::try_from(records.len()).unwrap_or(i64::MAX));
     Ok(())
 }
 
 /// Those of `ids` that are records of the collection, which are then kept from being deleted until the transaction ends.
-pub async fn existing(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    ids: &[&str],
-) -> Result<HashSet<String>, Error> {
+pub async fn existing(tx: &mut Tx<'_>, collection: &Collection, ids: &[&str]) -> Result<HashSet<String>, Error> {
     let mut found = HashSet::with_capacity(ids.len());
     for group in ids.chunks(MAX_BINDS) {
         let mut sql = tx.sql();

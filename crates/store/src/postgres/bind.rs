@@ -70,10 +70,7 @@ impl ToSql for Bind<'_> {
 const JSONB_VERSION: u8 = 1;
 
 fn whole(value: i64, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Refusal> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "as SQL itself compares a whole number with a float"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "as SQL itself compares a whole number with a float")]
     match *ty {
         Type::INT8 => value.to_sql(ty, out),
         Type::INT4 => i32::try_from(value)?.to_sql(ty, out),
@@ -137,10 +134,7 @@ impl<'r> FromSql<'r> for Raw<'r> {
 
 /// Reads `numeric`: a count of digits to the base 10 000, the weight of the first, a sign, a scale, the digits.
 fn numeric(raw: &[u8]) -> Option<f64> {
-    let word = |at: usize| {
-        raw.get(at * 2..at * 2 + 2)
-            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-    };
+    let word = |at: usize| raw.get(at * 2..at * 2 + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
     let (count, weight, sign) = (word(0)?, word(1)?.cast_signed(), word(2)?);
     let sign = match sign {
         0 => 1.0,
@@ -170,11 +164,7 @@ impl<'r> Stepped<'r> {
     pub(super) fn new(row: &'r tokio_postgres::Row) -> Result<Self> {
         for column in row.columns() {
             if !Raw::accepts(column.type_()) {
-                let message = format!(
-                    "column `{}` is of type `{}`: cast it",
-                    column.name(),
-                    column.type_()
-                );
+                let message = format!("column `{}` is of type `{}`: cast it", column.name(), column.type_());
                 return Err(Error::Internal(Fault::new("type", message)));
             }
         }
@@ -188,10 +178,7 @@ impl Columns for Stepped<'_> {
     }
 
     fn name(&self, column: usize) -> &str {
-        self.0
-            .columns()
-            .get(column)
-            .map_or("", tokio_postgres::Column::name)
+        self.0.columns().get(column).map_or("", tokio_postgres::Column::name)
     }
 
     fn cell(&self, column: usize) -> Cell<'_> {

@@ -41,19 +41,13 @@ fn server(said: &DbError) -> Error {
             columns: said.detail().map(key_columns).unwrap_or_default(),
             constraint,
         },
-        SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => {
-            Error::ForeignKey { constraint }
-        }
-        SqlState::NOT_NULL_VIOLATION => Error::NotNull {
-            column: said.column().map(str::to_owned).unwrap_or_default(),
-        },
-        SqlState::CHECK_VIOLATION => Error::Check {
-            constraint: constraint.unwrap_or_default(),
-        },
+        SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => Error::ForeignKey { constraint },
+        SqlState::NOT_NULL_VIOLATION => Error::NotNull { column: said.column().map(str::to_owned).unwrap_or_default() },
+        SqlState::CHECK_VIOLATION => Error::Check { constraint: constraint.unwrap_or_default() },
         SqlState::QUERY_CANCELED => Error::Timeout,
-        SqlState::LOCK_NOT_AVAILABLE
-        | SqlState::T_R_DEADLOCK_DETECTED
-        | SqlState::T_R_SERIALIZATION_FAILURE => Error::Busy(fault),
+        SqlState::LOCK_NOT_AVAILABLE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
+            Error::Busy(fault)
+        }
         SqlState::READ_ONLY_SQL_TRANSACTION => Error::ReadOnly(fault),
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Error::Corrupt(fault),
         SqlState::TOO_MANY_CONNECTIONS => Error::Overloaded,
@@ -75,25 +69,15 @@ fn by_class(code: &str, fault: Fault) -> Error {
 /// The columns of `Key (a, b)=(…) already exists.`, in whatever language; an expression is given as it stands. The
 /// values behind them are not kept.
 fn key_columns(detail: &str) -> Vec<String> {
-    let key = detail
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(")=("))
-        .map(|(key, _)| key);
-    key.map(|key| {
-        key.split(", ")
-            .map(|column| column.trim_matches('"').to_owned())
-            .collect()
-    })
-    .unwrap_or_default()
+    let key = detail.split_once('(').and_then(|(_, rest)| rest.split_once(")=(")).map(|(key, _)| key);
+    key.map(|key| key.split(", ").map(|column| column.trim_matches('"').to_owned()).collect()).unwrap_or_default()
 }
 
 /// The meaning of an error of the pool.
 pub(super) fn pool_meaning(error: PoolError) -> Error {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => Error::Overloaded,
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-            meaning(error)
-        }
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => meaning(error),
         PoolError::Closed => Error::closed(),
         other => Error::Unavailable(Fault::new("pool", other.to_string())),
     }

@@ -35,27 +35,13 @@ pub(super) struct Listener(JoinHandle<()>);
 
 impl Listener {
     /// Starts listening; answers when the server has confirmed it, so that nothing after that is missed.
-    pub(super) async fn start(
-        config: Config,
-        tls: Tls,
-        node: String,
-        heard: Heard,
-    ) -> Result<Self> {
+    pub(super) async fn start(config: Config, tls: Tls, node: String, heard: Heard) -> Result<Self> {
         let (ready, mut is_ready) = watch::channel(false);
-        let ear = Ear {
-            config,
-            tls,
-            node,
-            heard,
-            ready,
-        };
+        let ear = Ear { config, tls, node, heard, ready };
         let listener = Self(tokio::spawn(ear.listen()));
         match timeout(START_TIMEOUT, is_ready.wait_for(|ready| *ready)).await {
             Ok(Ok(_)) => Ok(listener),
-            _ => Err(Error::Unavailable(Fault::new(
-                "listen",
-                "the server does not take `LISTEN`",
-            ))),
+            _ => Err(Error::Unavailable(Fault::new("listen", "the server does not take `LISTEN`"))),
         }
     }
 

@@ -67,9 +67,7 @@ impl<'c> Session<'c> {
         let statement = self.prepare(sql).await?;
         let (wanted, given) = (statement.params().len(), sql.binds().len());
         if wanted != given {
-            return Err(Error::internal(format!(
-                "a statement with {wanted} placeholders has {given} binds"
-            )));
+            return Err(Error::internal(format!("a statement with {wanted} placeholders has {given} binds")));
         }
         let done = self.query(sql, &statement).await;
         let Err(error) = &done else {
@@ -86,10 +84,7 @@ impl<'c> Session<'c> {
                 let statement = self.prepare(sql).await?;
                 self.query(sql, &statement).await.map_err(meaning)
             }
-            Link::Transaction(_) => Err(Error::Busy(Fault::new(
-                "stale",
-                "a table was changed meanwhile",
-            ))),
+            Link::Transaction(_) => Err(Error::Busy(Fault::new("stale", "a table was changed meanwhile"))),
         }
     }
 
@@ -100,11 +95,7 @@ impl<'c> Session<'c> {
         }
     }
 
-    async fn query(
-        &self,
-        sql: &Sql,
-        statement: &Statement,
-    ) -> Result<RowStream, tokio_postgres::Error> {
+    async fn query(&self, sql: &Sql, statement: &Statement) -> Result<RowStream, tokio_postgres::Error> {
         let binds = sql.binds().iter().map(Bind);
         match &self.0 {
             Link::Plain(client) => client.query_raw(statement, binds).await,

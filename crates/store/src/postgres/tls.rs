@@ -7,9 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres::config::SslMode;
@@ -39,15 +37,10 @@ impl Tls {
             TlsMode::Disable => return Ok(Self::Off),
             TlsMode::Prefer | TlsMode::Require if url.root_certificates.is_none() => Trust::Anybody,
             // As in libpq: a given authority is checked in the weaker modes too.
-            TlsMode::Prefer | TlsMode::Require | TlsMode::VerifyCa => {
-                Trust::Authority(authorities(url, &provider)?)
-            }
+            TlsMode::Prefer | TlsMode::Require | TlsMode::VerifyCa => Trust::Authority(authorities(url, &provider)?),
             TlsMode::VerifyFull => Trust::Host(authorities(url, &provider)?),
         };
-        let verifier = Verifier {
-            trust,
-            provider: Arc::clone(&provider),
-        };
+        let verifier = Verifier { trust, provider: Arc::clone(&provider) };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Tls(error.to_string()))?
@@ -58,10 +51,7 @@ impl Tls {
     }
 }
 
-fn authorities(
-    url: &PostgresUrl,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>> {
+fn authorities(url: &PostgresUrl, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
     let roots = match &url.root_certificates {
         Some(path) if path.as_os_str() != "system" => from_file(path)?,
         _ => from_system()?,
@@ -73,21 +63,14 @@ fn authorities(
 
 fn from_file(path: &Path) -> Result<RootCertStore> {
     let unreadable = |error: &dyn std::fmt::Display| {
-        Error::Tls(format!(
-            "`sslrootcert` `{}` cannot be read: {error}",
-            path.display()
-        ))
+        Error::Tls(format!("`sslrootcert` `{}` cannot be read: {error}", path.display()))
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
         let certificate = certificate.map_err(|error| unreadable(&error))?;
         roots.add(certificate).map_err(|error| unreadable(&error))?;
     }
-    if roots.is_empty() {
-        Err(unreadable(&"it holds no certificate"))
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(unreadable(&"it holds no certificate")) } else { Ok(roots) }
 }
 
 fn from_system() -> Result<RootCertStore> {
@@ -132,8 +115,7 @@ impl ServerCertVerifier for Verifier {
             // The name is checked last, after the chain and the dates.
             Trust::Authority(authority) => match check(authority) {
                 Err(rustls::Error::InvalidCertificate(
-                    CertificateError::NotValidForName
-                    | CertificateError::NotValidForNameContext { .. },
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                 )) => Ok(ServerCertVerified::assertion()),
                 checked => checked,
             },
@@ -146,12 +128,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -160,17 +137,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -28,7 +28,9 @@ impl<'s> Compiler<'s> {
                 Ok(())
             }
             Term::Collection { collection, field, .. } => self.collection_items(sql, collection, field),
-            Term::List(_) | Term::Constant(_) | Term::Distance { .. } => Err(Error::internal("no list to take items from")),
+            Term::List(_) | Term::Constant(_) | Term::Distance { .. } => {
+                Err(Error::internal("no list to take items from"))
+            }
         }
     }
 

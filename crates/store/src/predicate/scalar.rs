@@ -75,7 +75,9 @@ impl Compiler<'_> {
     pub(super) fn scalar(&mut self, sql: &mut Sql, place: Place<'_>, side: Scalar<'_>) -> Result<(), Error> {
         match side {
             Scalar::Item(alias) => drop(sql.alias(alias).push(".v")),
-            Scalar::Constant(constant) | Scalar::Term(Term::Constant(constant)) => drop(sql.bind_typed(bound(constant))),
+            Scalar::Constant(constant) | Scalar::Term(Term::Constant(constant)) => {
+                drop(sql.bind_typed(bound(constant)))
+            }
             Scalar::Term(Term::Column(column)) => {
                 push_modifier_head(sql, column.modifier, column.list);
                 self.single(sql, place.home, place.alias, &column.path)?;
@@ -94,7 +96,13 @@ impl Compiler<'_> {
     }
 
     /// The value at the end of a path that crosses no relation to many. Each relation is a subquery that finds one row or none.
-    pub(super) fn single(&mut self, sql: &mut Sql, home: &Collection, alias: usize, path: &[String]) -> Result<(), Error> {
+    pub(super) fn single(
+        &mut self,
+        sql: &mut Sql,
+        home: &Collection,
+        alias: usize,
+        path: &[String],
+    ) -> Result<(), Error> {
         let (first, rest) = path.split_first().ok_or_else(|| Error::internal("an empty path"))?;
         if rest.is_empty() {
             return self.column(sql, home, alias, first);
@@ -171,7 +179,9 @@ pub(super) fn push_modifier_head(sql: &mut Sql, modifier: Option<Modifier>, list
         None => {}
         Some(Modifier::Lower) => push_lower_head(sql),
         Some(Modifier::Upper) => drop(sql.pick("fastcms_upper(", "(upper((")),
-        Some(Modifier::Length) if list => drop(sql.pick("coalesce(json_array_length(", "coalesce(jsonb_array_length((")),
+        Some(Modifier::Length) if list => {
+            drop(sql.pick("coalesce(json_array_length(", "coalesce(jsonb_array_length(("))
+        }
         Some(Modifier::Length) => drop(sql.pick("length(", "char_length(")),
     }
 }

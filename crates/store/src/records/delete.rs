@@ -22,7 +22,10 @@ pub enum Deleted {
 }
 
 /// The relation fields that point at a collection and ask for something when one of its records goes.
-pub fn relations_of<'s>(schema: &'s Schema, collection: &'s Collection) -> impl Iterator<Item = (Reference<'s>, OnDelete)> {
+pub fn relations_of<'s>(
+    schema: &'s Schema,
+    collection: &'s Collection,
+) -> impl Iterator<Item = (Reference<'s>, OnDelete)> {
     schema.references(collection.id()).filter_map(|reference| {
         let relation = reference.collection.fields()[reference.field].relation.as_ref()?;
         (relation.cascade_delete != OnDelete::NoAction).then_some((reference, relation.cascade_delete))
@@ -31,7 +34,13 @@ pub fn relations_of<'s>(schema: &'s Schema, collection: &'s Collection) -> impl 
 
 /// Deletes a record that exists, following every relation that points at it; accounts lose their sessions with it. Anything but [`Deleted::Done`] wants the transaction (or
 /// savepoint) undone.
-pub async fn delete(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, id: &str, now: &str) -> Result<Deleted, Error> {
+pub async fn delete(
+    tx: &mut Tx<'_>,
+    schema: &Schema,
+    collection: &Collection,
+    id: &str,
+    now: &str,
+) -> Result<Deleted, Error> {
     let mut seen = HashSet::from([(collection.id().to_owned(), id.to_owned())]);
     let mut waiting = vec![(collection.id().to_owned(), id.to_owned())];
     let mut changed = 0;
@@ -51,13 +60,16 @@ pub async fn delete(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, i
         }
         for (reference, action) in relations_of(schema, home) {
             let pointing = pointing(tx, reference, &id).await?;
-            let pointing: Vec<_> = pointing.into_iter().filter(|(other, _)| !seen.contains(&key(reference, other))).collect();
+            let pointing: Vec<_> =
+                pointing.into_iter().filter(|(other, _)| !seen.contains(&key(reference, other))).collect();
             if pointing.is_empty() {
                 continue;
             }
             let is_required = reference.collection.fields()[reference.field].validation.required;
             match action {
-                OnDelete::Restrict => return Ok(Deleted::Restricted { collection: reference.collection.name().to_owned() }),
+                OnDelete::Restrict => {
+                    return Ok(Deleted::Restricted { collection: reference.collection.name().to_owned() });
+                }
                 OnDelete::SetNull if is_required => {
                     return Ok(Deleted::Restricted { collection: reference.collection.name().to_owned() });
                 }
@@ -103,12 +115,20 @@ async fn pointing(tx: &mut Tx<'_>, reference: Reference<'_>, id: &str) -> Result
     tx.fetch(&sql).await?.into_iter().map(|mut row| Ok((row.take_text(0)?, row.take_text(1)?))).collect()
 }
 
-async fn clear(tx: &mut Tx<'_>, reference: Reference<'_>, other: &str, value: &str, id: &str, now: &str) -> Result<(), Error> {
+async fn clear(
+    tx: &mut Tx<'_>,
+    reference: Reference<'_>,
+    other: &str,
+    value: &str,
+    id: &str,
+    now: &str,
+) -> Result<(), Error> {
     let (collection, at) = (reference.collection, reference.field);
     let left = if collection.storage(at) == Storage::Text {
         Value::Null
     } else {
-        let ids: Vec<String> = serde_json::from_str(value).map_err(|_| Error::internal("a stored list of ids is bad"))?;
+        let ids: Vec<String> =
+            serde_json::from_str(value).map_err(|_| Error::internal("a stored list of ids is bad"))?;
         let left: Vec<_> = ids.into_iter().filter(|kept| kept != id).collect();
         Value::Text(serde_json::Value::from(left).to_string())
     };

@@ -27,7 +27,13 @@ impl Event {
 }
 
 /// Writes the event of one record. `now` is the time written into the record.
-pub async fn announce(tx: &mut Tx<'_>, collection: &Collection, event: Event, id: &str, now: &str) -> Result<(), Error> {
+pub async fn announce(
+    tx: &mut Tx<'_>,
+    collection: &Collection,
+    event: Event,
+    id: &str,
+    now: &str,
+) -> Result<(), Error> {
     let payload = serde_json::json!({"collection": collection.id(), "id": id}).to_string();
     let mut sql = tx.sql();
     sql.push("INSERT INTO outbox (topic, payload, created) VALUES (").bind(event.topic()).push(", ").bind(payload);

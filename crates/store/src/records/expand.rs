@@ -117,7 +117,8 @@ fn level<'a>(
             match expansion.way {
                 Way::Forward { field } => {
                     let is_many = home.collection.storage(field) == Storage::Json;
-                    let wanted: Vec<_> = records.iter().map(|record| ids(record.beside[beside].as_deref(), is_many)).collect();
+                    let wanted: Vec<_> =
+                        records.iter().map(|record| ids(record.beside[beside].as_deref(), is_many)).collect();
                     let found = forward(reader, expansion, &wanted, budget).await?;
                     for (object, ids) in objects.iter_mut().zip(&wanted) {
                         let bodies = ids.iter().filter_map(|id| found.get(id.as_str())).map(Vec::as_slice);
@@ -128,7 +129,12 @@ fn level<'a>(
                 Way::Back { field } => {
                     let (found, pointing) = back(reader, expansion, field, &records, budget).await?;
                     for (object, record) in objects.iter_mut().zip(&records) {
-                        let bodies = pointing.get(&record.id).into_iter().flatten().take(MAX_BACK).map(|at| found[*at].1.as_slice());
+                        let bodies = pointing
+                            .get(&record.id)
+                            .into_iter()
+                            .flatten()
+                            .take(MAX_BACK)
+                            .map(|at| found[*at].1.as_slice());
                         write(object, &expansion.name, true, bodies, budget);
                     }
                 }
@@ -196,7 +202,8 @@ async fn back(
         let ids = chunk.iter().map(|parent| parent.id.as_str());
         if is_many {
             sql.pick("EXISTS (SELECT 1 FROM json_each(t0.", "EXISTS (SELECT 1 FROM jsonb_array_elements_text(t0.");
-            sql.ident(collection.column(field)).pick(") AS e WHERE e.value IN (", "::jsonb) AS e(value) WHERE e.value IN (");
+            sql.ident(collection.column(field))
+                .pick(") AS e WHERE e.value IN (", "::jsonb) AS e(value) WHERE e.value IN (");
             sql.binds_of(ids).push("))");
         } else {
             sql.push("t0.").ident(collection.column(field)).push(" IN (").binds_of(ids).push(")");
@@ -207,7 +214,8 @@ async fn back(
         read(reader, &sql, &expansion.view, beside + 1, &mut records, budget).await?;
     }
     budget.records -= records.len().min(budget.records);
-    let pointing: Vec<_> = records.iter_mut().map(|record| ids(record.beside.pop().flatten().as_deref(), is_many)).collect();
+    let pointing: Vec<_> =
+        records.iter_mut().map(|record| ids(record.beside.pop().flatten().as_deref(), is_many)).collect();
     let finished = level(reader, &expansion.view, records, &expansion.children, budget).await?;
     let mut found: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, parents) in pointing.into_iter().enumerate() {
@@ -249,7 +257,13 @@ async fn read(
 }
 
 /// Writes one member of an `expand` object; a single record that may not be seen is left out.
-fn write<'b>(object: &mut Vec<u8>, name: &str, is_many: bool, bodies: impl Iterator<Item = &'b [u8]>, budget: &mut Budget) {
+fn write<'b>(
+    object: &mut Vec<u8>,
+    name: &str,
+    is_many: bool,
+    bodies: impl Iterator<Item = &'b [u8]>,
+    budget: &mut Budget,
+) {
     let mut bodies = bodies.filter(|body| budget.affords(body.len())).peekable();
     if !is_many && bodies.peek().is_none() {
         return;

@@ -35,7 +35,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &S
 
 fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, row: &dyn Columns, column: usize) {
     match (row.cell(column), &shown.transform) {
-        (Cell::Text(text), Some(transform)) if !is_json(collection, shown.at) => write_text(out, Some(&transform.apply(text))),
+        (Cell::Text(text), Some(transform)) if !is_json(collection, shown.at) => {
+            write_text(out, Some(&transform.apply(text)))
+        }
         (cell, _) => write_value(out, collection.storage(shown.at), cell),
     }
 }
@@ -84,9 +86,13 @@ mod tests {
 
     #[test]
     fn numbers_read_back_as_what_they_are() {
-        for (number, wanted) in
-            [(3.0, "3"), (-0.5, "-0.5"), (1e300, "1e+300"), (9_007_199_254_740_992.0, "9007199254740992"), (f64::NAN, "null")]
-        {
+        for (number, wanted) in [
+            (3.0, "3"),
+            (-0.5, "-0.5"),
+            (1e300, "1e+300"),
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (f64::NAN, "null"),
+        ] {
             let mut out = Vec::new();
             write_number(&mut out, number);
             assert_eq!(String::from_utf8(out).unwrap(), wanted);

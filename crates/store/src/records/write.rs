@@ -23,7 +23,13 @@ pub struct Written {
 }
 
 /// Stores a new record. `sets` are values by position; fields that are not among them are null.
-pub async fn insert(tx: &mut Tx<'_>, view: &View, id: &str, sets: &[(usize, Value)], now: &str) -> Result<Written, Error> {
+pub async fn insert(
+    tx: &mut Tx<'_>,
+    view: &View,
+    id: &str,
+    sets: &[(usize, Value)],
+    now: &str,
+) -> Result<Written, Error> {
     let collection = &*view.collection;
     let automatic = autodates(view, sets, true);
     let mut sql = tx.sql();
@@ -82,7 +88,12 @@ pub async fn update(
     returning(tx, view, sql, increments).await
 }
 
-async fn returning(tx: &mut Tx<'_>, view: &View, mut sql: Sql, increments: &[Increment]) -> Result<Option<Written>, Error> {
+async fn returning(
+    tx: &mut Tx<'_>,
+    view: &View,
+    mut sql: Sql,
+    increments: &[Increment],
+) -> Result<Option<Written>, Error> {
     sql.push(" RETURNING ");
     view.push_columns(&mut sql);
     sql.push(", (SELECT c.version FROM collections AS c WHERE c.id = ").bind(view.collection.id()).push(")");

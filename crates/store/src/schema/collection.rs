@@ -77,7 +77,8 @@ impl Definition {
     /// The name of its table: made from the id, so that a rename touches no table and no name is ever inherited.
     pub fn table(&self) -> Result<Name, Error> {
         let digits: String = self.id.chars().filter(char::is_ascii_alphanumeric).collect();
-        Name::new(format!("t{digits}")).map_err(|error| Error::internal(format!("the id of a collection names no table: {error}")))
+        Name::new(format!("t{digits}"))
+            .map_err(|error| Error::internal(format!("the id of a collection names no table: {error}")))
     }
 }
 
@@ -90,7 +91,13 @@ pub fn auth_fields() -> [Field; 5] {
     let mut password = system("password", FieldType::Text);
     password.validation.required = true;
     password.hidden = true;
-    [email, password, system("verified", FieldType::Bool), system("email_visibility", FieldType::Bool), system("role", FieldType::Text)]
+    [
+        email,
+        password,
+        system("verified", FieldType::Bool),
+        system("email_visibility", FieldType::Bool),
+        system("role", FieldType::Text),
+    ]
 }
 
 /// A collection with what is needed to serve it.

@@ -225,10 +225,9 @@ impl Field {
     pub fn is_many(&self) -> bool {
         match self.kind {
             FieldType::Select => self.select.as_ref().is_some_and(|select| select.max_select > 1),
-            FieldType::Relation => self
-                .relation
-                .as_ref()
-                .is_some_and(|relation| matches!(relation.cardinality, Cardinality::OneToMany | Cardinality::ManyToMany)),
+            FieldType::Relation => self.relation.as_ref().is_some_and(|relation| {
+                matches!(relation.cardinality, Cardinality::OneToMany | Cardinality::ManyToMany)
+            }),
             FieldType::File => true,
             _ => false,
         }

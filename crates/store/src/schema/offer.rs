@@ -57,7 +57,13 @@ impl Names for Offer<'_> {
     }
 
     fn field_names(&self) -> Vec<String> {
-        let own = self.collection.fields().iter().enumerate().filter(|(at, _)| self.offers(*at)).map(|(_, field)| field.name.clone());
+        let own = self
+            .collection
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| self.offers(*at))
+            .map(|(_, field)| field.name.clone());
         ["id", "created", "updated"].into_iter().map(str::to_owned).chain(own).collect()
     }
 

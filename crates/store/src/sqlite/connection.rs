@@ -24,31 +24,23 @@ const STEPS_PER_LOOK: i32 = 10_000;
 const WRITER_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
 /// Small caches: the system's page cache is behind them, and an idle process is to stay small.
-const READER_SETUP: &str =
-    "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024;";
+const READER_SETUP: &str = "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024;";
 
 /// Makes the file and its folder for this user alone, where they do not exist.
 pub(super) fn create_file(path: &Path) -> Result<()> {
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-    {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(folder)
-            .map_err(|error| cannot("create the folder", folder, &error))?;
+        builder.create(folder).map_err(|error| cannot("create the folder", folder, &error))?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(cannot("create the file", path, &error))
-        }
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(cannot("create the file", path, &error)),
         _ if fs::metadata(path).is_ok_and(|found| found.is_dir()) => {
             let found = io::Error::from(ErrorKind::IsADirectory);
             Err(cannot("open the file", path, &found))
@@ -58,10 +50,7 @@ pub(super) fn create_file(path: &Path) -> Result<()> {
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
-    let fault = Fault::new(
-        "file",
-        format!("cannot {what} `{}`: {error}", path.display()),
-    );
+    let fault = Fault::new("file", format!("cannot {what} `{}`: {error}", path.display()));
     match error.kind() {
         ErrorKind::ReadOnlyFilesystem => Error::ReadOnly(fault),
         _ => Error::Unavailable(fault),
@@ -72,13 +61,9 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
 pub(super) fn writer(path: &Path) -> Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.execute_batch(WRITER_SETUP).map_err(meaning)?;
-    let mode: String = conn
-        .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .map_err(meaning)?;
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(meaning)?;
     if mode != "wal" {
-        let message = format!(
-            "the file's folder does not allow a write-ahead log (journal mode is `{mode}`)"
-        );
+        let message = format!("the file's folder does not allow a write-ahead log (journal mode is `{mode}`)");
         return Err(Error::ReadOnly(Fault::new("journal_mode", message)));
     }
     Ok(conn)
@@ -86,8 +71,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
 
 fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     // Neither URI file names nor symbolic tricks with double quotes: a name is a name, a misspelt column an error.
-    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(meaning)?;
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(meaning)?;
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
@@ -119,24 +103,14 @@ impl ReadConnection {
         let (watched, closing) = (Arc::clone(&deadline), Arc::clone(closing));
         let is_up = move || {
             let deadline = watched.load(Ordering::Relaxed);
-            deadline != 0
-                && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
+            deadline != 0 && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
         };
-        conn.progress_handler(STEPS_PER_LOOK, Some(is_up))
-            .map_err(meaning)?;
-        Ok(Self {
-            conn,
-            opened,
-            deadline,
-        })
+        conn.progress_handler(STEPS_PER_LOOK, Some(is_up)).map_err(meaning)?;
+        Ok(Self { conn, opened, deadline })
     }
 
     /// Lends the connection to `read` until `deadline`.
-    pub(super) fn until<R>(
-        &mut self,
-        deadline: Instant,
-        read: impl FnOnce(&mut Connection) -> R,
-    ) -> R {
+    pub(super) fn until<R>(&mut self, deadline: Instant, read: impl FnOnce(&mut Connection) -> R) -> R {
         let left = deadline.saturating_duration_since(self.opened);
         self.deadline.store(millis(left).max(1), Ordering::Relaxed);
         let done = read(&mut self.conn);

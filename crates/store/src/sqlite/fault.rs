@@ -33,47 +33,26 @@ pub(super) fn meaning(error: rusqlite::Error) -> Error {
 
 /// `… constraint failed: ` is followed by what failed: `table.column, table.column`, `index 'name'`, or a check's name.
 fn constraint(extended_code: i32, fault: Fault) -> Error {
-    let subject = fault
-        .message
-        .split_once("constraint failed: ")
-        .map_or("", |(_, subject)| subject);
+    let subject = fault.message.split_once("constraint failed: ").map_or("", |(_, subject)| subject);
     match extended_code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE
-        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-        | ffi::SQLITE_CONSTRAINT_ROWID => unique(subject),
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+            unique(subject)
+        }
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Error::ForeignKey { constraint: None },
-        ffi::SQLITE_CONSTRAINT_NOTNULL => Error::NotNull {
-            column: column(subject).to_owned(),
-        },
-        ffi::SQLITE_CONSTRAINT_CHECK => Error::Check {
-            constraint: subject.to_owned(),
-        },
+        ffi::SQLITE_CONSTRAINT_NOTNULL => Error::NotNull { column: column(subject).to_owned() },
+        ffi::SQLITE_CONSTRAINT_CHECK => Error::Check { constraint: subject.to_owned() },
         ffi::SQLITE_CONSTRAINT_DATATYPE => Error::InvalidValue(fault),
         _ => Error::Internal(fault),
     }
 }
 
 fn unique(subject: &str) -> Error {
-    if let Some(index) = subject
-        .strip_prefix("index '")
-        .and_then(|rest| rest.strip_suffix('\''))
-    {
-        return Error::Unique {
-            table: None,
-            columns: Vec::new(),
-            constraint: Some(index.to_owned()),
-        };
+    if let Some(index) = subject.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
+        return Error::Unique { table: None, columns: Vec::new(), constraint: Some(index.to_owned()) };
     }
     let table = subject.split_once('.').map(|(table, _)| table.to_owned());
-    let columns = subject
-        .split(", ")
-        .map(|place| column(place).to_owned())
-        .collect();
-    Error::Unique {
-        table,
-        columns,
-        constraint: None,
-    }
+    let columns = subject.split(", ").map(|place| column(place).to_owned()).collect();
+    Error::Unique { table, columns, constraint: None }
 }
 
 /// The column of `table.column`.

@@ -10,8 +10,10 @@ use rusqlite::types::{Value, ValueRef};
 /// Adds them to a connection: pure, and harmless in an index or a view.
 pub(super) fn add(conn: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    conn.create_scalar_function("fastcms_lower", 1, flags, |context| Ok(mapped(context, fastcms_expr::lower))).map_err(meaning)?;
-    conn.create_scalar_function("fastcms_upper", 1, flags, |context| Ok(mapped(context, fastcms_expr::upper))).map_err(meaning)?;
+    conn.create_scalar_function("fastcms_lower", 1, flags, |context| Ok(mapped(context, fastcms_expr::lower)))
+        .map_err(meaning)?;
+    conn.create_scalar_function("fastcms_upper", 1, flags, |context| Ok(mapped(context, fastcms_expr::upper)))
+        .map_err(meaning)?;
     conn.create_scalar_function("fastcms_distance", 4, flags, |context| Ok(distance(context))).map_err(meaning)
 }
 

@@ -36,14 +36,10 @@ pub(super) trait ReadJob: Send {
 }
 
 /// Polls a future that has nothing to wait for. A panic in it becomes an error.
-pub(super) fn complete<T, E: From<Error>>(
-    run: impl FnOnce() -> Poll<Result<T, E>>,
-) -> Result<T, E> {
+pub(super) fn complete<T, E: From<Error>>(run: impl FnOnce() -> Poll<Result<T, E>>) -> Result<T, E> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Poll::Ready(done)) => done,
-        Ok(Poll::Pending) => {
-            Err(Error::internal("a job awaited something else than its database").into())
-        }
+        Ok(Poll::Pending) => Err(Error::internal("a job awaited something else than its database").into()),
         Err(_) => {
             tracing::error!("a database job panicked and was rolled back");
             Err(Error::internal("a job panicked").into())
@@ -53,9 +49,7 @@ pub(super) fn complete<T, E: From<Error>>(
 
 /// One poll: on this engine a job's future never waits.
 pub(super) fn poll_once<T>(mut future: BoxFuture<'_, T>) -> Poll<T> {
-    future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 struct Write<T, E, F> {
@@ -72,14 +66,7 @@ where
     E: From<Error> + Send + 'static,
 {
     let (answer, receiver) = oneshot::channel();
-    (
-        Box::new(Write {
-            job: Some(job),
-            done: None,
-            answer,
-        }),
-        receiver,
-    )
+    (Box::new(Write { job: Some(job), done: None, answer }), receiver)
 }
 
 impl<T, E, F> WriteJob for Write<T, E, F>
@@ -123,24 +110,14 @@ struct Read<T, E, F> {
 }
 
 /// Packs a read, and answers where its answer will come.
-pub(super) fn read<T, E, F>(
-    job: F,
-    deadline: Instant,
-) -> (Box<dyn ReadJob>, oneshot::Receiver<Result<T, E>>)
+pub(super) fn read<T, E, F>(job: F, deadline: Instant) -> (Box<dyn ReadJob>, oneshot::Receiver<Result<T, E>>)
 where
     F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let (answer, receiver) = oneshot::channel();
-    (
-        Box::new(Read {
-            job,
-            deadline,
-            answer,
-        }),
-        receiver,
-    )
+    (Box::new(Read { job, deadline, answer }), receiver)
 }
 
 impl<T, E, F> ReadJob for Read<T, E, F>

@@ -44,30 +44,18 @@ enum Message {
 impl Readers {
     pub(super) fn start(path: &Path, threads: usize, queue: usize) -> Result<Self> {
         let closing = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared {
-            path: path.to_owned(),
-            closing,
-            slots: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { path: path.to_owned(), closing, slots: Mutex::default() });
         let (sender, receiver) = bounded(queue);
         let threads = (0..threads)
             .map(|number| {
-                let (path, closing, jobs) = (
-                    path.to_owned(),
-                    Arc::clone(&shared.closing),
-                    receiver.clone(),
-                );
+                let (path, closing, jobs) = (path.to_owned(), Arc::clone(&shared.closing), receiver.clone());
                 let thread = thread::Builder::new().name(format!("store-read-{number}"));
                 thread
                     .spawn(move || serve(&path, &closing, &jobs))
                     .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))
             })
             .collect::<Result<_>>()?;
-        Ok(Self {
-            shared,
-            queue: sender,
-            threads: Mutex::new(threads),
-        })
+        Ok(Self { shared, queue: sender, threads: Mutex::new(threads) })
     }
 
     /// Runs a job at once, on this thread.
@@ -77,9 +65,7 @@ impl Readers {
         E: From<Error>,
     {
         self.lend(|conn| {
-            conn.until(deadline, |conn| {
-                job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::new(conn)))))
-            })
+            conn.until(deadline, |conn| job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::new(conn))))))
         })
         .unwrap_or_else(|error| Err(error.into()))
     }
@@ -89,19 +75,16 @@ impl Readers {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        self.queue
-            .try_send(Message::Job(job))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Error::Overloaded,
-                TrySendError::Disconnected(_) => Error::closed(),
-            })
+        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::closed(),
+        })
     }
 
     /// Ends the threads and closes the connections of all others; what runs is interrupted.
     pub(super) fn stop(&self) -> Vec<JoinHandle<()>> {
         self.shared.closing.store(true, Ordering::Relaxed);
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A full queue drains by itself: each waiting job is refused without being run.
         for _ in &threads {
             let _ = self.queue.send(Message::Stop);
@@ -130,20 +113,13 @@ impl Readers {
     fn slot(&self) -> Arc<Slot> {
         SLOTS.with_borrow_mut(|slots| {
             let here = Arc::as_ptr(&self.shared);
-            if let Some((_, slot)) = slots
-                .iter()
-                .find(|(store, _)| std::ptr::eq(store.as_ptr(), here))
-            {
+            if let Some((_, slot)) = slots.iter().find(|(store, _)| std::ptr::eq(store.as_ptr(), here)) {
                 return Arc::clone(slot);
             }
             slots.retain(|(store, _)| store.strong_count() > 0);
             let slot = Arc::new(Slot::default());
             slots.push((Arc::downgrade(&self.shared), Arc::clone(&slot)));
-            let mut known = self
-                .shared
-                .slots
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
             known.retain(|slot| slot.strong_count() > 0);
             known.push(Arc::downgrade(&slot));
             slot
@@ -190,10 +166,7 @@ fn serve(path: &Path, closing: &Arc<AtomicBool>, jobs: &Receiver<Message>) {
             job.fail(Error::Timeout);
             continue;
         }
-        let conn = match opened
-            .take()
-            .map_or_else(|| ReadConnection::open(path, closing), Ok)
-        {
+        let conn = match opened.take().map_or_else(|| ReadConnection::open(path, closing), Ok) {
             Ok(conn) => opened.insert(conn),
             Err(error) => {
                 job.fail(error);

@@ -22,10 +22,7 @@ impl<'c> Session<'c> {
     pub(crate) fn execute(&mut self, sql: &Sql) -> Result<u64> {
         let mut statement = self.prepare(sql)?;
         if statement.column_count() == 0 {
-            return statement
-                .raw_execute()
-                .map(|rows| rows as u64)
-                .map_err(meaning);
+            return statement.raw_execute().map(|rows| rows as u64).map_err(meaning);
         }
         // A statement with RETURNING is done only when it was stepped to its end.
         let mut rows = statement.raw_query();
@@ -36,11 +33,7 @@ impl<'c> Session<'c> {
     }
 
     /// Runs a statement to its end and shows each of its rows.
-    pub(crate) fn for_each(
-        &mut self,
-        sql: &Sql,
-        mut each: impl FnMut(&dyn Columns) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn for_each(&mut self, sql: &Sql, mut each: impl FnMut(&dyn Columns) -> Result<()>) -> Result<()> {
         let mut statement = self.prepare(sql)?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(meaning)? {
@@ -65,14 +58,10 @@ impl<'c> Session<'c> {
         let mut statement = self.conn.prepare_cached(sql.text()).map_err(meaning)?;
         let (wanted, given) = (statement.parameter_count(), sql.binds().len());
         if wanted != given {
-            return Err(Error::internal(format!(
-                "a statement with {wanted} placeholders has {given} binds"
-            )));
+            return Err(Error::internal(format!("a statement with {wanted} placeholders has {given} binds")));
         }
         for (at, value) in sql.binds().iter().enumerate() {
-            statement
-                .raw_bind_parameter(at + 1, Bind(value))
-                .map_err(meaning)?;
+            statement.raw_bind_parameter(at + 1, Bind(value)).map_err(meaning)?;
         }
         Ok(statement)
     }
@@ -80,10 +69,7 @@ impl<'c> Session<'c> {
 
 /// Runs a statement that steers the transaction: `BEGIN`, `SAVEPOINT`, `COMMIT`, ….
 pub(super) fn control(conn: &Connection, text: &'static str) -> Result<()> {
-    conn.prepare_cached(text)
-        .and_then(|mut statement| statement.raw_execute())
-        .map(|_| ())
-        .map_err(meaning)
+    conn.prepare_cached(text).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(meaning)
 }
 
 struct Bind<'v>(&'v Value);

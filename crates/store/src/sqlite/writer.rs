@@ -36,20 +36,12 @@ impl Writer {
     pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize) -> Result<Self> {
         let conn = connection::writer(path)?;
         let (sender, receiver) = bounded(queue);
-        let work = Work {
-            conn,
-            path: path.to_owned(),
-            feed,
-        };
+        let work = Work { conn, path: path.to_owned(), feed };
         let thread = thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || work.serve(&receiver))
             .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))?;
-        Ok(Self {
-            queue: sender,
-            closing: AtomicBool::new(false),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { queue: sender, closing: AtomicBool::new(false), thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues a job, or answers [`Error::Overloaded`] at once.
@@ -57,12 +49,10 @@ impl Writer {
         if self.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        self.queue
-            .try_send(Message::Job(job))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Error::Overloaded,
-                TrySendError::Disconnected(_) => Error::closed(),
-            })
+        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::closed(),
+        })
     }
 
     /// Whether the thread can take work.
@@ -77,11 +67,7 @@ impl Writer {
     /// Has the thread finish what is queued and end.
     pub(super) fn stop(&self) -> Option<JoinHandle<()>> {
         self.closing.store(true, Ordering::Relaxed);
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some() {
             let _ = self.queue.send(Message::Stop);
         }
@@ -175,10 +161,7 @@ impl Work {
         }
         let effects = job.run(&mut self.conn);
         if self.conn.is_autocommit() {
-            let fault = Fault::new(
-                "rolled_back",
-                "the database rolled a whole group of writes back",
-            );
+            let fault = Fault::new("rolled_back", "the database rolled a whole group of writes back");
             let error = Error::Unavailable(fault);
             if effects.is_some() {
                 job.fail(error.clone());
@@ -188,11 +171,7 @@ impl Work {
         if alone {
             return Ok(effects);
         }
-        let undone = if effects.is_some() {
-            Ok(())
-        } else {
-            control(&self.conn, "ROLLBACK TO SAVEPOINT job")
-        };
+        let undone = if effects.is_some() { Ok(()) } else { control(&self.conn, "ROLLBACK TO SAVEPOINT job") };
         if let Err(error) = undone.and_then(|()| control(&self.conn, "RELEASE SAVEPOINT job")) {
             job.fail(error.clone());
             return Err(error);
@@ -218,10 +197,7 @@ impl Work {
     }
 
     fn close(self) {
-        if let Err(error) = self
-            .conn
-            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
-        {
+        if let Err(error) = self.conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database file");
         }
         if let Err((_, error)) = self.conn.close() {
@@ -269,12 +245,7 @@ fn refuse(jobs: impl IntoIterator<Item = Box<dyn WriteJob>>, error: &Error) {
 fn log(error: &Error, lost: usize) {
     match error {
         Error::Unavailable(fault) => {
-            tracing::error!(
-                code = fault.code,
-                reason = fault.message,
-                lost,
-                "writes failed: check the disk"
-            );
+            tracing::error!(code = fault.code, reason = fault.message, lost, "writes failed: check the disk");
         }
         Error::ReadOnly(fault) => {
             tracing::error!(

@@ -23,12 +23,8 @@ pub fn on_postgres<F: Future<Output = ()>>(claim: impl FnOnce(Store) -> F) {
     let url = DatabaseUrl::parse(url.as_str()).unwrap();
     let runtime = runtime();
     runtime.block_on(administer(&server, &format!("CREATE DATABASE {name}")));
-    let held =
-        runtime.block_on(AssertUnwindSafe(async { claim(open(url).await).await }).catch_unwind());
-    runtime.block_on(administer(
-        &server,
-        &format!("DROP DATABASE {name} WITH (FORCE)"),
-    ));
+    let held = runtime.block_on(AssertUnwindSafe(async { claim(open(url).await).await }).catch_unwind());
+    runtime.block_on(administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")));
     if let Err(panic) = held {
         resume_unwind(panic);
     }
@@ -41,9 +37,7 @@ async fn open(url: DatabaseUrl) -> Store {
 }
 
 async fn administer(server: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
     client.batch_execute(statement).await.unwrap();
     drop(client);
@@ -51,9 +45,5 @@ async fn administer(server: &str, statement: &str) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

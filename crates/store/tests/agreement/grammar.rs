@@ -69,11 +69,7 @@ impl Author<'_> {
         if depth == 0 || self.chance.one_in(3) {
             return Tree::Condition(self.condition());
         }
-        let members = |author: &mut Self| {
-            (0..2 + author.chance.below(2))
-                .map(|_| author.tree(depth - 1))
-                .collect()
-        };
+        let members = |author: &mut Self| (0..2 + author.chance.below(2)).map(|_| author.tree(depth - 1)).collect();
         match self.chance.below(5) {
             0 | 1 => Tree::All(members(self)),
             2 | 3 => Tree::Any(members(self)),
@@ -103,20 +99,12 @@ impl Author<'_> {
 
     /// A value compared with a value by an operator, with or without room around it.
     fn joined(&mut self, left: &str, operator: &str, right: &str) -> String {
-        if self.chance.one_in(3) {
-            format!("{left}{operator}{right}")
-        } else {
-            format!("{left} {operator} {right}")
-        }
+        if self.chance.one_in(3) { format!("{left}{operator}{right}") } else { format!("{left} {operator} {right}") }
     }
 
     fn operator(&mut self, kind: Kind) -> String {
         let ordered = !matches!(kind, Kind::Bool | Kind::Json | Kind::Geo);
-        let known: &[&str] = if ordered {
-            &["=", "!=", "=", "!=", "<", "<=", ">", ">="]
-        } else {
-            &["=", "!="]
-        };
+        let known: &[&str] = if ordered { &["=", "!=", "=", "!=", "<", "<=", ">", ">="] } else { &["=", "!="] };
         let any = if self.chance.one_in(4) { "?" } else { "" };
         format!("{any}{}", self.chance.pick(known))
     }
@@ -160,15 +148,8 @@ impl Author<'_> {
 
     /// Whatever is stored, compared with no value.
     fn with_null(&mut self) -> Option<String> {
-        let kind = self.chance.pick(&[
-            Kind::Text,
-            Kind::Number,
-            Kind::Bool,
-            Kind::Instant,
-            Kind::Date,
-            Kind::Json,
-            Kind::Geo,
-        ]);
+        let kind =
+            self.chance.pick(&[Kind::Text, Kind::Number, Kind::Bool, Kind::Instant, Kind::Date, Kind::Json, Kind::Geo]);
         let left = self.stored(kind, false)?;
         let operator = self.operator(kind);
         let null = self.chance.pick(&["null", "none", "None"]);
@@ -195,48 +176,26 @@ impl Author<'_> {
     }
 
     fn list(&mut self, kind: Kind, with_null: bool) -> String {
-        let items = (0..self.chance.below(4)).map(|_| {
-            if with_null && self.chance.one_in(5) {
-                "null".to_owned()
-            } else {
-                self.literal(kind, true)
-            }
-        });
+        let items = (0..self.chance.below(4))
+            .map(|_| if with_null && self.chance.one_in(5) { "null".to_owned() } else { self.literal(kind, true) });
         format!("[{}]", items.collect::<Vec<_>>().join(","))
     }
 
     /// What is true or false by itself.
     fn flag(&mut self) -> Option<String> {
-        let end = self
-            .chance
-            .pick(&["", " = true", " != true", "=false", " != False"]);
-        let kind = self.chance.pick(&[
-            Kind::Bool,
-            Kind::Text,
-            Kind::Number,
-            Kind::Json,
-            Kind::Geo,
-            Kind::Date,
-        ]);
+        let end = self.chance.pick(&["", " = true", " != true", "=false", " != False"]);
+        let kind = self.chance.pick(&[Kind::Bool, Kind::Text, Kind::Number, Kind::Json, Kind::Geo, Kind::Date]);
         if self.place == Place::UpdateRule && self.chance.one_in(2) {
             let fields = self.offer(self.table).field_names();
             let name = self.chance.pick(&fields);
             let head = self.chance.pick(&["", "@record.", "@request.data."]);
-            let suffix = if head == "@request.data." && self.chance.one_in(2) {
-                "isset"
-            } else {
-                "changed"
-            };
+            let suffix = if head == "@request.data." && self.chance.one_in(2) { "isset" } else { "changed" };
             return Some(format!("{head}{name}:{suffix}{end}"));
         }
         let (path, is_list, crosses_many) = self.path(kind)?;
         let text = self.spelled(&path, false);
         if kind == Kind::Bool && self.chance.one_in(2) {
-            let each = if (is_list || crosses_many) && self.chance.one_in(2) {
-                ":each"
-            } else {
-                ""
-            };
+            let each = if (is_list || crosses_many) && self.chance.one_in(2) { ":each" } else { "" };
             return Some(format!("{text}{each}"));
         }
         Some(format!("{text}:isset{end}"))
@@ -246,11 +205,7 @@ impl Author<'_> {
         let left = self.distance()?;
         let operator = self.operator(Kind::Number);
         let most = self.chance.fraction() * 25_000.0;
-        let right = if self.chance.one_in(4) {
-            self.stored(Kind::Number, true)?.text
-        } else {
-            format!("{most:?}")
-        };
+        let right = if self.chance.one_in(4) { self.stored(Kind::Number, true)?.text } else { format!("{most:?}") };
         Some(self.joined(&left, &operator, &right))
     }
 
@@ -258,33 +213,18 @@ impl Author<'_> {
         let kind = self.kind();
         let table = self.chance.below(self.world.tables.len());
         let offer = self.offer(table);
-        let names: Vec<_> = offer
-            .field_names()
-            .into_iter()
-            .filter(|name| offer.field(name).unwrap().kind == kind)
-            .collect();
+        let names: Vec<_> =
+            offer.field_names().into_iter().filter(|name| offer.field(name).unwrap().kind == kind).collect();
         if names.is_empty() {
             return None;
         }
         let name = self.collection(table).name().to_owned();
         let values = format!("@collection.{name}.{}", self.chance.pick(&names));
-        let other = if self.chance.one_in(2) {
-            self.value(kind, false)
-        } else {
-            self.stored(kind, true)?.text
-        };
+        let other = if self.chance.one_in(2) { self.value(kind, false) } else { self.stored(kind, true)?.text };
         let is_searched = kind == Kind::Text && self.chance.one_in(4);
-        let operator = if is_searched {
-            (self.chance.pick(&["~", "!~"])).to_owned()
-        } else {
-            self.operator(kind)
-        };
+        let operator = if is_searched { (self.chance.pick(&["~", "!~"])).to_owned() } else { self.operator(kind) };
         let is_left = self.chance.one_in(2);
-        let (left, right) = if is_left {
-            (values, other)
-        } else {
-            (other, values)
-        };
+        let (left, right) = if is_left { (values, other) } else { (other, values) };
         Some(self.joined(&left, &operator, &right))
     }
 
@@ -298,11 +238,7 @@ impl Author<'_> {
         let each = if self.chance.one_in(3) { ":each" } else { "" };
         Some(match self.chance.below(3) {
             0 => self.joined(&stored.text, operator, "@request.data.sent_list"),
-            1 => self.joined(
-                &format!("@request.data.sent_list{each}"),
-                operator,
-                &stored.text,
-            ),
+            1 => self.joined(&format!("@request.data.sent_list{each}"), operator, &stored.text),
             _ if stored.is_whole => self.joined(&stored.text, "=", "@request.data.sent_list"),
             _ => return None,
         })
@@ -310,13 +246,7 @@ impl Author<'_> {
 
     /// `~` and `!~`.
     fn searched(&mut self) -> Option<String> {
-        let kind = self.chance.pick(&[
-            Kind::Text,
-            Kind::Text,
-            Kind::Text,
-            Kind::Instant,
-            Kind::Date,
-        ]);
+        let kind = self.chance.pick(&[Kind::Text, Kind::Text, Kind::Text, Kind::Instant, Kind::Date]);
         let operator = self.chance.pick(&["~", "!~", "~", "!~", "?~", "?!~"]);
         let left = self.stored(kind, false)?;
         if operator.starts_with('?') && self.chance.one_in(2) {

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Write as _};
 
 use fastcms_expr::{
-    Auth, Context, Input, Kind, Predicate, Request, RuleKind, Schema as _, Value as Constant,
-    check, parse,
+    Auth, Context, Input, Kind, Predicate, Request, RuleKind, Schema as _, Value as Constant, check, parse,
 };
 use fastcms_store::predicate::{Sight, Trust, push};
 use fastcms_store::schema::Offer;
@@ -40,21 +39,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            triples,
-            matched,
-            expressions,
-            decided,
-            denied,
-            disagreements,
-        } = self;
+        let Self { triples, matched, expressions, decided, denied, disagreements } = self;
         writeln!(
             f,
             "{triples} triples ({matched} matched) of {expressions} expressions; {decided} decided without a row, {denied} denied"
         )?;
-        disagreements
-            .iter()
-            .try_for_each(|text| writeln!(f, "\n{text}"))
+        disagreements.iter().try_for_each(|text| writeln!(f, "\n{text}"))
     }
 }
 
@@ -73,36 +63,17 @@ struct Asker {
 
 impl Asker {
     fn trust(&self) -> Trust<'_> {
-        if self.place == Place::Filter {
-            Trust::Query(&self.sight)
-        } else {
-            Trust::Rule
-        }
+        if self.place == Place::Filter { Trust::Query(&self.sight) } else { Trust::Rule }
     }
 }
 
 impl Judge<'_> {
     /// Tries one random expression on all rows.
     pub async fn try_one(&self, chance: &mut Chance, tally: &mut Tally) {
-        let place = chance.pick(&[
-            Place::Filter,
-            Place::Filter,
-            Place::ListRule,
-            Place::UpdateRule,
-        ]);
+        let place = chance.pick(&[Place::Filter, Place::Filter, Place::ListRule, Place::UpdateRule]);
         let call = Call::random(chance, self.world);
-        let asker = Asker {
-            place,
-            sight: self.sight(chance, &call),
-            call,
-        };
-        let tree = Author {
-            chance,
-            world: self.world,
-            place,
-            table: 0,
-        }
-        .tree(3);
+        let asker = Asker { place, sight: self.sight(chance, &call), call };
+        let tree = Author { chance, world: self.world, place, table: 0 }.tree(3);
         tally.expressions += 1;
         let Some(predicate) = self.predicate(&tree.to_string(), 0, &asker) else {
             tally.denied += 1;
@@ -118,37 +89,19 @@ impl Judge<'_> {
     }
 
     fn sight(&self, chance: &mut Chance, call: &Call) -> Sight {
-        let mut sight = Sight {
-            sees_all: chance.one_in(4),
-            own: None,
-            rows: HashMap::new(),
-        };
+        let mut sight = Sight { sees_all: chance.one_in(4), own: None, rows: HashMap::new() };
         if chance.one_in(2) {
             let people = &self.world.tables[1];
-            sight.own = Some((
-                people.collection.id().to_owned(),
-                chance.pick(&people.records).id,
-            ));
+            sight.own = Some((people.collection.id().to_owned(), chance.pick(&people.records).id));
         }
         for (table, seen) in self.world.tables.iter().enumerate() {
             let rows = match chance.below(5) {
                 0 => continue,
                 1 | 2 => Predicate::True,
                 _ => {
-                    let tree = Author {
-                        chance,
-                        world: self.world,
-                        place: Place::ListRule,
-                        table,
-                    }
-                    .tree(1);
-                    let asker = Asker {
-                        place: Place::ListRule,
-                        sight: Sight::default(),
-                        call: call.clone(),
-                    };
-                    self.predicate(&tree.to_string(), table, &asker)
-                        .unwrap_or(Predicate::False)
+                    let tree = Author { chance, world: self.world, place: Place::ListRule, table }.tree(1);
+                    let asker = Asker { place: Place::ListRule, sight: Sight::default(), call: call.clone() };
+                    self.predicate(&tree.to_string(), table, &asker).unwrap_or(Predicate::False)
                 }
             };
             sight.rows.insert(seen.collection.id().to_owned(), rows);
@@ -169,52 +122,30 @@ impl Judge<'_> {
             Place::UpdateRule => fastcms_expr::Place::Rule(RuleKind::Update),
         };
         let checked = parse(source).and_then(|expression| check(&expression, &offer, place));
-        let checked =
-            checked.unwrap_or_else(|fault| panic!("{} refused: {source}\n{fault:?}", self.seed));
+        let checked = checked.unwrap_or_else(|fault| panic!("{} refused: {source}\n{fault:?}", self.seed));
         checked.bind(&asker.call, values::NOW.parse().unwrap()).ok()
     }
 
     fn memory(&self, predicate: &Predicate, asker: &Asker) -> BTreeSet<String> {
         let sight = (asker.place == Place::Filter).then_some(&asker.sight);
         let rows = 0..self.world.home().records.len();
-        let rows = rows.map(|row| Seen {
-            world: self.world,
-            table: 0,
-            row,
-            sight,
-        });
-        rows.filter(|row| predicate.matches(row).unwrap())
-            .map(|row| row.record().id.clone())
-            .collect()
+        let rows = rows.map(|row| Seen { world: self.world, table: 0, row, sight });
+        rows.filter(|row| predicate.matches(row).unwrap()).map(|row| row.record().id.clone()).collect()
     }
 
     fn sql(&self, predicate: &Predicate, asker: &Asker) -> Result<Sql, Error> {
         let home = &self.world.home().collection;
         let mut sql = self.store.sql();
-        sql.push("SELECT t0.id FROM ")
-            .table(home.table())
-            .push(" AS t0 WHERE ");
+        sql.push("SELECT t0.id FROM ").table(home.table()).push(" AS t0 WHERE ");
         push(&mut sql, &self.world.schema, home, predicate, asker.trust())?;
         Ok(sql)
     }
 
-    async fn database(
-        &self,
-        predicate: &Predicate,
-        asker: &Asker,
-    ) -> Result<BTreeSet<String>, String> {
-        let sql = self
-            .sql(predicate, asker)
-            .map_err(|error| format!("{error:?}"))?;
-        let rows = self.store.read(Plan::Scan, move |reader| {
-            Box::pin(async move { reader.fetch(&sql).await })
-        });
+    async fn database(&self, predicate: &Predicate, asker: &Asker) -> Result<BTreeSet<String>, String> {
+        let sql = self.sql(predicate, asker).map_err(|error| format!("{error:?}"))?;
+        let rows = self.store.read(Plan::Scan, move |reader| Box::pin(async move { reader.fetch(&sql).await }));
         let rows: Result<Vec<Row>, Error> = rows.await;
-        let ids = rows.and_then(|rows| {
-            rows.iter()
-                .map(|row| row.text(0).map(str::to_owned))
-                .collect()
-        });
+        let ids = rows.and_then(|rows| rows.iter().map(|row| row.text(0).map(str::to_owned)).collect());
         ids.map_err(|error| format!("{error:?}"))
     }
 
@@ -224,8 +155,7 @@ impl Judge<'_> {
         'descend: loop {
             for part in tree.parts() {
                 if let Some(predicate) = self.predicate(&part.to_string(), 0, asker)
-                    && self.database(&predicate, asker).await.as_ref()
-                        != Ok(&self.memory(&predicate, asker))
+                    && self.database(&predicate, asker).await.as_ref() != Ok(&self.memory(&predicate, asker))
                 {
                     tree = part;
                     continue 'descend;
@@ -235,13 +165,8 @@ impl Judge<'_> {
         }
         let source = tree.to_string();
         let predicate = self.predicate(&source, 0, asker).unwrap();
-        let (memory, database) = (
-            self.memory(&predicate, asker),
-            self.database(&predicate, asker).await,
-        );
-        let sql = self
-            .sql(&predicate, asker)
-            .map_or_else(|error| error.to_string(), |sql| sql.text().to_owned());
+        let (memory, database) = (self.memory(&predicate, asker), self.database(&predicate, asker).await);
+        let sql = self.sql(&predicate, asker).map_or_else(|error| error.to_string(), |sql| sql.text().to_owned());
         let differ: Vec<_> = match &database {
             Ok(database) => memory.symmetric_difference(database).cloned().collect(),
             Err(_) => Vec::new(),
@@ -251,25 +176,9 @@ impl Judge<'_> {
             "seed {seed}, {:?}: {source}\n{predicate:?}\n{sql}\nmemory {memory:?}\ndatabase {database:?}",
             asker.place
         );
-        for record in self
-            .world
-            .home()
-            .records
-            .iter()
-            .filter(|record| differ.contains(&record.id))
-            .take(1)
-        {
-            let names = self
-                .world
-                .home()
-                .collection
-                .fields()
-                .iter()
-                .map(|field| field.name.as_str());
-            let named: HashMap<_, _> = names
-                .zip(&record.data)
-                .filter(|(name, _)| source.contains(name))
-                .collect();
+        for record in self.world.home().records.iter().filter(|record| differ.contains(&record.id)).take(1) {
+            let names = self.world.home().collection.fields().iter().map(|field| field.name.as_str());
+            let named: HashMap<_, _> = names.zip(&record.data).filter(|(name, _)| source.contains(name)).collect();
             write!(report, "\n{}: {named:?}", record.id).unwrap();
         }
         report
@@ -298,15 +207,8 @@ impl Call {
             ("date", values::date(chance)),
         ];
         let query = query.into_iter().filter(|_| !chance.one_in(5)).collect();
-        let (is_signed_in, is_verified, has_role) =
-            (!chance.one_in(3), chance.one_in(2), chance.one_in(2));
-        let mut call = Self {
-            is_signed_in,
-            is_verified,
-            has_role,
-            query,
-            data: HashMap::new(),
-        };
+        let (is_signed_in, is_verified, has_role) = (!chance.one_in(3), chance.one_in(2), chance.one_in(2));
+        let mut call = Self { is_signed_in, is_verified, has_role, query, data: HashMap::new() };
         let home = &world.home().collection;
         let offer = Offer::to_rules(&world.schema, home);
         for field in home.fields() {
@@ -317,8 +219,7 @@ impl Call {
         }
         if !chance.one_in(6) {
             let items = (0..chance.below(4)).map(|_| Constant::Text(values::item(chance)));
-            call.data
-                .insert("sent_list".to_owned(), Input::List(items.collect()));
+            call.data.insert("sent_list".to_owned(), Input::List(items.collect()));
         }
         call
     }

@@ -6,13 +6,7 @@ use fastcms_store::schema::{Collection, Offer};
 use crate::grammar::{Author, Place};
 use crate::values;
 
-const KINDS: [Kind; 5] = [
-    Kind::Text,
-    Kind::Number,
-    Kind::Bool,
-    Kind::Instant,
-    Kind::Date,
-];
+const KINDS: [Kind; 5] = [Kind::Text, Kind::Number, Kind::Bool, Kind::Instant, Kind::Date];
 
 /// A stored side.
 pub struct Stored {
@@ -44,31 +38,19 @@ impl Author<'_> {
         let (mut path, mut crosses_many) = (Vec::new(), false);
         for _ in 0..self.chance.pick(&[0, 0, 0, 1, 1, 2, 3]) {
             let fields = self.collection(table).fields();
-            let relations: Vec<_> = fields
-                .iter()
-                .filter(|field| field.relation.is_some())
-                .cloned()
-                .collect();
+            let relations: Vec<_> = fields.iter().filter(|field| field.relation.is_some()).cloned().collect();
             if relations.is_empty() {
                 return None;
             }
             let relation = self.chance.pick(&relations);
             crosses_many |= relation.is_many();
             let target = self.world.schema.target(&relation).unwrap();
-            table = self
-                .world
-                .tables
-                .iter()
-                .position(|table| table.collection.id() == target.id())
-                .unwrap();
+            table = self.world.tables.iter().position(|table| table.collection.id() == target.id()).unwrap();
             path.push(relation.name.clone());
         }
         let offer = self.offer(table);
-        let names: Vec<_> = offer
-            .field_names()
-            .into_iter()
-            .filter(|name| offer.field(name).unwrap().kind == kind)
-            .collect();
+        let names: Vec<_> =
+            offer.field_names().into_iter().filter(|name| offer.field(name).unwrap().kind == kind).collect();
         if names.is_empty() {
             return None;
         }
@@ -84,12 +66,7 @@ impl Author<'_> {
             return self.counted(is_after_field);
         }
         if kind == Kind::Number && self.chance.one_in(8) {
-            return self.distance().map(|text| Stored {
-                text,
-                is_many: false,
-                is_whole: false,
-                is_field: true,
-            });
+            return self.distance().map(|text| Stored { text, is_many: false, is_whole: false, is_field: true });
         }
         let (path, is_list, crosses_many) = self.path(kind)?;
         let mut text = self.spelled(&path, is_after_field);
@@ -98,21 +75,12 @@ impl Author<'_> {
             text.push_str(self.chance.pick(&[":lower", ":upper"]));
             is_whole = false;
         }
-        Some(Stored {
-            text,
-            is_many: is_list || crosses_many,
-            is_whole,
-            is_field: true,
-        })
+        Some(Stored { text, is_many: is_list || crosses_many, is_whole, is_field: true })
     }
 
     pub fn spelled(&mut self, path: &[String], is_after_field: bool) -> String {
         let must_say = is_after_field && self.place == Place::Filter;
-        let record = if must_say || self.chance.one_in(5) {
-            "@record."
-        } else {
-            ""
-        };
+        let record = if must_say || self.chance.one_in(5) { "@record." } else { "" };
         format!("{record}{}", path.join("."))
     }
 
@@ -122,12 +90,7 @@ impl Author<'_> {
             return None;
         }
         let text = format!("{}:length", self.spelled(&path, is_after_field));
-        Some(Stored {
-            text,
-            is_many: crosses_many,
-            is_whole: false,
-            is_field: true,
-        })
+        Some(Stored { text, is_many: crosses_many, is_whole: false, is_field: true })
     }
 
     pub fn distance(&mut self) -> Option<String> {
@@ -137,9 +100,7 @@ impl Author<'_> {
         }
         let (lat, lng) = values::point(self.chance);
         let field = self.spelled(&path, false);
-        let unit = self
-            .chance
-            .pick(&["", ", \"km\"", ", \"mi\"", ", 'm'", ",km"]);
+        let unit = self.chance.pick(&["", ", \"km\"", ", \"mi\"", ", 'm'", ",km"]);
         Some(format!("geoDistance({field}, {lat:?},{lng:?}{unit})"))
     }
 
@@ -165,15 +126,10 @@ impl Author<'_> {
             Kind::Date => values::date(self.chance),
             _ => self.text(),
         };
-        let is_word =
-            text.starts_with(char::is_alphabetic) && text.chars().all(char::is_alphanumeric);
+        let is_word = text.starts_with(char::is_alphabetic) && text.chars().all(char::is_alphanumeric);
         let is_bare = is_word && bare_is_text && !matches!(text.as_str(), "true" | "null");
         let is_day = text.len() == 10 && text.starts_with("20");
-        if is_bare || (is_day && self.chance.one_in(2)) {
-            text
-        } else {
-            self.quoted(&text)
-        }
+        if is_bare || (is_day && self.chance.one_in(2)) { text } else { self.quoted(&text) }
     }
 
     /// A text of the kind that is stored somewhere: free, an item, an id.
@@ -201,10 +157,7 @@ impl Author<'_> {
     /// A part of the request that has this kind, or will be read as it.
     pub fn request(&mut self, kind: Kind) -> String {
         let name = match kind {
-            Kind::Number => {
-                self.chance
-                    .pick(&["query.number", "query.text:length", "headers.X_Number"])
-            }
+            Kind::Number => self.chance.pick(&["query.number", "query.text:length", "headers.X_Number"]),
             Kind::Bool => self.chance.pick(&["query.bool", "auth.verified"]),
             Kind::Instant => "query.instant",
             Kind::Date => "query.date",
@@ -225,16 +178,8 @@ impl Author<'_> {
         if self.place == Place::UpdateRule && self.chance.one_in(2) {
             let fields = self.collection(self.table).fields();
             let offer = self.offer(self.table);
-            let fits = |name: &str| {
-                offer
-                    .field(name)
-                    .is_some_and(|field| field.kind == kind && !field.list)
-            };
-            let names: Vec<_> = fields
-                .iter()
-                .map(|field| field.name.clone())
-                .filter(|name| fits(name))
-                .collect();
+            let fits = |name: &str| offer.field(name).is_some_and(|field| field.kind == kind && !field.list);
+            let names: Vec<_> = fields.iter().map(|field| field.name.clone()).filter(|name| fits(name)).collect();
             if !names.is_empty() {
                 return format!("@request.data.{}", self.chance.pick(&names));
             }

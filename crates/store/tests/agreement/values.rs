@@ -113,10 +113,7 @@ pub fn text(chance: &mut Chance) -> String {
 
 /// A choice of a select field, or the name of a file.
 pub fn item(chance: &mut Chance) -> String {
-    (chance.pick(&[
-        "a", "b", "A", "ß", "Σας", "50%", "\"", "\\", "😀", "é", "it's", "[", "null",
-    ]))
-    .to_owned()
+    (chance.pick(&["a", "b", "A", "ß", "Σας", "50%", "\"", "\\", "😀", "é", "it's", "[", "null"])).to_owned()
 }
 
 /// The places to which relations point; one of them is nobody's id.
@@ -197,11 +194,7 @@ pub fn written_instant(chance: &mut Chance) -> String {
         "0000-01-01",
         "9999-12-31T23:59:59.999Z",
     ];
-    if chance.one_in(2) {
-        instant(chance)
-    } else {
-        (chance.pick(WRITTEN)).to_owned()
-    }
+    if chance.one_in(2) { instant(chance) } else { (chance.pick(WRITTEN)).to_owned() }
 }
 
 pub fn date(chance: &mut Chance) -> String {
@@ -261,22 +254,10 @@ pub fn point(chance: &mut Chance) -> (f64, f64) {
     if chance.one_in(2) {
         chance.pick(POINTS)
     } else {
-        (
-            chance.fraction() * 180.0 - 90.0,
-            chance.fraction() * 360.0 - 180.0,
-        )
+        (chance.fraction() * 180.0 - 90.0, chance.fraction() * 360.0 - 180.0)
     }
 }
 
 pub fn json(chance: &mut Chance) -> String {
-    (chance.pick(&[
-        "1",
-        "\"null\"",
-        "false",
-        "[]",
-        "{}",
-        "{\"a\":[null]}",
-        "\"\"",
-    ]))
-    .to_owned()
+    (chance.pick(&["1", "\"null\"", "false", "[]", "{}", "{\"a\":[null]}", "\"\""])).to_owned()
 }

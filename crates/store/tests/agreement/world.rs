@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fastcms_expr::{Cell, Column, EvaluationError, Row, Value as Constant};
 use fastcms_store::predicate::Sight;
 use fastcms_store::schema::{
-    Cardinality, Collection, CollectionKind, Definition, Field, FieldType, OnDelete,
-    RelationOptions, RuleTexts, Schema, SelectOptions,
+    Cardinality, Collection, CollectionKind, Definition, Field, FieldType, OnDelete, RelationOptions, RuleTexts,
+    Schema, SelectOptions,
 };
 use fastcms_store::{Dialect, Result, Store, Value, collections};
 use serde_json::{Map, json};
@@ -113,24 +113,12 @@ impl World {
     pub fn of(definitions: Vec<Definition>, chance: &mut Chance, dialect: Dialect) -> Self {
         let schema = Schema::new(1, definitions, dialect).unwrap();
         assert_eq!(schema.broken(), []);
-        let tables = schema
-            .collections()
-            .iter()
-            .enumerate()
-            .map(|(at, collection)| {
-                let rows = [12, 4, 3][at];
-                let records = (0..rows)
-                    .map(|number| record(chance, collection, number))
-                    .collect();
-                Table {
-                    collection: Arc::clone(collection),
-                    records,
-                }
-            });
-        Self {
-            tables: tables.collect(),
-            schema,
-        }
+        let tables = schema.collections().iter().enumerate().map(|(at, collection)| {
+            let rows = [12, 4, 3][at];
+            let records = (0..rows).map(|number| record(chance, collection, number)).collect();
+            Table { collection: Arc::clone(collection), records }
+        });
+        Self { tables: tables.collect(), schema }
     }
 
     pub fn home(&self) -> &Table {
@@ -138,10 +126,7 @@ impl World {
     }
 
     fn position(&self, id: &str) -> usize {
-        self.tables
-            .iter()
-            .position(|table| table.collection.id() == id)
-            .unwrap()
+        self.tables.iter().position(|table| table.collection.id() == id).unwrap()
     }
 
     /// Makes the tables and fills them.
@@ -154,17 +139,11 @@ impl World {
                     collections::insert(tx, &collection).await?;
                     for record in &records {
                         let mut sql = tx.sql();
-                        sql.push("INSERT INTO ")
-                            .table(collection.table())
-                            .push(" (id, created, updated");
+                        sql.push("INSERT INTO ").table(collection.table()).push(" (id, created, updated");
                         for at in 0..collection.fields().len() {
                             sql.push(", ").ident(collection.column(at));
                         }
-                        sql.push(if collection.is_auth() {
-                            ", email_folded) VALUES ("
-                        } else {
-                            ") VALUES ("
-                        });
+                        sql.push(if collection.is_auth() { ", email_folded) VALUES (" } else { ") VALUES (" });
                         sql.binds_of([&record.id, &record.created, &record.updated]);
                         for datum in &record.data {
                             sql.push(", ").bind(datum.stored());
@@ -185,11 +164,8 @@ impl World {
     pub async fn remove(&self, store: &Store) {
         for table in &self.tables {
             let collection = Arc::clone(&table.collection);
-            let job: Result<()> = store
-                .write(move |tx| {
-                    Box::pin(async move { collections::delete(tx, &collection).await })
-                })
-                .await;
+            let job: Result<()> =
+                store.write(move |tx| Box::pin(async move { collections::delete(tx, &collection).await })).await;
             job.unwrap();
         }
     }
@@ -201,17 +177,9 @@ fn definition(chance: &mut Chance, name: &str) -> Definition {
     chance.shuffle(&mut names);
     let mut kinds = FieldType::ALL.to_vec();
     // Never without these; the others as chance has it.
-    kinds.extend([
-        FieldType::Relation,
-        FieldType::Text,
-        FieldType::Number,
-        FieldType::Select,
-    ]);
+    kinds.extend([FieldType::Relation, FieldType::Text, FieldType::Number, FieldType::Select]);
     let kept = kinds.into_iter().filter(|kind| {
-        let is_wanted = matches!(
-            kind,
-            FieldType::Text | FieldType::Number | FieldType::Relation
-        );
+        let is_wanted = matches!(kind, FieldType::Text | FieldType::Number | FieldType::Relation);
         is_wanted || !chance.one_in(4)
     });
     let kinds: Vec<_> = kept.collect();
@@ -221,15 +189,7 @@ fn definition(chance: &mut Chance, name: &str) -> Definition {
         field(chance, kind, name, is_many)
     });
     let fields = fields.collect();
-    defined(
-        name,
-        if is_auth {
-            CollectionKind::Auth
-        } else {
-            CollectionKind::Base
-        },
-        fields,
-    )
+    defined(name, if is_auth { CollectionKind::Auth } else { CollectionKind::Base }, fields)
 }
 
 /// A collection with these fields, whose id follows from its name.
@@ -263,19 +223,12 @@ fn field(chance: &mut Chance, kind: FieldType, name: &str, is_many: bool) -> Fie
 pub fn made(kind: FieldType, name: &str, is_many: bool, target: Option<&str>) -> Field {
     let mut field = Field::new(name, kind);
     if kind == FieldType::Select {
-        field.select = Some(SelectOptions {
-            values: Vec::new(),
-            max_select: if is_many { 5 } else { 1 },
-        });
+        field.select = Some(SelectOptions { values: Vec::new(), max_select: if is_many { 5 } else { 1 } });
     }
     field.relation = target.map(|target| RelationOptions {
         collection: Some(target.to_owned()),
         collection_id: None,
-        cardinality: if is_many {
-            Cardinality::ManyToMany
-        } else {
-            Cardinality::ManyToOne
-        },
+        cardinality: if is_many { Cardinality::ManyToMany } else { Cardinality::ManyToOne },
         cascade_delete: OnDelete::NoAction,
         display_fields: Vec::new(),
         max_depth: 1,
@@ -298,19 +251,10 @@ fn record(chance: &mut Chance, collection: &Collection, number: usize) -> Record
                 _ => Datum::Bool(chance.one_in(2)),
             };
         }
-        if chance.one_in(5) {
-            Datum::Null
-        } else {
-            datum(chance, &collection.fields()[at])
-        }
+        if chance.one_in(5) { Datum::Null } else { datum(chance, &collection.fields()[at]) }
     });
     let data = data.collect();
-    Record {
-        id: format!("r{number}"),
-        created: values::instant(chance),
-        updated: values::instant(chance),
-        data,
-    }
+    Record { id: format!("r{number}"), created: values::instant(chance), updated: values::instant(chance), data }
 }
 
 fn datum(chance: &mut Chance, field: &Field) -> Datum {
@@ -325,9 +269,7 @@ fn datum(chance: &mut Chance, field: &Field) -> Datum {
         Datum::List(items)
     };
     match field.kind {
-        FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url => {
-            Datum::Text(values::text(chance))
-        }
+        FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url => Datum::Text(values::text(chance)),
         FieldType::Number => Datum::Number(values::number(chance)),
         FieldType::Bool => Datum::Bool(chance.one_in(2)),
         FieldType::Date => Datum::Text(values::date(chance)),
@@ -373,46 +315,25 @@ impl<'w> Seen<'w> {
         let at = collection.position(name).unwrap();
         let is_masked = collection.is_account_email(at)
             && self.sight.is_some_and(|sight| {
-                let own = sight
-                    .own
-                    .as_ref()
-                    .is_some_and(|(home, id)| home == collection.id() && *id == record.id);
+                let own = sight.own.as_ref().is_some_and(|(home, id)| home == collection.id() && *id == record.id);
                 !sight.sees_all && !own && self.datum("email_visibility") != Datum::Bool(true)
             });
-        if is_masked {
-            Datum::Null
-        } else {
-            record.data[at].clone()
-        }
+        if is_masked { Datum::Null } else { record.data[at].clone() }
     }
 
     /// The rows that a relation leads to and that may be seen.
     fn follow(&self, relation: &str) -> Vec<Self> {
         let home = &self.world.tables[self.table].collection;
-        let target = self
-            .world
-            .schema
-            .target(home.field(relation).unwrap())
-            .unwrap();
+        let target = self.world.schema.target(home.field(relation).unwrap()).unwrap();
         let table = self.world.position(target.id());
         let ids = match self.datum(relation) {
             Datum::Text(id) => vec![id],
             Datum::List(ids) => ids,
             _ => Vec::new(),
         };
-        let rows = ids.iter().filter_map(|id| {
-            self.world.tables[table]
-                .records
-                .iter()
-                .position(|record| record.id == *id)
-        });
-        rows.map(|row| Self {
-            table,
-            row,
-            ..*self
-        })
-        .filter(Self::is_visible)
-        .collect()
+        let rows =
+            ids.iter().filter_map(|id| self.world.tables[table].records.iter().position(|record| record.id == *id));
+        rows.map(|row| Self { table, row, ..*self }).filter(Self::is_visible).collect()
     }
 
     fn is_visible(&self) -> bool {
@@ -420,13 +341,7 @@ impl<'w> Seen<'w> {
             return true;
         };
         let collection = &self.world.tables[self.table].collection;
-        sight.rows.get(collection.id()).is_some_and(|rows| {
-            rows.matches(&Self {
-                sight: None,
-                ..*self
-            })
-            .unwrap()
-        })
+        sight.rows.get(collection.id()).is_some_and(|rows| rows.matches(&Self { sight: None, ..*self }).unwrap())
     }
 }
 
@@ -448,10 +363,7 @@ impl Row for Seen<'_> {
         let (last, relations) = column.path.split_last().unwrap();
         let mut reached = vec![*self];
         for relation in relations {
-            reached = reached
-                .iter()
-                .flat_map(|row| row.follow(relation))
-                .collect();
+            reached = reached.iter().flat_map(|row| row.follow(relation)).collect();
         }
         if column.list || column.crosses_many {
             let items = reached.iter().flat_map(|row| match row.datum(last) {
@@ -469,16 +381,9 @@ impl Row for Seen<'_> {
     }
 
     fn collection(&self, collection: &str, field: &str) -> Result<Vec<Constant>, EvaluationError> {
-        let table = self
-            .world
-            .position(self.world.schema.by_name(collection).unwrap().id());
+        let table = self.world.position(self.world.schema.by_name(collection).unwrap().id());
         let rows = 0..self.world.tables[table].records.len();
-        let rows = rows.map(|row| Seen {
-            table,
-            row,
-            sight: None,
-            ..*self
-        });
+        let rows = rows.map(|row| Seen { table, row, sight: None, ..*self });
         Ok(rows.flat_map(|row| constants(row.datum(field))).collect())
     }
 }

@@ -10,8 +10,7 @@ type Heard = Arc<Mutex<Vec<Change>>>;
 fn listen(store: &Store) -> Heard {
     let heard = Heard::default();
     let log = Arc::clone(&heard);
-    let subscriber: Subscriber =
-        Arc::new(move |change: &Change| log.lock().unwrap().push(change.clone()));
+    let subscriber: Subscriber = Arc::new(move |change: &Change| log.lock().unwrap().push(change.clone()));
     store.on_change(&subscriber);
     heard
 }
@@ -31,12 +30,7 @@ async fn announce(store: &Store, ids: &[&'static str], fail: bool) -> Result<(),
 }
 
 fn ids(heard: &Heard) -> Vec<String> {
-    heard
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|change| change.id.clone())
-        .collect()
+    heard.lock().unwrap().iter().map(|change| change.id.clone()).collect()
 }
 
 async fn until(holds: impl Fn() -> bool) {
@@ -63,11 +57,7 @@ fn subscribers_know_before_the_answer_in_the_order_of_the_job() {
             announce(&store, &["d"], false).await.unwrap();
             assert_eq!(ids(&heard), ["a", "b", "c", "d"]);
             tokio::time::sleep(Duration::from_millis(200)).await;
-            assert_eq!(
-                ids(&heard).len(),
-                4,
-                "a node's own notifications are not applied twice"
-            );
+            assert_eq!(ids(&heard).len(), 4, "a node's own notifications are not applied twice");
         })
     });
 }
@@ -83,13 +73,7 @@ fn another_node_hears_what_was_committed() {
             announce(&two, &["c"], false).await.unwrap();
             until(|| ids(&at_one).len() == 3 && ids(&at_two).len() == 3).await;
             assert_eq!(ids(&at_one), ["a", "b", "c"]);
-            assert!(
-                ids(&at_two)
-                    .iter()
-                    .all(|id| ["a", "b", "c"].contains(&id.as_str())),
-                "{:?}",
-                ids(&at_two)
-            );
+            assert!(ids(&at_two).iter().all(|id| ["a", "b", "c"].contains(&id.as_str())), "{:?}", ids(&at_two));
         })
     });
 }

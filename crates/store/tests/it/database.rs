@@ -1,8 +1,6 @@
 //! Databases for tests: made for one claim, and gone afterwards, whether it held or not.
 
-use fastcms_store::{
-    BoxFuture, DatabaseUrl, Dialect, Error, Plan, Result, Row, Sql, Store, StoreConfig, migrations,
-};
+use fastcms_store::{BoxFuture, DatabaseUrl, Dialect, Error, Plan, Result, Row, Sql, Store, StoreConfig, migrations};
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use tempfile::TempDir;
@@ -43,11 +41,7 @@ pub fn on_each_engine(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>)
 pub fn on_sqlite(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>) {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::sqlite(folder.path().join("data/app.db"));
-    let database = Database {
-        url,
-        folder,
-        dialect: Dialect::Sqlite,
-    };
+    let database = Database { url, folder, dialect: Dialect::Sqlite };
     runtime().block_on(claim(&database));
 }
 
@@ -60,27 +54,18 @@ pub fn on_postgres(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>) {
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
     let folder = tempfile::tempdir().unwrap();
-    let database = Database {
-        url: DatabaseUrl::parse(url.as_str()).unwrap(),
-        folder,
-        dialect: Dialect::Postgres,
-    };
+    let database = Database { url: DatabaseUrl::parse(url.as_str()).unwrap(), folder, dialect: Dialect::Postgres };
     let runtime = runtime();
     runtime.block_on(administer(&server, &format!("CREATE DATABASE {name}")));
     let held = runtime.block_on(AssertUnwindSafe(claim(&database)).catch_unwind());
-    runtime.block_on(administer(
-        &server,
-        &format!("DROP DATABASE {name} WITH (FORCE)"),
-    ));
+    runtime.block_on(administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")));
     if let Err(panic) = held {
         resume_unwind(panic);
     }
 }
 
 async fn administer(server: &str, statement: &str) {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
     client.batch_execute(statement).await.unwrap();
     drop(client);
@@ -88,11 +73,7 @@ async fn administer(server: &str, statement: &str) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
 }
 
 /// Changes tables by a text of the test's own.
@@ -111,25 +92,17 @@ pub async fn ddl(store: &Store, sqlite: &'static str, postgres: &'static str) {
 
 /// Runs one statement in a transaction of its own.
 pub async fn execute(store: &Store, sql: Sql) -> Result<u64> {
-    store
-        .write(move |tx| Box::pin(async move { tx.execute(&sql).await }))
-        .await
+    store.write(move |tx| Box::pin(async move { tx.execute(&sql).await })).await
 }
 
 /// Reads rows.
 pub async fn fetch(store: &Store, plan: Plan, sql: Sql) -> Result<Vec<Row>> {
-    store
-        .read(plan, move |reader| {
-            Box::pin(async move { reader.fetch(&sql).await })
-        })
-        .await
+    store.read(plan, move |reader| Box::pin(async move { reader.fetch(&sql).await })).await
 }
 
 /// Reads one number.
 pub async fn number(store: &Store, text: &'static str) -> i64 {
-    let rows = fetch(store, Plan::Bounded, statement(store, text))
-        .await
-        .unwrap();
+    let rows = fetch(store, Plan::Bounded, statement(store, text)).await.unwrap();
     rows[0].int(0).unwrap()
 }
 

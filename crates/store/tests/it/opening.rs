@@ -12,11 +12,7 @@ fn a_file_that_is_no_database_is_not_touched() {
     on_sqlite(|database| {
         Box::pin(async move {
             let path = database.folder.path().join("notes.txt");
-            std::fs::write(
-                &path,
-                "not a database, but long enough to have a header ".repeat(10),
-            )
-            .unwrap();
+            std::fs::write(&path, "not a database, but long enough to have a header ".repeat(10)).unwrap();
             let before = std::fs::read(&path).unwrap();
             let error = refusal(DatabaseUrl::sqlite(&path)).await;
             assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
@@ -34,12 +30,7 @@ fn a_path_that_cannot_be_is_named() {
             for path in [file.join("app.db"), database.folder.path().to_owned()] {
                 let error = refusal(DatabaseUrl::sqlite(&path)).await;
                 assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-                assert!(
-                    error
-                        .to_string()
-                        .contains(database.folder.path().to_str().unwrap()),
-                    "{error}"
-                );
+                assert!(error.to_string().contains(database.folder.path().to_str().unwrap()), "{error}");
             }
         })
     });
@@ -54,10 +45,7 @@ fn a_refused_login_does_not_repeat_the_password() {
             url.set_password(Some("MARKER")).unwrap();
             let error = refusal(DatabaseUrl::parse(url.as_str()).unwrap()).await;
             assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-            assert!(
-                !format!("{error} {error:?}").contains("MARKER"),
-                "{error:?}"
-            );
+            assert!(!format!("{error} {error:?}").contains("MARKER"), "{error:?}");
         })
     });
 }
@@ -67,18 +55,11 @@ fn a_server_that_is_not_there_is_unavailable() {
     on_sqlite(|_| {
         Box::pin(async {
             // A port that was free a moment ago.
-            let port = std::net::TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let url = format!("postgresql://nobody:MARKER@127.0.0.1:{port}/none?sslmode=disable");
             let error = refusal(DatabaseUrl::parse(&url).unwrap()).await;
             assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-            assert!(
-                !format!("{error} {error:?}").contains("MARKER"),
-                "{error:?}"
-            );
+            assert!(!format!("{error} {error:?}").contains("MARKER"), "{error:?}");
         })
     });
 }

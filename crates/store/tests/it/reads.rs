@@ -5,8 +5,7 @@ use fastcms_store::{Error, Plan, Store};
 use std::time::{Duration, Instant};
 
 /// Counts to a number that takes hours.
-const ENDLESS: &str =
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000)
+const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000)
     SELECT count(*) FROM n";
 
 #[test]
@@ -27,23 +26,13 @@ fn a_slow_scan_is_stopped_and_stalls_nobody() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let asked = Instant::now();
             store.ping().await.unwrap();
-            assert!(
-                asked.elapsed() < Duration::from_secs(1),
-                "{:?}",
-                asked.elapsed()
-            );
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
             for scan in scans {
                 let error = scan.await.unwrap().unwrap_err();
                 assert!(matches!(error, Error::Timeout), "{error:?}");
             }
-            assert!(
-                started.elapsed() < Duration::from_secs(6),
-                "{:?}",
-                started.elapsed()
-            );
-            let row = fetch(&store, Plan::Scan, statement(&store, "SELECT 1"))
-                .await
-                .unwrap();
+            assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+            let row = fetch(&store, Plan::Scan, statement(&store, "SELECT 1")).await.unwrap();
             assert_eq!(row[0].int(0).unwrap(), 1);
         })
     });
@@ -56,9 +45,7 @@ fn a_bounded_read_that_was_none_is_stopped_too() {
             let mut config = database.config();
             config.time_budget = Duration::from_millis(100);
             let store = database.store_with(config).await;
-            let error = fetch(&store, Plan::Bounded, statement(&store, ENDLESS))
-                .await
-                .unwrap_err();
+            let error = fetch(&store, Plan::Bounded, statement(&store, ENDLESS)).await.unwrap_err();
             assert!(matches!(error, Error::Timeout), "{error:?}");
             assert_eq!(number(&store, "SELECT 1").await, 1);
         })
@@ -74,9 +61,7 @@ fn scans_beyond_the_queue_are_refused() {
             let store = database.store_with(config).await;
             let scan = |store: &Store| {
                 let (store, sql) = (store.clone(), statement(store, ENDLESS));
-                tokio::spawn(async move {
-                    fetch(&store, Plan::Within(Duration::from_secs(1)), sql).await
-                })
+                tokio::spawn(async move { fetch(&store, Plan::Within(Duration::from_secs(1)), sql).await })
             };
             let first = scan(&store);
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -98,15 +83,10 @@ fn a_read_cannot_write() {
             let store = database.store().await;
             let insert = "INSERT INTO record_counts VALUES ('a', 1) RETURNING n";
             for plan in [Plan::Scan, Plan::Bounded] {
-                let error = fetch(&store, plan, statement(&store, insert))
-                    .await
-                    .unwrap_err();
+                let error = fetch(&store, plan, statement(&store, insert)).await.unwrap_err();
                 assert!(matches!(error, Error::ReadOnly(_)), "{error:?}");
             }
-            assert_eq!(
-                number(&store, "SELECT count(*) FROM record_counts").await,
-                0
-            );
+            assert_eq!(number(&store, "SELECT count(*) FROM record_counts").await, 0);
         })
     });
 }
@@ -123,13 +103,9 @@ fn a_scan_sees_one_state_throughout() {
                         let mut sql = reader.sql();
                         sql.push("SELECT count(*) FROM record_counts");
                         let before = reader.fetch_one(&sql).await?.unwrap().int(0)?;
-                        let insert =
-                            statement(&writer, "INSERT INTO record_counts VALUES ('a', 1)");
+                        let insert = statement(&writer, "INSERT INTO record_counts VALUES ('a', 1)");
                         let done = std::thread::spawn(move || {
-                            let runtime = tokio::runtime::Builder::new_current_thread()
-                                .enable_all()
-                                .build()
-                                .unwrap();
+                            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                             runtime.block_on(execute(&writer, insert)).unwrap();
                         });
                         done.join().unwrap();
@@ -139,10 +115,7 @@ fn a_scan_sees_one_state_throughout() {
                 .await
                 .unwrap();
             assert_eq!((before, after), (0, 0));
-            assert_eq!(
-                number(&store, "SELECT count(*) FROM record_counts").await,
-                1
-            );
+            assert_eq!(number(&store, "SELECT count(*) FROM record_counts").await, 1);
         })
     });
 }
@@ -156,25 +129,14 @@ fn rows_are_shown_one_by_one_with_their_names() {
                 .read::<_, Error, _>(Plan::Bounded, |reader| {
                     Box::pin(async move {
                         let mut sql = reader.sql();
-                        sql.push("SELECT ")
-                            .bind_typed("a")
-                            .push(" AS letter, ")
-                            .bind_typed(2_i64)
-                            .push(" AS digit");
+                        sql.push("SELECT ").bind_typed("a").push(" AS letter, ").bind_typed(2_i64).push(" AS digit");
                         let mut shown = String::new();
                         reader
                             .for_each(&sql, |row| {
                                 shown.push_str(row.name(0));
                                 shown.push_str(row.text(0).unwrap());
-                                assert_eq!(
-                                    (row.width(), row.int(1), row.name(1)),
-                                    (2, Some(2), "digit")
-                                );
-                                assert!(
-                                    row.int(2).is_none()
-                                        && row.is_null(2)
-                                        && row.name(2).is_empty()
-                                );
+                                assert_eq!((row.width(), row.int(1), row.name(1)), (2, Some(2), "digit"));
+                                assert!(row.int(2).is_none() && row.is_null(2) && row.name(2).is_empty());
                                 Ok(())
                             })
                             .await?;
@@ -196,30 +158,13 @@ fn a_changed_table_is_read_anew() {
             ddl(&store, text, text).await;
             for node in [&store, &other] {
                 for _ in 0..20 {
-                    let rows = fetch(
-                        node,
-                        Plan::Bounded,
-                        statement(node, "SELECT * FROM shifting"),
-                    )
-                    .await
-                    .unwrap();
+                    let rows = fetch(node, Plan::Bounded, statement(node, "SELECT * FROM shifting")).await.unwrap();
                     assert_eq!(rows[0].values().len(), 1);
                 }
             }
-            ddl(
-                &store,
-                "ALTER TABLE shifting ADD COLUMN b TEXT",
-                "ALTER TABLE shifting ADD COLUMN b TEXT",
-            )
-            .await;
+            ddl(&store, "ALTER TABLE shifting ADD COLUMN b TEXT", "ALTER TABLE shifting ADD COLUMN b TEXT").await;
             for node in [&store, &other] {
-                let rows = fetch(
-                    node,
-                    Plan::Bounded,
-                    statement(node, "SELECT * FROM shifting"),
-                )
-                .await
-                .unwrap();
+                let rows = fetch(node, Plan::Bounded, statement(node, "SELECT * FROM shifting")).await.unwrap();
                 assert_eq!(rows[0].values().len(), 2);
             }
         })
@@ -258,16 +203,9 @@ fn a_panicking_read_harms_nobody_else() {
         Box::pin(async move {
             let store = database.store().await;
             for plan in [Plan::Bounded, Plan::Scan] {
-                let panicked =
-                    store.read::<(), Error, _>(plan, |_| Box::pin(async { panic!("on purpose") }));
+                let panicked = store.read::<(), Error, _>(plan, |_| Box::pin(async { panic!("on purpose") }));
                 assert!(matches!(panicked.await, Err(Error::Internal(_))));
-                assert_eq!(
-                    fetch(&store, plan, statement(&store, "SELECT 1"))
-                        .await
-                        .unwrap()
-                        .len(),
-                    1
-                );
+                assert_eq!(fetch(&store, plan, statement(&store, "SELECT 1")).await.unwrap().len(), 1);
             }
         })
     });
@@ -281,9 +219,7 @@ fn a_closed_or_dropped_store_leaves_no_file_open() {
             let open = || {
                 let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
                 let targets = links.filter_map(|link| std::fs::read_link(link.path()).ok());
-                targets
-                    .filter(|target| target.starts_with(database.folder.path()))
-                    .count()
+                targets.filter(|target| target.starts_with(database.folder.path())).count()
             };
             let store = database.store().await;
             let reads: Vec<_> = (0..32)
@@ -298,10 +234,7 @@ fn a_closed_or_dropped_store_leaves_no_file_open() {
             assert!(open() > 0);
             store.close().await;
             assert_eq!(open(), 0);
-            assert!(
-                !database.folder.path().join("data/app.db-wal").exists(),
-                "the log is folded into the file"
-            );
+            assert!(!database.folder.path().join("data/app.db-wal").exists(), "the log is folded into the file");
 
             let store = database.store().await;
             number(&store, "SELECT 1").await;
@@ -320,9 +253,7 @@ fn the_file_and_its_folder_are_for_their_owner_alone() {
         Box::pin(async move {
             let _store = database.store().await;
             let folder = database.folder.path().join("data");
-            let mode = |path: &std::path::Path| {
-                std::fs::metadata(path).unwrap().permissions().mode() & 0o777
-            };
+            let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&folder), 0o700);
             for file in ["app.db", "app.db-wal", "app.db-shm"] {
                 assert_eq!(mode(&folder.join(file)), 0o600, "{file}");

@@ -5,7 +5,8 @@ use fastcms_expr::{NoRequest, Place, Predicate};
 use fastcms_store::predicate::Sight;
 use fastcms_store::records::{self, Deleted, ListQuery, Order, Shape, View};
 use fastcms_store::schema::{
-    Cardinality, CollectionKind, Definition, Field, FieldType, Offer, OnDelete, RelationOptions, RuleTexts, Schema, SelectOptions,
+    Cardinality, CollectionKind, Definition, Field, FieldType, Offer, OnDelete, RelationOptions, RuleTexts, Schema,
+    SelectOptions,
 };
 use fastcms_store::{Error, Store, Value, collections};
 use serde_json::{Map, Value as Json, json};
@@ -76,9 +77,13 @@ fn view(schema: &Arc<Schema>, name: &str) -> View {
 }
 
 async fn insert(store: &Store, view: &View, id: &str, values: &[(&str, Value)]) -> Json {
-    let sets: Vec<_> = values.iter().map(|(name, value)| (view.collection.position(name).unwrap(), value.clone())).collect();
+    let sets: Vec<_> =
+        values.iter().map(|(name, value)| (view.collection.position(name).unwrap(), value.clone())).collect();
     let (view, id) = (view.clone(), id.to_owned());
-    let written = store.write(move |tx| Box::pin(async move { records::insert(tx, &view, &id, &sets, NOW).await })).await.unwrap();
+    let written = store
+        .write(move |tx| Box::pin(async move { records::insert(tx, &view, &id, &sets, NOW).await }))
+        .await
+        .unwrap();
     assert_eq!(written.version, 1);
     serde_json::from_slice(&written.record).unwrap()
 }
@@ -97,7 +102,9 @@ async fn list(store: &Store, view: &View, filter: Predicate, sort: &str) -> Vec<
     };
     let reading = view.clone();
     let listed = store
-        .read(query.plan(store.dialect()), move |reader| Box::pin(async move { records::list(reader, &reading, &query).await }))
+        .read(query.plan(store.dialect()), move |reader| {
+            Box::pin(async move { records::list(reader, &reading, &query).await })
+        })
         .await
         .unwrap();
     let items: Vec<Json> = serde_json::from_slice(&listed.items).unwrap();
@@ -162,8 +169,13 @@ async fn filled(database: &Database) -> (Store, View, View) {
         ],
     )
     .await;
-    insert(&store, &things, "t2", &[("title", "x && y".into()), ("n", Value::Real(-0.5)), ("tags", "[]".into()), ("writer", "p2".into())])
-        .await;
+    insert(
+        &store,
+        &things,
+        "t2",
+        &[("title", "x && y".into()), ("n", Value::Real(-0.5)), ("tags", "[]".into()), ("writer", "p2".into())],
+    )
+    .await;
     insert(&store, &things, "t3", &[("title", "x' or 'a".into()), ("readers", r#"["p2"]"#.into())]).await;
     (store, things, people)
 }
@@ -315,7 +327,9 @@ fn a_unique_value_stands_once_and_says_which_field_it_is() {
             let at = things.collection.position("code").unwrap();
             let writing = things.clone();
             let error = store
-                .write(move |tx| Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, "x".into())], NOW).await }))
+                .write(move |tx| {
+                    Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, "x".into())], NOW).await })
+                })
                 .await
                 .unwrap_err();
             assert_eq!(records::conflicting_field(&things.collection, store.dialect(), &error), Some("code"));
@@ -335,11 +349,14 @@ fn a_table_follows_its_collection_and_goes_alone() {
             let mut added = Field::new("added", FieldType::Number);
             added.validation.unique = true;
             after.fields.push(added);
-            let schema = Arc::new(Schema::new(1, vec![after, people.collection.definition().clone()], store.dialect()).unwrap());
+            let schema =
+                Arc::new(Schema::new(1, vec![after, people.collection.definition().clone()], store.dialect()).unwrap());
             let (before, now) = (Arc::clone(&things.collection), Arc::clone(schema.by_name("renamed").unwrap()));
             let origins = collections::Origins::new(&before, &now, &[]);
             store
-                .write(move |tx| Box::pin(async move { collections::replace(tx, &before, &now, &origins, &|_, _| None).await }))
+                .write(move |tx| {
+                    Box::pin(async move { collections::replace(tx, &before, &now, &origins, &|_, _| None).await })
+                })
                 .await
                 .unwrap();
             let renamed = view(&schema, "renamed");
@@ -349,7 +366,9 @@ fn a_table_follows_its_collection_and_goes_alone() {
             let writing = things.clone();
             let at = things.collection.position("n").unwrap();
             let stale = store
-                .write(move |tx| Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, Value::Real(1.0))], NOW).await }))
+                .write(move |tx| {
+                    Box::pin(async move { records::insert(tx, &writing, "t9", &[(at, Value::Real(1.0))], NOW).await })
+                })
                 .await
                 .unwrap_err();
             assert!(records::is_stale(&stale), "{stale}");

@@ -1,8 +1,7 @@
 //! Writes: what is acknowledged stands, what failed leaves nothing behind.
 
 use crate::database::{
-    Database, Refused, ddl, execute, fetch, number, on_each_engine, on_postgres, on_sqlite,
-    statement,
+    Database, Refused, ddl, execute, fetch, number, on_each_engine, on_postgres, on_sqlite, statement,
 };
 use fastcms_store::{Dialect, Error, Plan, Sql, Store, Tx, Value};
 use futures_util::future::join_all;
@@ -63,9 +62,7 @@ fn a_failing_or_panicking_job_undoes_itself_and_no_other() {
             let gate = (database.dialect == Dialect::Sqlite).then(|| block(&store));
             let jobs = (0..400_i64).map(|id| {
                 let store = store.clone();
-                tokio::spawn(
-                    async move { store.write(move |tx| Box::pin(misbehave(tx, id))).await },
-                )
+                tokio::spawn(async move { store.write(move |tx| Box::pin(misbehave(tx, id))).await })
             });
             let jobs: Vec<_> = jobs.collect();
             drop(gate);
@@ -79,10 +76,7 @@ fn a_failing_or_panicking_job_undoes_itself_and_no_other() {
                 }
             }
             assert_eq!(number(&store, "SELECT count(*) FROM items").await, 100);
-            assert_eq!(
-                number(&store, "SELECT count(*) FROM items WHERE id % 4 = 0").await,
-                100
-            );
+            assert_eq!(number(&store, "SELECT count(*) FROM items WHERE id % 4 = 0").await, 100);
         })
     });
 }
@@ -114,30 +108,13 @@ fn sixteen_threads_of_writes_lose_nothing() {
                 })
                 .collect();
             for thread in threads {
-                tokio::task::spawn_blocking(move || thread.join().unwrap())
-                    .await
-                    .unwrap();
+                tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
             }
-            assert_eq!(
-                number(&store, "SELECT n FROM items WHERE id = 0").await,
-                800
-            );
+            assert_eq!(number(&store, "SELECT n FROM items WHERE id = 0").await, 800);
             assert_eq!(number(&store, "SELECT count(*) FROM items").await, 801);
-            let counted = fetch(
-                &store,
-                Plan::Bounded,
-                statement(&store, "SELECT n FROM record_counts"),
-            )
-            .await
-            .unwrap();
+            let counted = fetch(&store, Plan::Bounded, statement(&store, "SELECT n FROM record_counts")).await.unwrap();
             let wanted: &[i64] = database.dialect.pick(&[800], &[]);
-            assert_eq!(
-                counted
-                    .iter()
-                    .map(|row| row.int(0).unwrap())
-                    .collect::<Vec<_>>(),
-                wanted
-            );
+            assert_eq!(counted.iter().map(|row| row.int(0).unwrap()).collect::<Vec<_>>(), wanted);
         })
     });
 }
@@ -158,42 +135,23 @@ fn a_violation_names_what_it_is_about() {
             let run = async |text| execute(&store, statement(&store, text)).await.unwrap_err();
 
             let error = run("INSERT INTO parents VALUES (2, 'one', 'x', 'y')").await;
-            assert!(
-                error.is_unique_on("slug") && !error.is_unique_on("id"),
-                "{error:?}"
-            );
+            assert!(error.is_unique_on("slug") && !error.is_unique_on("id"), "{error:?}");
             let error = run("INSERT INTO parents VALUES (1, 'two', 'x', 'y')").await;
             assert!(error.is_unique_on("id"), "{error:?}");
             let error = run("INSERT INTO parents VALUES (3, 'three', 'a', 'b')").await;
-            assert!(
-                error.is_unique_on("a") && error.is_unique_on("b"),
-                "{error:?}"
-            );
-            let Error::Unique { table, .. } = &error else {
-                panic!("{error:?}")
-            };
+            assert!(error.is_unique_on("a") && error.is_unique_on("b"), "{error:?}");
+            let Error::Unique { table, .. } = &error else { panic!("{error:?}") };
             assert_eq!(table.as_deref(), Some("parents"));
             let error = run("INSERT INTO words VALUES ('MARKER')").await;
             assert!(error.is_unique_on("ux_lower"), "{error:?}");
-            assert!(
-                !format!("{error} {error:?}")
-                    .to_lowercase()
-                    .contains("marker"),
-                "{error:?}"
-            );
+            assert!(!format!("{error} {error:?}").to_lowercase().contains("marker"), "{error:?}");
 
             let error = run("INSERT INTO children VALUES (1, 99, 1)").await;
             assert!(matches!(error, Error::ForeignKey { .. }), "{error:?}");
             let error = run("INSERT INTO parents (id) VALUES (9)").await;
-            assert!(
-                matches!(&error, Error::NotNull { column } if column == "slug"),
-                "{error:?}"
-            );
+            assert!(matches!(&error, Error::NotNull { column } if column == "slug"), "{error:?}");
             let error = run("INSERT INTO children VALUES (1, 1, 0)").await;
-            assert!(
-                matches!(&error, Error::Check { constraint } if constraint == "positive"),
-                "{error:?}"
-            );
+            assert!(matches!(&error, Error::Check { constraint } if constraint == "positive"), "{error:?}");
             let error = run("INSERT INTO nowhere VALUES (1)").await;
             assert!(matches!(error, Error::Internal(_)), "{error:?}");
         })
@@ -232,9 +190,8 @@ fn a_failed_savepoint_leaves_the_rest_of_its_job_standing() {
                             tx.execute(&insert(tx.dialect(), 1)).await
                         })
                     });
-                    let failed = part.await.is_err_and(|error| {
-                        error.is_unique_on("id") || error.is_unique_on("items_pkey")
-                    });
+                    let failed =
+                        part.await.is_err_and(|error| error.is_unique_on("id") || error.is_unique_on("items_pkey"));
                     let part = tx.savepoint::<_, Error, _>(|tx| {
                         Box::pin(async move { tx.execute(&insert(tx.dialect(), 3)).await })
                     });
@@ -265,18 +222,13 @@ fn the_queue_takes_exactly_its_limit() {
                 })
                 .collect();
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let error = execute(&store, insert(Dialect::Sqlite, 8))
-                .await
-                .unwrap_err();
+            let error = execute(&store, insert(Dialect::Sqlite, 8)).await.unwrap_err();
             assert!(matches!(error, Error::Overloaded), "{error:?}");
             drop(gate);
             for job in jobs {
                 assert_eq!(job.await.unwrap().unwrap(), 1);
             }
-            assert_eq!(
-                execute(&store, insert(Dialect::Sqlite, 8)).await.unwrap(),
-                1
-            );
+            assert_eq!(execute(&store, insert(Dialect::Sqlite, 8)).await.unwrap(), 1);
         })
     });
 }
@@ -296,16 +248,12 @@ fn a_busy_pool_refuses_work_beyond_its_queue() {
                 })
                 .collect();
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let error = execute(&store, statement(&store, "SELECT 1"))
-                .await
-                .unwrap_err();
+            let error = execute(&store, statement(&store, "SELECT 1")).await.unwrap_err();
             assert!(matches!(error, Error::Overloaded), "{error:?}");
             for sleeper in sleepers {
                 sleeper.await.unwrap().unwrap();
             }
-            execute(&store, statement(&store, "SELECT 1"))
-                .await
-                .unwrap();
+            execute(&store, statement(&store, "SELECT 1")).await.unwrap();
         })
     });
 }
@@ -331,13 +279,8 @@ fn the_log_does_not_grow_under_updates_that_return_rows() {
                     assert!(row.unwrap().is_some());
                 }
             }
-            assert_eq!(
-                number(&store, "SELECT n FROM items WHERE id = 199").await,
-                30 * 200
-            );
-            let log = std::fs::metadata(database.folder.path().join("data/app.db-wal"))
-                .unwrap()
-                .len();
+            assert_eq!(number(&store, "SELECT n FROM items WHERE id = 199").await, 30 * 200);
+            let log = std::fs::metadata(database.folder.path().join("data/app.db-wal")).unwrap().len();
             assert!(log < 8 * 1024 * 1024, "{log} bytes");
         })
     });
@@ -351,11 +294,7 @@ fn when_the_commit_fails_nobody_of_the_group_is_told_otherwise() {
             let text = "CREATE TABLE late (item BIGINT REFERENCES items (id) DEFERRABLE INITIALLY DEFERRED)";
             ddl(&store, text, text).await;
             let gate = block(&store);
-            let jobs = [
-                "INSERT INTO items VALUES (1, 1)",
-                "INSERT INTO late VALUES (99)",
-            ]
-            .map(|text| {
+            let jobs = ["INSERT INTO items VALUES (1, 1)", "INSERT INTO late VALUES (99)"].map(|text| {
                 let (store, sql) = (store.clone(), statement(&store, text));
                 tokio::spawn(async move { execute(&store, sql).await })
             });
@@ -377,13 +316,7 @@ fn a_full_disk_is_said_and_survived() {
             let store = database.store().await;
             let text = "CREATE TABLE blobs (b BLOB); PRAGMA max_page_count = 40";
             ddl(&store, text, text).await;
-            let fill = |size: usize| {
-                Sql::with(
-                    Dialect::Sqlite,
-                    "INSERT INTO blobs VALUES (?)",
-                    [vec![0_u8; size]],
-                )
-            };
+            let fill = |size: usize| Sql::with(Dialect::Sqlite, "INSERT INTO blobs VALUES (?)", [vec![0_u8; size]]);
             let error = execute(&store, fill(1_000_000)).await.unwrap_err();
             assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
             execute(&store, fill(10)).await.unwrap();
@@ -417,10 +350,7 @@ fn closing_finishes_what_is_queued_and_takes_no_more() {
                     Err(error) => panic!("{error:?}"),
                 }
             }
-            assert!(
-                database.dialect == Dialect::Postgres || done == 500,
-                "{done}"
-            );
+            assert!(database.dialect == Dialect::Postgres || done == 500, "{done}");
             let late = execute(&store, insert(database.dialect, 1_000)).await;
             assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
             assert!(matches!(store.ping().await, Err(Error::Unavailable(_))));
@@ -450,25 +380,13 @@ fn values_come_back_as_they_went() {
                 "{\"a\": 1}".into(),
             ];
             for row in [sent, [const { Value::Null }; 6]] {
-                execute(
-                    &store,
-                    Sql::with(
-                        database.dialect,
-                        "INSERT INTO kinds VALUES (?, ?, ?, ?, ?, ?)",
-                        row,
-                    ),
-                )
-                .await
-                .unwrap();
+                execute(&store, Sql::with(database.dialect, "INSERT INTO kinds VALUES (?, ?, ?, ?, ?, ?)", row))
+                    .await
+                    .unwrap();
             }
-            let rows = statement(
-                &store,
-                "SELECT b, i, r, t, x, j FROM kinds ORDER BY b IS NULL",
-            );
+            let rows = statement(&store, "SELECT b, i, r, t, x, j FROM kinds ORDER BY b IS NULL");
             let rows = fetch(&store, Plan::Scan, rows).await.unwrap();
-            let [full, empty] = rows.as_slice() else {
-                panic!("two rows")
-            };
+            let [full, empty] = rows.as_slice() else { panic!("two rows") };
             assert!(full.bool(0).unwrap());
             assert_eq!(full.int(1).unwrap(), i64::MIN);
             assert_eq!(full.real(2).unwrap().to_bits(), 0.1_f64.to_bits());
@@ -477,10 +395,7 @@ fn values_come_back_as_they_went() {
             assert_eq!(full.text(5).unwrap(), "{\"a\": 1}");
             assert!(empty.values().iter().all(Value::is_null));
             let mut sum = store.sql();
-            sum.pick(
-                "SELECT 12345.6789, -0.0001",
-                "SELECT 12345.6789::numeric, -0.0001::numeric",
-            );
+            sum.pick("SELECT 12345.6789, -0.0001", "SELECT 12345.6789::numeric, -0.0001::numeric");
             let sum = &fetch(&store, Plan::Bounded, sum).await.unwrap()[0];
             assert_eq!(sum.real(0).unwrap().to_bits(), 12_345.678_9_f64.to_bits());
             assert_eq!(sum.real(1).unwrap().to_bits(), (-0.000_1_f64).to_bits());
@@ -493,12 +408,7 @@ fn a_nul_character_is_an_invalid_value_and_not_a_fault_of_the_server() {
     on_postgres(|database| {
         Box::pin(async move {
             let store = database.store().await;
-            let error = execute(
-                &store,
-                Sql::with(Dialect::Postgres, "SELECT ?::text", ["a\0b"]),
-            )
-            .await
-            .unwrap_err();
+            let error = execute(&store, Sql::with(Dialect::Postgres, "SELECT ?::text", ["a\0b"])).await.unwrap_err();
             assert!(matches!(error, Error::InvalidValue(_)), "{error:?}");
         })
     });

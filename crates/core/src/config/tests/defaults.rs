@@ -1,6 +1,4 @@
-use super::super::{
-    AllowedHosts, Command, Config, Engine, Environment, Origin, Origins, catalog, table,
-};
+use super::super::{AllowedHosts, Command, Config, Engine, Environment, Origin, Origins, catalog, table};
 use super::World;
 
 /// What an empty environment means, spelt out once more on purpose: a default changes here too, or not at all.
@@ -128,25 +126,15 @@ ADMIN_PASSWORD=";
 fn an_empty_environment_means_the_documented_defaults() {
     let config = World::new(&[]).config();
     let version = env!("CARGO_PKG_VERSION");
-    let lines: Vec<_> = table(&config)
-        .iter()
-        .map(|one| format!("{}={}", one.name, one.value))
-        .collect();
+    let lines: Vec<_> = table(&config).iter().map(|one| format!("{}={}", one.name, one.value)).collect();
     assert_eq!(lines.join("\n"), DEFAULTS.replace("{version}", version));
-    assert!(
-        table(&config)
-            .iter()
-            .all(|one| one.source == Origin::Default)
-    );
+    assert!(table(&config).iter().all(|one| one.source == Origin::Default));
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
 
 #[test]
 fn every_variable_of_the_catalog_is_read_exactly_once() {
-    let read: Vec<_> = table(&World::new(&[]).config())
-        .iter()
-        .map(|one| one.name)
-        .collect();
+    let read: Vec<_> = table(&World::new(&[]).config()).iter().map(|one| one.name).collect();
     let known: Vec<_> = catalog::ALL.iter().map(|variable| variable.name).collect();
     assert_eq!(read, known);
 }
@@ -164,10 +152,9 @@ fn no_two_variables_share_a_name() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
-    assert!(names.iter().all(|name| {
-        name.bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    }));
+    assert!(
+        names.iter().all(|name| { name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') })
+    );
 }
 
 #[test]
@@ -175,37 +162,17 @@ fn the_checked_values_of_the_defaults() {
     let world = World::new(&[]);
     let config = world.config();
     assert_eq!(config.server.environment, Environment::Development);
-    assert_eq!(
-        (config.server.host.as_str(), config.server.port),
-        ("0.0.0.0", 8000)
-    );
+    assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 8000));
     assert!(!config.server.debug && !config.server.has_docs() && !config.server.is_loopback());
     assert_eq!(config.server.allowed_hosts, AllowedHosts::Any);
-    assert_eq!(
-        config.database.engine,
-        Engine::Sqlite {
-            path: world.folder.path().join("./data/app.db")
-        }
-    );
+    assert_eq!(config.database.engine, Engine::Sqlite { path: world.folder.path().join("./data/app.db") });
     assert_eq!(config.data_directory(), world.folder.path().join("./data"));
     assert!(config.keys.secret_key.is_none());
-    assert_eq!(
-        (config.tokens.access_minutes, config.tokens.refresh_days),
-        (15, 30)
-    );
+    assert_eq!((config.tokens.access_minutes, config.tokens.refresh_days), (15, 30));
     assert_eq!(config.passwords.min_length, None);
-    assert_eq!(
-        (config.rate_limits.per_minute, config.rate_limits.per_hour),
-        (100, 1000)
-    );
-    assert_eq!(
-        (config.lockout.attempts, config.lockout.duration_seconds),
-        (5, 1800)
-    );
-    assert_eq!(
-        (config.limits.max_body_size, config.limits.max_file_size),
-        (1 << 20, 10 << 20)
-    );
+    assert_eq!((config.rate_limits.per_minute, config.rate_limits.per_hour), (100, 1000));
+    assert_eq!((config.lockout.attempts, config.lockout.duration_seconds), (5, 1800));
+    assert_eq!((config.limits.max_body_size, config.limits.max_file_size), (1 << 20, 10 << 20));
     assert_eq!(config.images.thumbnail_sizes, [100, 300, 600]);
     assert_eq!(config.storage.allowed_types.len(), 8);
     assert!(!config.mail.is_enabled() && !config.redis.enabled && config.oauth.google.is_none());
@@ -228,82 +195,39 @@ fn cors_origins_default_by_environment() {
         Origins::Any => vec!["*".to_owned()],
         Origins::These(origins) => origins.iter().map(ToString::to_string).collect(),
     };
-    assert_eq!(
-        texts(&World::new(&[])),
-        ["http://localhost:3000", "http://localhost:8000"]
-    );
+    assert_eq!(texts(&World::new(&[])), ["http://localhost:3000", "http://localhost:8000"]);
     assert!(texts(&World::new(&[("CORS_ORIGINS", "")])).is_empty());
     assert!(texts(&World::new(&[("ENVIRONMENT", "staging")])).is_empty());
     assert!(texts(&World::production(&[("CORS_ORIGINS", "")])).is_empty());
     let two = ["https://a.example", "https://b.example:8443"];
-    for list in [
-        "https://a.example, https://b.example:8443,,",
-        r#"["https://a.example", " https://b.example:8443"]"#,
-    ] {
+    for list in ["https://a.example, https://b.example:8443,,", r#"["https://a.example", " https://b.example:8443"]"#] {
         assert_eq!(texts(&World::new(&[("CORS_ORIGINS", list)])), two);
     }
-    assert_eq!(
-        texts(&World::new(&[
-            ("CORS_ORIGINS", "*"),
-            ("CORS_ALLOW_CREDENTIALS", "false")
-        ])),
-        ["*"]
-    );
+    assert_eq!(texts(&World::new(&[("CORS_ORIGINS", "*"), ("CORS_ALLOW_CREDENTIALS", "false")])), ["*"]);
 }
 
 #[test]
 fn allowed_hosts_default_to_the_public_one_in_production() {
     let hosts = |world: &World| world.config().server.allowed_hosts;
-    assert_eq!(
-        hosts(&World::production(&[])),
-        AllowedHosts::These(vec!["cms.example.com".into()])
-    );
+    assert_eq!(hosts(&World::production(&[])), AllowedHosts::These(vec!["cms.example.com".into()]));
     assert_eq!(
         hosts(&World::production(&[("ALLOWED_HOSTS", "")])),
         AllowedHosts::These(vec!["cms.example.com".into()])
     );
-    let given = hosts(&World::new(&[(
-        "ALLOWED_HOSTS",
-        "CMS.example.com:8443, 127.0.0.1, ::1, [::1]:80, localhost",
-    )]));
-    let AllowedHosts::These(names) = &given else {
-        panic!("a list")
-    };
-    assert_eq!(
-        names,
-        &[
-            "cms.example.com",
-            "127.0.0.1",
-            "[::1]",
-            "[::1]",
-            "localhost"
-        ]
-    );
+    let given = hosts(&World::new(&[("ALLOWED_HOSTS", "CMS.example.com:8443, 127.0.0.1, ::1, [::1]:80, localhost")]));
+    let AllowedHosts::These(names) = &given else { panic!("a list") };
+    assert_eq!(names, &["cms.example.com", "127.0.0.1", "[::1]", "[::1]", "localhost"]);
     assert!(given.allows("cms.example.com") && !given.allows("evil.example"));
     assert!(AllowedHosts::Any.allows("evil.example"));
 }
 
 #[test]
 fn the_base_url_follows_the_port_until_it_is_given() {
-    assert_eq!(
-        World::new(&[("APP_PORT", "9000")])
-            .config()
-            .server
-            .base_url
-            .as_str(),
-        "http://localhost:9000"
-    );
-    let given = World::new(&[("BASE_URL", "https://CMS.example.com:443/")])
-        .config()
-        .server
-        .base_url;
+    assert_eq!(World::new(&[("APP_PORT", "9000")]).config().server.base_url.as_str(), "http://localhost:9000");
+    let given = World::new(&[("BASE_URL", "https://CMS.example.com:443/")]).config().server.base_url;
     assert_eq!(
         (given.as_str(), given.host(), given.origin().as_str()),
-        (
-            "https://cms.example.com",
-            "cms.example.com",
-            "https://cms.example.com"
-        )
+        ("https://cms.example.com", "cms.example.com", "https://cms.example.com")
     );
     assert!(given.is_https() && !given.is_loopback());
 }

@@ -2,11 +2,7 @@ use super::World;
 
 /// One malformed value each, and words that its one line must hold.
 const MALFORMED: &[(&str, &str, &str)] = &[
-    (
-        "RATE_LIMIT_PER_MINUTE",
-        "many",
-        "`many` is not a whole number from 1",
-    ),
+    ("RATE_LIMIT_PER_MINUTE", "many", "`many` is not a whole number from 1"),
     ("RATE_LIMIT_PER_MINUTE", "0", "from 1"),
     ("RATE_LIMIT_PER_HOUR", "-1", "`-1`"),
     ("RATE_LIMIT_PER_HOUR", "+1", "`+1`"),
@@ -21,17 +17,9 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("IMAGE_QUALITY", "101", "from 1 to 100"),
     ("IMAGE_THUMBNAIL_SIZES", "100,big", "`big`"),
     ("MAX_FILE_SIZE", "10MB", "`10MB`"),
-    (
-        "CORS_ALLOW_CREDENTIALS",
-        "maybe",
-        "neither `true` nor `false`",
-    ),
+    ("CORS_ALLOW_CREDENTIALS", "maybe", "neither `true` nor `false`"),
     ("ENVIRONMENT", "developement", "did you mean `development`?"),
-    (
-        "ENVIRONMENT",
-        "live",
-        "`development`, `staging`, `production`",
-    ),
+    ("ENVIRONMENT", "live", "`development`, `staging`, `production`"),
     ("LOG_LEVEL", "LOUD", "`CRITICAL`"),
     ("RATE_LIMIT_HEADERS", "none", "`draft`"),
     ("STORAGE_TYPE", "ftp", "`azure`"),
@@ -45,24 +33,12 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("CORS_ORIGINS", "*", "CORS_ALLOW_CREDENTIALS=false"),
     ("FILES_ORIGIN", "files.example.com", "scheme"),
     ("BASE_URL", "cms.example.com", "`https://cms.example.com`"),
-    (
-        "BASE_URL",
-        "ftp://cms.example.com",
-        "neither http nor https",
-    ),
+    ("BASE_URL", "ftp://cms.example.com", "neither http nor https"),
     ("BASE_URL", "https://cms.example.com?x=1", "query"),
     ("APP_HOST", "127.0.0.1:8000", "APP_PORT"),
-    (
-        "APP_HOST",
-        "not a host",
-        "neither an IP address nor a host name",
-    ),
+    ("APP_HOST", "not a host", "neither an IP address nor a host name"),
     ("APP_NAME", "a\r\nBcc: x", "control character"),
-    (
-        "ALLOWED_HOSTS",
-        "https://cms.example.com",
-        "not a host name",
-    ),
+    ("ALLOWED_HOSTS", "https://cms.example.com", "not a host name"),
     ("ALLOWED_HOSTS", "*", "not a host name"),
     ("TRUSTED_PROXIES", "10.0.0.0/33", "`10.0.0.0/8`"),
     ("ADMIN_ALLOWED_CIDRS", "office", "`office`"),
@@ -72,26 +48,10 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("DATABASE_URL", "mysql://localhost/db", "postgresql://"),
     ("DATABASE_URL", "sqlite:///:memory:", "name a file"),
     ("REDIS_URL", "localhost:6379", "`redis://localhost:6379/0`"),
-    (
-        "AWS_S3_ENDPOINT_URL",
-        "minio:9000",
-        "neither an http nor an https address",
-    ),
-    (
-        "SECRET_KEY",
-        " 4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f",
-        "white space",
-    ),
-    (
-        "SECRET_KEY",
-        "4f1c0a9be37d52680c1f,9e4ab7d3365510e2c98f",
-        "comma",
-    ),
-    (
-        "SECRET_KEY",
-        "vault:secret/data/fastcms#SECRET_KEY",
-        "SECRET_KEY_FILE",
-    ),
+    ("AWS_S3_ENDPOINT_URL", "minio:9000", "neither an http nor an https address"),
+    ("SECRET_KEY", " 4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f", "white space"),
+    ("SECRET_KEY", "4f1c0a9be37d52680c1f,9e4ab7d3365510e2c98f", "comma"),
+    ("SECRET_KEY", "vault:secret/data/fastcms#SECRET_KEY", "SECRET_KEY_FILE"),
 ];
 
 #[test]
@@ -116,31 +76,14 @@ fn five_faults_are_five_lines() {
     ])
     .lines();
     assert_eq!(lines.len(), 5, "{lines:?}");
-    for name in [
-        "APP_PORT",
-        "ENVIRONMENT",
-        "LOG_FORMAT",
-        "TRUSTED_PROXIES",
-        "SECRET_KEY",
-    ] {
-        assert_eq!(
-            lines
-                .iter()
-                .filter(|line| line.starts_with(&format!("{name}: ")))
-                .count(),
-            1,
-            "{name}"
-        );
+    for name in ["APP_PORT", "ENVIRONMENT", "LOG_FORMAT", "TRUSTED_PROXIES", "SECRET_KEY"] {
+        assert_eq!(lines.iter().filter(|line| line.starts_with(&format!("{name}: "))).count(), 1, "{name}");
     }
 }
 
 #[test]
 fn every_faulty_item_of_a_list_is_named() {
-    let lines = World::new(&[(
-        "CORS_ORIGINS",
-        "https://good.example,bad.example,https://worse.example/",
-    )])
-    .lines();
+    let lines = World::new(&[("CORS_ORIGINS", "https://good.example,bad.example,https://worse.example/")]).lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("`bad.example`") && lines[1].contains("`https://worse.example/`"));
 }
@@ -178,21 +121,6 @@ fn networks_are_kept_in_their_canonical_form() {
         "TRUSTED_PROXIES",
         "10.1.2.3/8, 127.0.0.1, ::ffff:192.0.2.0/120, ::ffff:192.0.2.9, 2001:db8::1/32",
     )]);
-    let networks: Vec<_> = world
-        .config()
-        .proxies
-        .trusted
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        networks,
-        [
-            "10.0.0.0/8",
-            "127.0.0.1/32",
-            "192.0.2.0/24",
-            "192.0.2.9/32",
-            "2001:db8::/32"
-        ]
-    );
+    let networks: Vec<_> = world.config().proxies.trusted.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "127.0.0.1/32", "192.0.2.0/24", "192.0.2.9/32", "2001:db8::/32"]);
 }

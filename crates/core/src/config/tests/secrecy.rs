@@ -18,11 +18,7 @@ fn everything_said(world: &World) -> String {
         Ok(config) => {
             let json = serde_json::to_string(&table(&config)).unwrap();
             let said = serde_json::to_string(&(&config.warnings, &config.refusals)).unwrap();
-            format!(
-                "{config:#?} {:?} {json} {said} {:?}",
-                table(&config),
-                world.sources
-            )
+            format!("{config:#?} {:?} {json} {said} {:?}", table(&config), world.sources)
         }
         Err(faults) => format!("{faults} {faults:?} {:?}", world.sources),
     }
@@ -31,35 +27,19 @@ fn everything_said(world: &World) -> String {
 #[test]
 fn no_secret_shows_in_anything_said_about_a_sound_configuration() {
     for (file, production) in [(false, false), (false, true), (true, false), (true, true)] {
-        let mut world = if production {
-            World::production(&[])
-        } else {
-            World::new(&[])
-        };
-        world
-            .sources
-            .environment
-            .retain(|(name, _)| name != "SECRET_KEY");
+        let mut world = if production { World::production(&[]) } else { World::new(&[]) };
+        world.sources.environment.retain(|(name, _)| name != "SECRET_KEY");
         for variable in catalog::ALL.iter().filter(|variable| variable.is_secret()) {
             let value = marked(variable.secrecy, variable.name);
             if file {
                 world = world.file(variable.name, &value);
-                world
-                    .sources
-                    .environment
-                    .push((format!("{}_FILE", variable.name), variable.name.to_owned()));
+                world.sources.environment.push((format!("{}_FILE", variable.name), variable.name.to_owned()));
             } else {
-                world
-                    .sources
-                    .environment
-                    .push((variable.name.to_owned(), value));
+                world.sources.environment.push((variable.name.to_owned(), value));
             }
         }
         let config = Config::load(&world.sources, Command::Other).unwrap();
-        let masked = table(&config)
-            .iter()
-            .filter(|one| one.value.contains("******"))
-            .count();
+        let masked = table(&config).iter().filter(|one| one.value.contains("******")).count();
         assert!(masked > 15, "{masked}");
         assert_eq!(config.keys.secret_key.as_ref().unwrap().expose(), MARKER);
         let said = everything_said(&world);
@@ -84,10 +64,7 @@ fn no_secret_shows_in_a_fault_about_it() {
 
 #[test]
 fn every_key_is_a_secret() {
-    for variable in catalog::ALL
-        .iter()
-        .filter(|variable| matches!(variable.kind, Kind::Key | Kind::Keys))
-    {
+    for variable in catalog::ALL.iter().filter(|variable| matches!(variable.kind, Kind::Key | Kind::Keys)) {
         assert_eq!(variable.secrecy, Secrecy::Secret, "{}", variable.name);
     }
 }
@@ -96,29 +73,13 @@ fn every_key_is_a_secret() {
 fn of_a_url_only_the_password_is_masked() {
     let shown = |name: &str, value: &str| {
         let config = World::new(&[(name, value)]).config();
-        table(&config)
-            .into_iter()
-            .find(|one| one.name == name)
-            .unwrap()
-            .value
+        table(&config).into_iter().find(|one| one.name == name).unwrap().value
     };
+    assert_eq!(shown("DATABASE_URL", "sqlite:///./x.db"), "sqlite:///./x.db");
     assert_eq!(
-        shown("DATABASE_URL", "sqlite:///./x.db"),
-        "sqlite:///./x.db"
-    );
-    assert_eq!(
-        shown(
-            "DATABASE_URL",
-            "postgresql://u:MARKER@h:1/d?sslmode=require"
-        ),
+        shown("DATABASE_URL", "postgresql://u:MARKER@h:1/d?sslmode=require"),
         "postgresql://u:******@h:1/d?sslmode=require"
     );
-    assert_eq!(
-        shown("REDIS_URL", "redis://:MARKER@h/0"),
-        "redis://:******@h/0"
-    );
-    assert_eq!(
-        shown("REDIS_URL", "redis://h/0?password=MARKER"),
-        "redis://h/0?password=******"
-    );
+    assert_eq!(shown("REDIS_URL", "redis://:MARKER@h/0"), "redis://:******@h/0");
+    assert_eq!(shown("REDIS_URL", "redis://h/0?password=MARKER"), "redis://h/0?password=******");
 }

@@ -4,14 +4,8 @@ use super::{KEY, OTHER_KEY, World};
 #[test]
 fn the_first_source_that_has_a_name_wins() {
     let world = World::new(&[("APP_NAME", "environment")])
-        .file(
-            ".env",
-            "APP_NAME=dotenv\nAPP_PORT=1111\n\nSMTP_HOST=mail.example\n",
-        )
-        .file(
-            "fastcms.toml",
-            "app_name = 'toml'\napp_port = 2222\nsmtp_port = 25\n",
-        );
+        .file(".env", "APP_NAME=dotenv\nAPP_PORT=1111\n\nSMTP_HOST=mail.example\n")
+        .file("fastcms.toml", "app_name = 'toml'\napp_port = 2222\nsmtp_port = 25\n");
     let config = world.config();
     assert_eq!(config.server.app_name, "environment");
     assert_eq!(config.server.port, 1111);
@@ -27,39 +21,23 @@ fn the_first_source_that_has_a_name_wins() {
 #[test]
 fn an_argument_wins_over_everything() {
     let mut world = World::new(&[("APP_PORT", "1111"), ("app_host", "0.0.0.0")]);
-    world.sources = world
-        .sources
-        .clone()
-        .with_argument("APP_PORT", "3333")
-        .with_argument("APP_HOST", "127.0.0.1");
+    world.sources = world.sources.clone().with_argument("APP_PORT", "3333").with_argument("APP_HOST", "127.0.0.1");
     let config = world.config();
-    assert_eq!(
-        (config.server.port, config.server.is_loopback()),
-        (3333, true)
-    );
+    assert_eq!((config.server.port, config.server.is_loopback()), (3333, true));
     assert_eq!(*config.origin(&catalog::APP_PORT), Origin::Argument);
 }
 
 #[test]
 fn an_empty_value_hides_the_next_source_and_means_the_default() {
-    let world = World::new(&[("APP_PORT", ""), ("SMTP_USER", "  ")])
-        .file(".env", "APP_PORT=1111\nSMTP_USER=me\n");
+    let world = World::new(&[("APP_PORT", ""), ("SMTP_USER", "  ")]).file(".env", "APP_PORT=1111\nSMTP_USER=me\n");
     let config = world.config();
     assert_eq!((config.server.port, config.mail.user), (8000, None));
 }
 
 #[test]
 fn names_are_case_insensitive_and_the_documented_spelling_wins() {
-    let config = World::new(&[
-        ("app_name", "lower"),
-        ("APP_NAME", "upper"),
-        ("App_Port", "1234"),
-    ])
-    .config();
-    assert_eq!(
-        (config.server.app_name.as_str(), config.server.port),
-        ("upper", 1234)
-    );
+    let config = World::new(&[("app_name", "lower"), ("APP_NAME", "upper"), ("App_Port", "1234")]).config();
+    assert_eq!((config.server.app_name.as_str(), config.server.port), ("upper", 1234));
 }
 
 #[test]
@@ -74,102 +52,55 @@ fn toml_values_of_every_kind_are_read() {
     assert_eq!(config.server.port, 9);
     assert!(config.server.allowed_hosts.allows("b.example"));
     assert_eq!(config.images.thumbnail_sizes, [10, 50]);
-    assert_eq!(
-        config.tokens.accept_legacy_until.unwrap().to_string(),
-        "2026-01-31"
-    );
+    assert_eq!(config.tokens.accept_legacy_until.unwrap().to_string(), "2026-01-31");
     assert_eq!(config.server.base_url.as_str(), "https://x.example");
 }
 
 #[test]
 fn a_faulty_file_is_a_fault_with_its_line_and_without_its_text() {
-    let toml = World::new(&[])
-        .file("fastcms.toml", "app_name = 'x'\nsecret_key = MARKER\n")
-        .lines();
-    assert!(
-        toml[0].starts_with("fastcms.toml: line 2: ") && !toml[0].contains("MARKER"),
-        "{toml:?}"
-    );
-    let section = World::new(&[])
-        .file("fastcms.toml", "[server]\napp_name = 'x'\n")
-        .lines();
-    assert!(
-        section[0].starts_with("fastcms.toml: `server`: ") && section[0].contains("top level"),
-        "{section:?}"
-    );
-    let dotenv = World::new(&[])
-        .file(".env", "APP_NAME=x\nSECRET_KEY \"MARKER\"\n")
-        .lines();
-    assert!(
-        dotenv[0].starts_with(".env: line 2: ") && !dotenv[0].contains("MARKER"),
-        "{dotenv:?}"
-    );
+    let toml = World::new(&[]).file("fastcms.toml", "app_name = 'x'\nsecret_key = MARKER\n").lines();
+    assert!(toml[0].starts_with("fastcms.toml: line 2: ") && !toml[0].contains("MARKER"), "{toml:?}");
+    let section = World::new(&[]).file("fastcms.toml", "[server]\napp_name = 'x'\n").lines();
+    assert!(section[0].starts_with("fastcms.toml: `server`: ") && section[0].contains("top level"), "{section:?}");
+    let dotenv = World::new(&[]).file(".env", "APP_NAME=x\nSECRET_KEY \"MARKER\"\n").lines();
+    assert!(dotenv[0].starts_with(".env: line 2: ") && !dotenv[0].contains("MARKER"), "{dotenv:?}");
     let latin = World::new(&[]).file(".env", b"A=1\nB=2\nC=\xe4\n").lines();
     assert_eq!(latin, [".env: line 3 is not UTF-8: save the file as UTF-8"]);
-    let huge = World::new(&[])
-        .file(".env", vec![b'#'; 1024 * 1024 + 1])
-        .lines();
+    let huge = World::new(&[]).file(".env", vec![b'#'; 1024 * 1024 + 1]).lines();
     assert_eq!(huge, [".env: is larger than 1048576 bytes"]);
-    World::new(&[])
-        .file(".env", vec![b'#'; 1024 * 1024])
-        .config();
+    World::new(&[]).file(".env", vec![b'#'; 1024 * 1024]).config();
 }
 
 #[test]
 fn a_name_twice_in_one_file_is_warned_about_and_the_last_counts() {
     let world = World::new(&[]).file(".env", "APP_NAME=one\napp_name=two\n");
     assert_eq!(world.config().server.app_name, "two");
-    assert_eq!(
-        world.warnings(),
-        [".env: APP_NAME is set on line 1 and again on line 2: the last one counts"]
-    );
+    assert_eq!(world.warnings(), [".env: APP_NAME is set on line 1 and again on line 2: the last one counts"]);
 }
 
 #[test]
 fn a_secret_may_come_from_a_file() {
-    let world = World::new(&[
-        ("SECRET_KEY_FILE", "key"),
-        ("smtp_password_file", "mail"),
-        ("BAO_TOKEN_FILE", "bao"),
-    ])
-    .file("key", format!("{KEY}\n"))
-    .file("mail", " pass word \n\n")
-    .file("bao", "token");
+    let world = World::new(&[("SECRET_KEY_FILE", "key"), ("smtp_password_file", "mail"), ("BAO_TOKEN_FILE", "bao")])
+        .file("key", format!("{KEY}\n"))
+        .file("mail", " pass word \n\n")
+        .file("bao", "token");
     let config = world.config();
     assert_eq!(config.keys.secret_key.as_ref().unwrap().expose(), KEY);
-    assert_eq!(
-        config.mail.password.as_ref().unwrap().expose(),
-        " pass word \n"
-    );
-    assert_eq!(
-        config.secrets.vault.token.as_ref().unwrap().expose(),
-        "token"
-    );
-    assert_eq!(
-        *config.origin(&catalog::SECRET_KEY),
-        Origin::File(world.folder.path().join("key"))
-    );
+    assert_eq!(config.mail.password.as_ref().unwrap().expose(), " pass word \n");
+    assert_eq!(config.secrets.vault.token.as_ref().unwrap().expose(), "token");
+    assert_eq!(*config.origin(&catalog::SECRET_KEY), Origin::File(world.folder.path().join("key")));
 }
 
 #[test]
 fn urls_with_passwords_may_come_from_a_file_too() {
-    let world = World::new(&[("DATABASE_URL_FILE", "url")])
-        .file("url", "postgresql+asyncpg://u:p@localhost/d\n");
-    assert_eq!(
-        world.config().database.url.expose(),
-        "postgresql+asyncpg://u:p@localhost/d"
-    );
+    let world = World::new(&[("DATABASE_URL_FILE", "url")]).file("url", "postgresql+asyncpg://u:p@localhost/d\n");
+    assert_eq!(world.config().database.url.expose(), "postgresql+asyncpg://u:p@localhost/d");
 }
 
 #[test]
 fn a_secret_and_its_file_together_are_a_fault_wherever_they_stand() {
-    let world = World::new(&[("SECRET_KEY_FILE", "key")])
-        .file("key", KEY)
-        .file(".env", format!("SECRET_KEY={KEY}\n"));
-    assert_eq!(
-        world.lines(),
-        ["SECRET_KEY: both SECRET_KEY and SECRET_KEY_FILE are set: keep one of them"]
-    );
+    let world = World::new(&[("SECRET_KEY_FILE", "key")]).file("key", KEY).file(".env", format!("SECRET_KEY={KEY}\n"));
+    assert_eq!(world.lines(), ["SECRET_KEY: both SECRET_KEY and SECRET_KEY_FILE are set: keep one of them"]);
     let world = World::new(&[("SECRET_KEY_FILE", "key"), ("SECRET_KEY", "")]).file("key", KEY);
     assert!(world.config().keys.secret_key.is_some());
 }
@@ -177,69 +108,34 @@ fn a_secret_and_its_file_together_are_a_fault_wherever_they_stand() {
 #[test]
 fn a_file_that_cannot_be_read_names_its_variable() {
     let missing = World::new(&[("SECRET_KEY_FILE", "nowhere")]).lines();
-    assert!(
-        missing[0].starts_with("SECRET_KEY_FILE: ") && missing[0].contains("nowhere"),
-        "{missing:?}"
-    );
-    let large = World::new(&[("SMTP_PASSWORD_FILE", "large")])
-        .file("large", vec![b'x'; 64 * 1024 + 1])
-        .lines();
+    assert!(missing[0].starts_with("SECRET_KEY_FILE: ") && missing[0].contains("nowhere"), "{missing:?}");
+    let large = World::new(&[("SMTP_PASSWORD_FILE", "large")]).file("large", vec![b'x'; 64 * 1024 + 1]).lines();
     assert!(large[0].starts_with("SMTP_PASSWORD_FILE: "), "{large:?}");
 }
 
 #[test]
 fn an_alias_is_read_when_the_name_itself_is_absent() {
-    let world = World::new(&[
-        ("BAO_ADDR", "https://bao.example"),
-        ("AWS_DEFAULT_REGION", "eu-central-1"),
-    ]);
-    assert_eq!(
-        world.config().secrets.vault.address.unwrap().as_str(),
-        "https://bao.example/"
-    );
+    let world = World::new(&[("BAO_ADDR", "https://bao.example"), ("AWS_DEFAULT_REGION", "eu-central-1")]);
+    assert_eq!(world.config().secrets.vault.address.unwrap().as_str(), "https://bao.example/");
     assert_eq!(world.config().secrets.aws.region.unwrap(), "eu-central-1");
-    let world = World::new(&[
-        ("BAO_ADDR", "https://bao.example"),
-        ("VAULT_ADDR", "https://vault.example"),
-    ]);
-    assert_eq!(
-        world.config().secrets.vault.address.unwrap().as_str(),
-        "https://vault.example/"
-    );
+    let world = World::new(&[("BAO_ADDR", "https://bao.example"), ("VAULT_ADDR", "https://vault.example")]);
+    assert_eq!(world.config().secrets.vault.address.unwrap().as_str(), "https://vault.example/");
 }
 
 #[test]
 fn previous_keys_are_a_list() {
     let list = format!(" {KEY} , {OTHER_KEY},");
-    let keys = World::new(&[("SECRET_KEY_PREVIOUS", &list)])
-        .config()
-        .keys
-        .secret_key_previous;
-    assert_eq!(
-        keys.iter()
-            .map(|key| key.expose().as_str())
-            .collect::<Vec<_>>(),
-        [KEY, OTHER_KEY]
-    );
+    let keys = World::new(&[("SECRET_KEY_PREVIOUS", &list)]).config().keys.secret_key_previous;
+    assert_eq!(keys.iter().map(|key| key.expose().as_str()).collect::<Vec<_>>(), [KEY, OTHER_KEY]);
     let json = format!("[\"{KEY}\", \"{OTHER_KEY}\"]");
-    assert_eq!(
-        World::new(&[("SECRET_KEY_PREVIOUS", &json)])
-            .config()
-            .keys
-            .secret_key_previous
-            .len(),
-        2
-    );
+    assert_eq!(World::new(&[("SECRET_KEY_PREVIOUS", &json)]).config().keys.secret_key_previous.len(), 2);
 }
 
 #[test]
 fn a_known_name_with_undecodable_bytes_is_a_fault_and_an_unknown_one_is_nothing() {
     let mut world = World::new(&[]);
     world.sources.undecodable = vec!["smtp_password".into(), "HOME".into()];
-    assert_eq!(
-        world.lines(),
-        ["SMTP_PASSWORD: the value in the environment is not UTF-8: set it as UTF-8 text"]
-    );
+    assert_eq!(world.lines(), ["SMTP_PASSWORD: the value in the environment is not UTF-8: set it as UTF-8 text"]);
 }
 
 #[test]

@@ -1,11 +1,7 @@
 use super::{KEY, OTHER_KEY, World};
 
 fn about(world: &World, name: &str) -> usize {
-    world
-        .warnings()
-        .iter()
-        .filter(|line| line.starts_with(&format!("{name}: ")))
-        .count()
+    world.warnings().iter().filter(|line| line.starts_with(&format!("{name}: "))).count()
 }
 
 #[test]
@@ -18,34 +14,21 @@ fn the_start_warnings_of_the_contract() {
     ] {
         assert_eq!(about(&World::new(&[(name, value)]), name), 1, "{name}");
     }
-    for (name, value) in [
-        ("ACCESS_TOKEN_EXPIRE_MINUTES", "60"),
-        ("REFRESH_TOKEN_EXPIRE_DAYS", "30"),
-        ("ADMIN_EMAIL", ""),
-    ] {
+    for (name, value) in
+        [("ACCESS_TOKEN_EXPIRE_MINUTES", "60"), ("REFRESH_TOKEN_EXPIRE_DAYS", "30"), ("ADMIN_EMAIL", "")]
+    {
         assert_eq!(about(&World::new(&[(name, value)]), name), 0, "{name}");
     }
 }
 
 #[test]
 fn redis_in_the_clear_off_loopback_is_warned_about_in_production() {
-    let redis = |url: &str| {
-        about(
-            &World::production(&[("REDIS_URL", url), ("REDIS_ENABLED", "true")]),
-            "REDIS_URL",
-        )
-    };
+    let redis = |url: &str| about(&World::production(&[("REDIS_URL", url), ("REDIS_ENABLED", "true")]), "REDIS_URL");
     assert_eq!(redis("redis://cache.example:6379/0"), 1);
     assert_eq!(redis("rediss://cache.example:6379/0"), 0);
     assert_eq!(redis("redis://127.0.0.1:6379/0"), 0);
     assert_eq!(redis("redis://[::1]:6379/0"), 0);
-    assert_eq!(
-        about(
-            &World::new(&[("REDIS_URL", "redis://cache.example")]),
-            "REDIS_URL"
-        ),
-        0
-    );
+    assert_eq!(about(&World::new(&[("REDIS_URL", "redis://cache.example")]), "REDIS_URL"), 0);
 }
 
 #[test]
@@ -55,9 +38,9 @@ fn a_misspelt_name_is_warned_about_in_every_source() {
         .file("fastcms.toml", "cors_orgins = '*'\nhome = '/'\n");
     let warnings = world.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings.contains(
-        &"SECRET_KEYS: is not a known variable and is ignored: did you mean SECRET_KEY?".to_owned()
-    ));
+    assert!(
+        warnings.contains(&"SECRET_KEYS: is not a known variable and is ignored: did you mean SECRET_KEY?".to_owned())
+    );
     assert!(warnings.iter().all(|line| !line.contains(KEY)));
     assert_eq!(about(&world, "RATE_LIMIT_PER_MINUT"), 1);
     assert_eq!(about(&world, "CORS_ORGINS"), 1);
@@ -67,65 +50,20 @@ fn a_misspelt_name_is_warned_about_in_every_source() {
 fn a_public_listener_without_proxy_is_warned_about_in_production() {
     let public = World::production(&[("APP_HOST", "0.0.0.0")]);
     assert_eq!(about(&public, "TRUSTED_PROXIES"), 1);
-    assert!(
-        public
-            .config()
-            .warnings
-            .iter()
-            .any(|warning| warning.check == Some("E006"))
-    );
-    for proxy in [
-        ("TRUSTED_PROXIES", "10.0.0.0/8"),
-        ("TRUSTED_PROXY_HOPS", "1"),
-    ] {
-        assert_eq!(
-            about(
-                &World::production(&[("APP_HOST", "0.0.0.0"), proxy]),
-                "TRUSTED_PROXIES"
-            ),
-            0
-        );
+    assert!(public.config().warnings.iter().any(|warning| warning.check == Some("E006")));
+    for proxy in [("TRUSTED_PROXIES", "10.0.0.0/8"), ("TRUSTED_PROXY_HOPS", "1")] {
+        assert_eq!(about(&World::production(&[("APP_HOST", "0.0.0.0"), proxy]), "TRUSTED_PROXIES"), 0);
     }
-    assert_eq!(
-        about(
-            &World::production(&[("TRUSTED_PROXIES", "0.0.0.0/0")]),
-            "TRUSTED_PROXIES"
-        ),
-        1
-    );
+    assert_eq!(about(&World::production(&[("TRUSTED_PROXIES", "0.0.0.0/0")]), "TRUSTED_PROXIES"), 1);
 }
 
 #[test]
 fn keys_in_the_wrong_place_are_warned_about() {
     let both = format!("{OTHER_KEY},{OTHER_KEY}");
-    assert_eq!(
-        about(
-            &World::production(&[("SECRET_KEY_NEXT", KEY)]),
-            "SECRET_KEY_NEXT"
-        ),
-        1
-    );
-    assert_eq!(
-        about(
-            &World::production(&[("SECRET_KEY_PREVIOUS", "changeme")]),
-            "SECRET_KEY_PREVIOUS"
-        ),
-        1
-    );
-    assert_eq!(
-        about(
-            &World::production(&[("SECRET_KEY_PREVIOUS", &both)]),
-            "SECRET_KEY_PREVIOUS"
-        ),
-        1
-    );
-    assert_eq!(
-        about(
-            &World::production(&[("ENCRYPTION_KEY", KEY)]),
-            "ENCRYPTION_KEY"
-        ),
-        1
-    );
+    assert_eq!(about(&World::production(&[("SECRET_KEY_NEXT", KEY)]), "SECRET_KEY_NEXT"), 1);
+    assert_eq!(about(&World::production(&[("SECRET_KEY_PREVIOUS", "changeme")]), "SECRET_KEY_PREVIOUS"), 1);
+    assert_eq!(about(&World::production(&[("SECRET_KEY_PREVIOUS", &both)]), "SECRET_KEY_PREVIOUS"), 1);
+    assert_eq!(about(&World::production(&[("ENCRYPTION_KEY", KEY)]), "ENCRYPTION_KEY"), 1);
 }
 
 #[test]

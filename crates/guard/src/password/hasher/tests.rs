@@ -6,13 +6,10 @@ use std::time::Duration;
 use super::*;
 use crate::ids::SystemRng;
 
-const QUICK: Cost = Cost {
-    memory_kib: 64,
-    passes: 1,
-    lanes: 1,
-};
+const QUICK: Cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
 const UMLAUTS: &str = "Ünïcode pässwörd";
-const ARGON2: &str = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqkss4n4wmozxZWA2wGNR7gM";
+const ARGON2: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqkss4n4wmozxZWA2wGNR7gM";
 const BCRYPT: &str = "$2b$04$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/W";
 
 fn recommended() -> Hasher {
@@ -31,29 +28,17 @@ async fn verify(hasher: &Hasher, password: &str, stored: &str) -> Verdict {
     hasher.verify(secret(password), Some(stored)).await.unwrap()
 }
 
-const CURRENT: Verdict = Verdict::Match {
-    needs_rehash: false,
-};
+const CURRENT: Verdict = Verdict::Match { needs_rehash: false };
 const OLD: Verdict = Verdict::Match { needs_rehash: true };
 
 #[tokio::test]
 async fn a_hash_is_argon2id_with_the_recommended_cost_and_verifies() {
     let hasher = recommended();
     let stored = hasher.hash(secret("correct horse")).await.unwrap();
-    assert!(
-        stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-        "{stored}"
-    );
+    assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
     assert_eq!(verify(&hasher, "correct horse", &stored).await, CURRENT);
-    assert_eq!(
-        verify(&hasher, "correct hors", &stored).await,
-        Verdict::Mismatch
-    );
-    assert_ne!(
-        hasher.hash(secret("correct horse")).await.unwrap(),
-        stored,
-        "the salt is fresh"
-    );
+    assert_eq!(verify(&hasher, "correct hors", &stored).await, Verdict::Mismatch);
+    assert_ne!(hasher.hash(secret("correct horse")).await.unwrap(), stored, "the salt is fresh");
     assert!(!Cost::RECOMMENDED.is_weak() && QUICK.is_weak());
 }
 
@@ -62,25 +47,12 @@ async fn hashes_of_another_implementation_verify_and_weaker_ones_are_told() {
     let hasher = recommended();
     for (stored, verdict) in [
         (ARGON2, CURRENT),
-        (
-            "$argon2id$v=19$m=20000,t=3,p=2$MDEyMzQ1Njc4OWFiY2RlZg$YYkTdoF1nL1YN47AV9wQE/S86oz7Qc9KVS8NgfNbJaY",
-            CURRENT,
-        ),
-        (
-            "$argon2id$v=19$m=1024,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$TE2OjOcXEpdhmLupXbmEOsB+sRO2+u2oTH1VLUwNTfc",
-            OLD,
-        ),
-        (
-            "$argon2i$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$gx78/JwW3eE8rk1ni8uDMqJCPxsMQbE2mRz6qvPzkL4",
-            OLD,
-        ),
+        ("$argon2id$v=19$m=20000,t=3,p=2$MDEyMzQ1Njc4OWFiY2RlZg$YYkTdoF1nL1YN47AV9wQE/S86oz7Qc9KVS8NgfNbJaY", CURRENT),
+        ("$argon2id$v=19$m=1024,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$TE2OjOcXEpdhmLupXbmEOsB+sRO2+u2oTH1VLUwNTfc", OLD),
+        ("$argon2i$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$gx78/JwW3eE8rk1ni8uDMqJCPxsMQbE2mRz6qvPzkL4", OLD),
     ] {
         assert_eq!(verify(&hasher, UMLAUTS, stored).await, verdict, "{stored}");
-        assert_eq!(
-            verify(&hasher, "Unicode password", stored).await,
-            Verdict::Mismatch,
-            "{stored}"
-        );
+        assert_eq!(verify(&hasher, "Unicode password", stored).await, Verdict::Mismatch, "{stored}");
     }
 }
 
@@ -91,34 +63,15 @@ async fn old_bcrypt_hashes_verify_with_the_cut_they_were_made_with() {
     let torn = "a".repeat(71);
     for (password, stored) in [
         ("correct horse", BCRYPT),
-        (
-            UMLAUTS,
-            "$2b$04$/xNVenUDetKCHdiA7KrG4eUYDZFYIpS.7QLrU6M2EEHujsib.3zd.",
-        ),
-        (
-            &format!("{long}IGNORED"),
-            "$2b$04$zy2LoTJzlMm8VwqMvYEUPe5Y0Y9Va/cjOlxiylixGRfmIWDJ0eAhu",
-        ),
-        (
-            &format!("{long}other"),
-            "$2b$04$zy2LoTJzlMm8VwqMvYEUPe5Y0Y9Va/cjOlxiylixGRfmIWDJ0eAhu",
-        ),
-        (
-            &format!("{torn}é tail"),
-            "$2b$04$0TFD0vkeYXtSE/j1jHmkHeKkgreT3u1dqvFq.T5Feh8prr174LC9G",
-        ),
-        (
-            &torn,
-            "$2b$04$0TFD0vkeYXtSE/j1jHmkHeKkgreT3u1dqvFq.T5Feh8prr174LC9G",
-        ),
+        (UMLAUTS, "$2b$04$/xNVenUDetKCHdiA7KrG4eUYDZFYIpS.7QLrU6M2EEHujsib.3zd."),
+        (&format!("{long}IGNORED"), "$2b$04$zy2LoTJzlMm8VwqMvYEUPe5Y0Y9Va/cjOlxiylixGRfmIWDJ0eAhu"),
+        (&format!("{long}other"), "$2b$04$zy2LoTJzlMm8VwqMvYEUPe5Y0Y9Va/cjOlxiylixGRfmIWDJ0eAhu"),
+        (&format!("{torn}é tail"), "$2b$04$0TFD0vkeYXtSE/j1jHmkHeKkgreT3u1dqvFq.T5Feh8prr174LC9G"),
+        (&torn, "$2b$04$0TFD0vkeYXtSE/j1jHmkHeKkgreT3u1dqvFq.T5Feh8prr174LC9G"),
     ] {
         for prefix in ["$2a$", "$2b$", "$2y$"] {
             let stored = stored.replace("$2b$", prefix);
-            assert_eq!(
-                verify(&hasher, password, &stored).await,
-                OLD,
-                "{password} {stored}"
-            );
+            assert_eq!(verify(&hasher, password, &stored).await, OLD, "{password} {stored}");
             assert_eq!(
                 verify(&hasher, &format!(" {password}"), &stored).await,
                 Verdict::Mismatch,
@@ -134,10 +87,7 @@ async fn ours_are_not_cut_anywhere() {
     let long = "x".repeat(99);
     let stored = hasher.hash(secret(&format!("{long}a"))).await.unwrap();
     assert_eq!(verify(&hasher, &format!("{long}a"), &stored).await, CURRENT);
-    assert_eq!(
-        verify(&hasher, &format!("{long}b"), &stored).await,
-        Verdict::Mismatch
-    );
+    assert_eq!(verify(&hasher, &format!("{long}b"), &stored).await, Verdict::Mismatch);
     assert_eq!(verify(&hasher, &long, &stored).await, Verdict::Mismatch);
 }
 
@@ -145,15 +95,9 @@ async fn ours_are_not_cut_anywhere() {
 async fn the_same_letter_from_two_keyboards_is_the_same_but_lookalikes_are_not() {
     let hasher = quick();
     let stored = hasher.hash(secret("caf\u{e9} am see")).await.unwrap();
-    assert_eq!(
-        verify(&hasher, "cafe\u{301} am see", &stored).await,
-        CURRENT
-    );
+    assert_eq!(verify(&hasher, "cafe\u{301} am see", &stored).await, CURRENT);
     let stored = hasher.hash(secret("ﬁnal² answer")).await.unwrap();
-    assert_eq!(
-        verify(&hasher, "final2 answer", &stored).await,
-        Verdict::Mismatch
-    );
+    assert_eq!(verify(&hasher, "final2 answer", &stored).await, Verdict::Mismatch);
 }
 
 #[tokio::test]
@@ -173,43 +117,18 @@ async fn whatever_cannot_match_still_costs_one_hash() {
         ("correct horse", Some("correct horse")),
         ("correct horse", Some("!")),
         ("correct horse", Some("$argon2id$")),
-        (
-            "correct horse",
-            Some("$argon2id$v=19$m=99999999,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqg"),
-        ),
-        (
-            "correct horse",
-            Some("$argon2id$v=19$m=64,t=99999,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqg"),
-        ),
-        (
-            "correct horse",
-            Some("$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"),
-        ),
-        (
-            "correct horse",
-            Some("$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AA$AA"),
-        ),
-        (
-            "correct horse",
-            Some("$2b$31$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/W"),
-        ),
-        (
-            "correct horse",
-            Some("$2b$04$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/"),
-        ),
+        ("correct horse", Some("$argon2id$v=19$m=99999999,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqg")),
+        ("correct horse", Some("$argon2id$v=19$m=64,t=99999,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Q0mhGFeAAk0Pw04fUyZLqg")),
+        ("correct horse", Some("$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$")),
+        ("correct horse", Some("$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AA$AA")),
+        ("correct horse", Some("$2b$31$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/W")),
+        ("correct horse", Some("$2b$04$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/")),
         ("correct horse", Some("$2b$04$ééééééééééééééééééééééééééé")),
-        (
-            "correct horse",
-            Some("$2x$04$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/W"),
-        ),
+        ("correct horse", Some("$2x$04$h7d5tb4NUf27bGV1y0ZIqO2zj28M1fSVf7j9/z1pNd.koYpDBYk/W")),
     ];
     for (password, stored) in cases {
         let before = hasher.computed();
-        assert_eq!(
-            hasher.verify(secret(password), *stored).await,
-            Ok(Verdict::Mismatch),
-            "{stored:?}"
-        );
+        assert_eq!(hasher.verify(secret(password), *stored).await, Ok(Verdict::Mismatch), "{stored:?}");
         assert_eq!(hasher.computed(), before + 1, "{stored:?}");
     }
 }
@@ -234,18 +153,12 @@ async fn one_past_the_queue_is_refused_at_once_and_room_comes_back() {
     while hasher.admitted() < 5 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(
-        hasher.verify(secret("x"), None).await,
-        Err(HashError::Overloaded)
-    );
+    assert_eq!(hasher.verify(secret("x"), None).await, Err(HashError::Overloaded));
     assert_eq!(hasher.hash(secret("x")).await, Err(HashError::Overloaded));
     for verdict in running.join_all().await {
         assert_eq!(verdict, Ok(Verdict::Mismatch));
     }
-    assert_eq!(
-        hasher.verify(secret("x"), None).await,
-        Ok(Verdict::Mismatch)
-    );
+    assert_eq!(hasher.verify(secret("x"), None).await, Ok(Verdict::Mismatch));
     assert_eq!(hasher.computed(), 6);
 }
 
@@ -267,9 +180,7 @@ async fn who_gives_up_in_the_queue_leaves_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), left)
-        .await
-        .expect("both have left");
+    tokio::time::timeout(Duration::from_secs(30), left).await.expect("both have left");
 }
 
 #[tokio::test]

@@ -32,9 +32,7 @@ struct Reply {
 
 impl Reply {
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     fn text(&self) -> &str {
@@ -52,24 +50,14 @@ impl Product {
         let database = format!("sqlite:///{}/app.db", folder.path().display());
         let environment = [
             ("DATABASE_URL", database.as_str()),
-            (
-                "SECRET_KEY",
-                "9f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f",
-            ),
+            ("SECRET_KEY", "9f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f"),
             ("ENVIRONMENT", environment),
             ("DEBUG", debug),
             ("APP_HOST", "127.0.0.1"),
         ];
-        let environment = environment
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec();
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let directory = folder.path().to_owned();
-        let sources = Sources {
-            arguments: Vec::new(),
-            environment,
-            undecodable: Vec::new(),
-            directory,
-        };
+        let sources = Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory };
         let opening = Opening {
             config: Config::load(&sources, Command::Serve).unwrap(),
             clock: Arc::new(SystemClock),
@@ -78,32 +66,14 @@ impl Product {
             older_schema: OlderSchema::Migrate,
         };
         let app = app::open(opening).await.unwrap();
-        Self {
-            edge: crate::api::edge(Arc::clone(&app)),
-            app,
-            _folder: folder,
-        }
+        Self { edge: crate::api::edge(Arc::clone(&app)), app, _folder: folder }
     }
 
     async fn get(&self, path: &str) -> Reply {
         let peer: SocketAddr = ([127, 0, 0, 1], 5000).into();
-        let request = Request::builder()
-            .uri(path)
-            .header("host", "localhost:8000")
-            .body(Body::empty())
-            .unwrap();
-        let (parts, body) = self
-            .edge
-            .service(peer)
-            .oneshot(request)
-            .await
-            .unwrap()
-            .into_parts();
-        Reply {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        let request = Request::builder().uri(path).header("host", "localhost:8000").body(Body::empty()).unwrap();
+        let (parts, body) = self.edge.service(peer).oneshot(request).await.unwrap().into_parts();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 }
 
@@ -113,16 +83,9 @@ async fn the_pages_load_nothing_but_what_is_served_here() {
     let source = Regex::new(r#"(?:src|href)="([^"]+)""#).unwrap();
     for page in ["/docs", "/redoc"] {
         let reply = product.get(page).await;
-        assert_eq!(
-            (reply.status, reply.header("content-type")),
-            (200, "text/html; charset=utf-8"),
-            "{page}"
-        );
+        assert_eq!((reply.status, reply.header("content-type")), (200, "text/html; charset=utf-8"), "{page}");
         let mut assets = 0;
-        for (_, [path]) in source
-            .captures_iter(reply.text())
-            .map(|found| found.extract())
-        {
+        for (_, [path]) in source.captures_iter(reply.text()).map(|found| found.extract()) {
             if path.starts_with("data:") {
                 continue;
             }
@@ -143,11 +106,7 @@ async fn every_page_has_a_nonce_of_its_own_and_a_policy_without_holes() {
     for page in ["/docs", "/redoc", "/admin/setup"] {
         let (one, two) = (product.get(page).await, product.get(page).await);
         let policy = one.header("content-security-policy");
-        let nonce = policy
-            .split("'nonce-")
-            .nth(1)
-            .and_then(|rest| rest.split('\'').next())
-            .unwrap();
+        let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
         assert!(one.text().contains(&format!("nonce=\"{nonce}\"")), "{page}");
         assert!(!one.text().contains("{{nonce}}"), "{page}");
         assert_ne!(policy, two.header("content-security-policy"), "{page}");
@@ -155,10 +114,7 @@ async fn every_page_has_a_nonce_of_its_own_and_a_policy_without_holes() {
             policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"),
             "{page}: {policy}"
         );
-        assert!(
-            !policy.contains("unsafe") && !policy.contains("http"),
-            "{page}: {policy}"
-        );
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{page}: {policy}");
         assert_eq!(one.header("cache-control"), "no-store", "{page}");
     }
     product.app.store.close().await;
@@ -173,11 +129,7 @@ async fn the_served_document_describes_the_served_routes() {
     let operations = crate::api::operations();
     for operation in operations.iter().filter(|operation| !operation.docs.hidden) {
         let method = operation.method.as_str().to_ascii_lowercase();
-        assert!(
-            served["paths"][operation.path].get(&method).is_some(),
-            "{method} {}",
-            operation.path
-        );
+        assert!(served["paths"][operation.path].get(&method).is_some(), "{method} {}", operation.path);
     }
     product.app.store.close().await;
 }
@@ -189,48 +141,24 @@ async fn without_debug_there_is_no_documentation_and_no_version() {
         assert_eq!(product.get(path).await.status, 404, "{path}");
     }
     let root = product.get("/").await.json();
-    assert_eq!(
-        (&root["version"], &root["docs"]),
-        (&Value::Null, &Value::Null)
-    );
-    assert_eq!(
-        product.get("/health").await.text(),
-        r#"{"status":"healthy"}"#
-    );
-    assert_eq!(
-        product.get("/api/v1/health").await.text(),
-        r#"{"status":"healthy"}"#
-    );
-    assert_eq!(
-        product.get("/health/live").await.text(),
-        r#"{"status":"alive"}"#
-    );
-    assert_eq!(
-        product.get("/health/ready").await.text(),
-        r#"{"status":"ready"}"#
-    );
+    assert_eq!((&root["version"], &root["docs"]), (&Value::Null, &Value::Null));
+    assert_eq!(product.get("/health").await.text(), r#"{"status":"healthy"}"#);
+    assert_eq!(product.get("/api/v1/health").await.text(), r#"{"status":"healthy"}"#);
+    assert_eq!(product.get("/health/live").await.text(), r#"{"status":"alive"}"#);
+    assert_eq!(product.get("/health/ready").await.text(), r#"{"status":"ready"}"#);
     product.app.store.close().await;
     assert_eq!(product.get("/health/live").await.status, 200);
     let ready = product.get("/health/ready").await;
-    assert_eq!(
-        (ready.status, ready.text()),
-        (503, r#"{"status":"unavailable"}"#)
-    );
+    assert_eq!((ready.status, ready.text()), (503, r#"{"status":"unavailable"}"#));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_development_the_root_and_health_say_more() {
     let product = Product::start("development", "true").await;
     let root = product.get("/").await.json();
-    assert_eq!(
-        (&root["message"], &root["docs"]),
-        (&"FastCMS".into(), &"/docs".into())
-    );
+    assert_eq!((&root["message"], &root["docs"]), (&"FastCMS".into(), &"/docs".into()));
     assert!(root["version"].is_string());
-    assert_eq!(
-        product.get("/health").await.json()["environment"],
-        "development"
-    );
+    assert_eq!(product.get("/health").await.json()["environment"], "development");
     product.app.store.close().await;
 }
 
@@ -238,24 +166,16 @@ async fn in_development_the_root_and_health_say_more() {
 async fn the_setup_page_is_found_until_there_is_an_admin() {
     let product = Product::start("development", "false").await;
     let found = product.get("/setup").await;
-    assert_eq!(
-        (found.status, found.header("location")),
-        (302, "/admin/setup")
-    );
+    assert_eq!((found.status, found.header("location")), (302, "/admin/setup"));
     let page = product.get("/admin/setup").await;
     assert_eq!(page.status, 200);
-    assert!(
-        page.header("content-security-policy")
-            .contains("require-trusted-types-for 'script'")
-    );
+    assert!(page.header("content-security-policy").contains("require-trusted-types-for 'script'"));
     let admin = NewUser {
         email: "root@example.com".to_owned(),
         password: "Correct-Horse7-battery".to_owned().into(),
         name: None,
     };
-    create_by_admin(&Caller::Operator, &product.app, admin, "admin")
-        .await
-        .unwrap();
+    create_by_admin(&Caller::Operator, &product.app, admin, "admin").await.unwrap();
     for path in ["/setup", "/admin/setup"] {
         assert_eq!(product.get(path).await.status, 404, "{path}");
     }

@@ -4,12 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_url_may_have_16_kib() {
-    let at = |length: usize| {
-        format!(
-            "/api/v1/page?sort={}",
-            "x".repeat(length - "/api/v1/page?sort=".len())
-        )
-    };
+    let at = |length: usize| format!("/api/v1/page?sort={}", "x".repeat(length - "/api/v1/page?sort=".len()));
     assert_eq!(call("GET", &at(16_384)).await.status, 200);
     let past = call("GET", &at(16_385)).await;
     assert_eq!((past.status, past.code().as_str()), (414, "uri_too_long"));
@@ -18,38 +13,19 @@ async fn a_url_may_have_16_kib() {
 #[tokio::test]
 async fn a_header_section_may_have_32_kib_and_100_fields() {
     let with_fields = |more: usize| async move {
-        let request = (0..more).fold(request("GET", "/health"), |request, n| {
-            request.header(format!("x-{n}"), "v")
-        });
+        let request = (0..more).fold(request("GET", "/health"), |request, n| request.header(format!("x-{n}"), "v"));
         send(request.body(Body::empty()).unwrap()).await
     };
     // Three fields come with every request of these tests.
     assert_eq!(with_fields(97).await.status, 200);
     let past = with_fields(98).await;
-    assert_eq!(
-        (past.status, past.code().as_str()),
-        (431, "headers_too_large")
-    );
+    assert_eq!((past.status, past.code().as_str()), (431, "headers_too_large"));
 
-    let base: usize = request("GET", "/")
-        .headers_ref()
-        .unwrap()
-        .iter()
-        .map(|(n, v)| n.as_str().len() + v.len() + 4)
-        .sum();
+    let base: usize =
+        request("GET", "/").headers_ref().unwrap().iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
     let room = 32_768 - base - "x-long".len() - 4;
-    assert_eq!(
-        call_with("GET", "/health", &[("x-long", &"v".repeat(room))])
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        call_with("GET", "/health", &[("x-long", &"v".repeat(room + 1))])
-            .await
-            .status,
-        431
-    );
+    assert_eq!(call_with("GET", "/health", &[("x-long", &"v".repeat(room))]).await.status, 200);
+    assert_eq!(call_with("GET", "/health", &[("x-long", &"v".repeat(room + 1))]).await.status, 431);
 }
 
 #[tokio::test]
@@ -57,10 +33,7 @@ async fn a_body_may_have_max_body_size() {
     let padded = |length: usize| format!("{:length$}", "{\"email\":\"a\"}");
     assert_eq!(send_json("/api/v1/login", padded(1000)).await.status, 200);
     let past = send_json("/api/v1/login", padded(1001)).await;
-    assert_eq!(
-        (past.status, past.code().as_str()),
-        (413, "payload_too_large")
-    );
+    assert_eq!((past.status, past.code().as_str()), (413, "payload_too_large"));
     assert_eq!(past.header("connection"), Some("close"));
 }
 
@@ -69,9 +42,7 @@ async fn an_announced_body_is_refused_unread() {
     let sent = request("POST", "/api/v1/login")
         .header("content-type", "application/json")
         .header("content-length", "200000000")
-        .body(Body::from_stream(futures_util::stream::pending::<
-            Result<Bytes, Infallible>,
-        >()))
+        .body(Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>()))
         .unwrap();
     assert_eq!(send(sent).await.status, 413);
 }
@@ -102,10 +73,7 @@ fn pieces(size: usize, pause: u64, count: usize) -> Body {
 async fn send_slowly(body: Body) -> (Reply, u64) {
     let started = Instant::now();
     let sent = request("POST", "/api/v1/login").header("content-type", "application/json");
-    let roomy = EdgeSettings {
-        max_body: 1_000_000,
-        ..settings()
-    };
+    let roomy = EdgeSettings { max_body: 1_000_000, ..settings() };
     let reply = send_from(PROXY, roomy, sent.body(body).unwrap()).await;
     (reply, started.elapsed().as_secs())
 }
@@ -113,17 +81,9 @@ async fn send_slowly(body: Body) -> (Reply, u64) {
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_may_take_its_time_as_long_as_it_moves() {
     let (slow, seconds) = send_slowly(pieces(1024, 25, 10)).await;
-    assert_eq!(
-        (slow.status, seconds),
-        (422, 250),
-        "read to its end, and then no JSON"
-    );
+    assert_eq!((slow.status, seconds), (422, 250), "read to its end, and then no JSON");
     let (dripping, seconds) = send_slowly(pieces(1, 1, 1_000_000)).await;
-    assert_eq!(
-        (dripping.status, seconds),
-        (503, 30),
-        "a byte now and then is no sign of life"
-    );
+    assert_eq!((dripping.status, seconds), (503, 30), "a byte now and then is no sign of life");
 }
 
 #[tokio::test]
@@ -131,10 +91,7 @@ async fn the_connection_is_told_of_a_body_that_nobody_read() {
     let edge = Edge::new(House, operations(), settings());
     let connection = Connection::new(PROXY.parse().unwrap());
     let sent = |path: &str, kind: &str| {
-        request("POST", path)
-            .header("content-type", kind)
-            .body(Body::from("{\"email\":\"a\"}"))
-            .unwrap()
+        request("POST", path).header("content-type", kind).body(Body::from("{\"email\":\"a\"}")).unwrap()
     };
     for (path, kind, unread) in [
         ("/api/v1/login", "text/plain", true),
@@ -142,10 +99,6 @@ async fn the_connection_is_told_of_a_body_that_nobody_read() {
         ("/api/v1/login", "application/json", false),
     ] {
         edge.answer(&connection, sent(path, kind)).await;
-        assert_eq!(
-            connection.unread.load(Ordering::Relaxed),
-            unread,
-            "{path} {kind}"
-        );
+        assert_eq!(connection.unread.load(Ordering::Relaxed), unread, "{path} {kind}");
     }
 }

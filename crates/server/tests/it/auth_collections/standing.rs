@@ -22,7 +22,14 @@ async fn tokens_stay_in_their_audience(product: &Product) {
     admin.collection(&members("guests")).await;
     let user = product.user("carol").await;
     let ann = Account::register(product, "members", "ann").await;
-    for path in ["/api/v1/auth/me", "/api/v1/auth/sessions", "/api/v1/admin/users", COLLECTIONS, &auth("guests", "me"), &auth("guests", "sessions")] {
+    for path in [
+        "/api/v1/auth/me",
+        "/api/v1/auth/sessions",
+        "/api/v1/admin/users",
+        COLLECTIONS,
+        &auth("guests", "me"),
+        &auth("guests", "sessions"),
+    ] {
         let refused = ann.caller.get(path).await.refused(401, "invalid_token");
         assert_eq!(refused.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
     }
@@ -84,7 +91,11 @@ async fn what_admins_do_to_an_account_counts_at_once(product: &Product) {
     admin.delete(&record("members", &ann.id)).await.expect(204);
     ann.caller.get(&me).await.refused(401, "invalid_token");
     product.guest().post(&auth("members", "refresh"), &ann.refresh_body()).await.refused(401, "invalid_refresh_token");
-    product.guest().post(&auth("members", "login"), &credentials("ann", NEW_PASSWORD)).await.refused(401, "invalid_credentials");
+    product
+        .guest()
+        .post(&auth("members", "login"), &credentials("ann", NEW_PASSWORD))
+        .await
+        .refused(401, "invalid_credentials");
 
     let bob = Account::register(product, "members", "bob").await;
     let members = admin.get(&format!("{COLLECTIONS}/name/members")).await.expect(200).json();
@@ -117,7 +128,10 @@ async fn an_address_is_shown_to_its_owner_and_to_admins(product: &Product) {
         let found = bob.caller.list("members", &[parameters]).await.expect(200).json();
         assert_eq!(found["total"], 0, "what is not shown is not found: {parameters:?}");
     }
-    assert_eq!(bob.caller.list("members", &[("filter", "email = 'bob@example.com'")]).await.expect(200).json()["total"], 1);
+    assert_eq!(
+        bob.caller.list("members", &[("filter", "email = 'bob@example.com'")]).await.expect(200).json()["total"],
+        1
+    );
     assert_eq!(admin.list("members", &[("filter", "email ~ 'ann'")]).await.expect(200).json()["total"], 1);
     admin.change("members", &ann.id, &json!({"email_visibility": true})).await.expect(200);
     for stranger in [bob.caller.get(&path).await, user.get(&path).await, product.guest().get(&path).await] {

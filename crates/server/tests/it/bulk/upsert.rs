@@ -22,19 +22,14 @@ on_both_engines!(
 async fn what_is_sent_twice_is_stored_once(product: &Product) {
     let admin = product.admin().await;
     admin.collection(&open_notes()).await;
-    let items: Vec<Value> = (0..40)
-        .map(|n| json!({"id": format!("{}{n:03}", &FREE[..33]), "code": format!("c{n}")}))
-        .collect();
+    let items: Vec<Value> =
+        (0..40).map(|n| json!({"id": format!("{}{n:03}", &FREE[..33]), "code": format!("c{n}")})).collect();
     let first = upsert(&admin, json!(items)).await;
     counts(&first, 40, 0, 0);
     let second = upsert(&admin, json!(items)).await;
     counts(&second, 0, 40, 0);
     for key in ["id", "data", "created"] {
-        assert_eq!(
-            each(&first, "records", key),
-            each(&second, "records", key),
-            "{key}"
-        );
+        assert_eq!(each(&first, "records", key), each(&second, "records", key), "{key}");
     }
     let sent: Vec<Value> = items.iter().map(|item| item["id"].clone()).collect();
     assert_eq!(each(&first, "records", "id"), sent);
@@ -44,10 +39,7 @@ async fn what_is_sent_twice_is_stored_once(product: &Product) {
 async fn a_record_is_made_by_one_of_many_callers(product: &Product) {
     let admin = product.admin().await;
     admin.collection(&open_notes()).await;
-    let (path, body) = (
-        at("upsert"),
-        json!({"records": [{"id": FREE, "title": "t"}]}),
-    );
+    let (path, body) = (at("upsert"), json!({"records": [{"id": FREE, "title": "t"}]}));
     let mut made = 0;
     for answer in join_all((0..16).map(|_| admin.post(&path, &body))).await {
         let outcome = answer.expect(200).json();
@@ -62,13 +54,14 @@ async fn a_record_is_made_by_one_of_many_callers(product: &Product) {
 async fn an_item_may_name_the_record_of_one_before_it(product: &Product) {
     let admin = product.admin().await;
     admin.collection(&open_notes()).await;
-    let outcome = upsert(&admin, json!([{"id": FREE, "n": 1}, {"id": FREE, "n+": 2}, {"id": FREE, "n": "x"}, {"id": FREE, "n+": 4}])).await;
+    let outcome = upsert(
+        &admin,
+        json!([{"id": FREE, "n": 1}, {"id": FREE, "n+": 2}, {"id": FREE, "n": "x"}, {"id": FREE, "n+": 4}]),
+    )
+    .await;
     counts(&outcome, 1, 2, 1);
     let seen = each(&outcome, "records", "data");
-    assert_eq!(
-        seen.iter().map(|data| &data["n"]).collect::<Vec<_>>(),
-        [&json!(1), &json!(3), &json!(7)]
-    );
+    assert_eq!(seen.iter().map(|data| &data["n"]).collect::<Vec<_>>(), [&json!(1), &json!(3), &json!(7)]);
     assert_eq!(count(&admin).await, 1);
 }
 
@@ -98,76 +91,38 @@ async fn an_id_is_a_uuid_in_whatever_case(product: &Product) {
 async fn a_refused_upsert_tells_nothing_of_hidden_records(product: &Product) {
     let admin = product.admin().await;
     let (owner, other) = (product.user("owner").await, product.user("other").await);
-    let collection = admin
-        .collection(&notes(&[("view", OWN), ("update", OWN)]))
-        .await;
-    let mine = admin
-        .make("notes", &json!({"owner": owner.id, "title": "mine"}))
-        .await;
+    let collection = admin.collection(&notes(&[("view", OWN), ("update", OWN)])).await;
+    let mine = admin.make("notes", &json!({"owner": owner.id, "title": "mine"})).await;
     let probe = json!([{"id": mine["id"], "title": "x"}, {"id": FREE, "title": "x"}, {"id": mine["id"], "nope": 1}, {"id": FREE, "nope": 1}]);
     // Nobody but admins may create, then those who are named may, then nobody by an expression: the taken id answers as the free one.
-    for create in [
-        json!(null),
-        json!("@request.data.title = 'y'"),
-        json!("@collection.notes.title ?= @request.data.owner"),
-    ] {
-        admin
-            .reshape(&collection, &json!({"create_rule": create}))
-            .await;
+    for create in
+        [json!(null), json!("@request.data.title = 'y'"), json!("@collection.notes.title ?= @request.data.owner")]
+    {
+        admin.reshape(&collection, &json!({"create_rule": create})).await;
         let outcome = upsert(&other, probe.clone()).await;
         counts(&outcome, 0, 0, 4);
         let codes = codes(&outcome);
         assert_eq!((&codes[0], &codes[2]), (&codes[1], &codes[3]), "{create}");
         assert_eq!(codes[0], "forbidden");
     }
-    admin
-        .reshape(&collection, &json!({"update_rule": null}))
-        .await;
-    assert_eq!(
-        codes(&upsert(&other, probe.clone()).await),
-        codes(&upsert(&other, probe).await)
-    );
-    assert_eq!(
-        codes(&upsert(&owner, json!([{"id": mine["id"], "title": "x"}])).await),
-        ["forbidden"]
-    );
+    admin.reshape(&collection, &json!({"update_rule": null})).await;
+    assert_eq!(codes(&upsert(&other, probe.clone()).await), codes(&upsert(&other, probe).await));
+    assert_eq!(codes(&upsert(&owner, json!([{"id": mine["id"], "title": "x"}])).await), ["forbidden"]);
     assert_eq!(count(&admin).await, 1);
-    assert_eq!(
-        admin
-            .get(&record("notes", &mine["id"]))
-            .await
-            .expect(200)
-            .json(),
-        mine
-    );
+    assert_eq!(admin.get(&record("notes", &mine["id"])).await.expect(200).json(), mine);
 }
 
 async fn an_id_that_is_taken_shows_only_to_who_may_create(product: &Product) {
     let admin = product.admin().await;
     let (owner, other) = (product.user("owner").await, product.user("other").await);
-    let collection = admin
-        .collection(&notes(&[("view", OWN), ("update", OWN), ("create", "")]))
-        .await;
-    let mine = owner
-        .make("notes", &json!({"owner": owner.id, "title": "mine"}))
-        .await;
+    let collection = admin.collection(&notes(&[("view", OWN), ("update", OWN), ("create", "")])).await;
+    let mine = owner.make("notes", &json!({"owner": owner.id, "title": "mine"})).await;
     let steal = json!([{"id": mine["id"], "owner": other.id, "title": "stolen"}]);
-    assert_eq!(
-        codes(&upsert(&other, steal.clone()).await),
-        ["already_exists"]
-    );
+    assert_eq!(codes(&upsert(&other, steal.clone()).await), ["already_exists"]);
     admin.reshape(&collection, &json!({"view_rule": ""})).await;
     assert_eq!(codes(&upsert(&other, steal).await), ["forbidden"]);
-    assert_eq!(
-        admin.list("notes", &[]).await.expect(200).json()["items"],
-        json!([mine])
-    );
-    counts(
-        &upsert(&owner, json!([{"id": mine["id"], "title": "own"}])).await,
-        0,
-        1,
-        0,
-    );
+    assert_eq!(admin.list("notes", &[]).await.expect(200).json()["items"], json!([mine]));
+    counts(&upsert(&owner, json!([{"id": mine["id"], "title": "own"}])).await, 0, 1, 0);
 }
 
 async fn accounts_are_kept_to_their_rules(product: &Product) {
@@ -181,11 +136,7 @@ async fn accounts_are_kept_to_their_rules(product: &Product) {
     let other_id = format!("{}999", &FREE[..33]);
     let items = json!({"records": [member(FREE, "a@example.com"), member(&other_id, "A@example.com"), member(&other_id, "b@example.com")]});
     let chosen = user.post(&at("upsert"), &items).await.expect(200).json();
-    assert_eq!(
-        codes(&chosen),
-        vec!["validation_failed"; 3],
-        "whose id an account has is not for its maker to choose"
-    );
+    assert_eq!(codes(&chosen), vec!["validation_failed"; 3], "whose id an account has is not for its maker to choose");
     let outcome = admin.post(&at("upsert"), &items).await.expect(200);
     assert!(!String::from_utf8_lossy(&outcome.bytes).contains("argon2"));
     let outcome = outcome.json();
@@ -198,37 +149,16 @@ async fn accounts_are_kept_to_their_rules(product: &Product) {
         (json!({"nick": "n"}), 2),
     ] {
         let body = json!({"record_ids": [FREE, other_id], "data": data});
-        assert_eq!(
-            user.post(&at("bulk-update"), &body)
-                .await
-                .expect(200)
-                .json()["success"],
-            success,
-            "{data}"
-        );
+        assert_eq!(user.post(&at("bulk-update"), &body).await.expect(200).json()["success"], success, "{data}");
     }
     let body = json!({"record_ids": [FREE, other_id], "data": {"verified": true}});
-    assert_eq!(
-        admin
-            .post(&at("bulk-update"), &body)
-            .await
-            .expect(200)
-            .json()["success"],
-        2
-    );
+    assert_eq!(admin.post(&at("bulk-update"), &body).await.expect(200).json()["success"], 2);
     let login = json!({"email": "b@example.com", "password": PASSWORD});
     let path = "/api/v1/collections/members/auth/login";
     product.guest().post(path, &login).await.expect(200);
     assert_eq!(
-        user.post(&at("bulk-delete"), &json!({"record_ids": [other_id]}))
-            .await
-            .expect(200)
-            .json()["success"],
+        user.post(&at("bulk-delete"), &json!({"record_ids": [other_id]})).await.expect(200).json()["success"],
         1
     );
-    product
-        .guest()
-        .post(path, &login)
-        .await
-        .refused(401, "invalid_credentials");
+    product.guest().post(path, &login).await.refused(401, "invalid_credentials");
 }

@@ -58,7 +58,11 @@ async fn a_rename_keeps_the_records(product: &Product) {
     guest.get(&record("notes", &one["id"])).await.refused(404, "not_found");
     guest.make("memos", &json!({"title": "two"})).await;
     admin.collection(&open("notes", &json!([{"name": "other", "type": "bool"}]))).await;
-    assert_eq!(guest.list("notes", &[]).await.expect(200).json()["total"], 0, "a name that is used again brings nothing back");
+    assert_eq!(
+        guest.list("notes", &[]).await.expect(200).json()["total"],
+        0,
+        "a name that is used again brings nothing back"
+    );
     assert_eq!(guest.list("memos", &[]).await.expect(200).json()["total"], 2);
 }
 
@@ -69,25 +73,42 @@ async fn fields_come_go_and_keep_their_values(product: &Product) {
     let one = guest.make("notes", &json!({"title": "one", "n": 1})).await;
     let path = record("notes", &one["id"]);
 
-    let wider = json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}, {"name": "done", "type": "bool"}]);
+    let wider =
+        json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}, {"name": "done", "type": "bool"}]);
     admin.reshape(&notes, &json!({"schema": wider})).await;
     assert_eq!(guest.get(&path).await.expect(200).json()["data"], json!({"title": "one", "n": 1, "done": null}));
     guest.change("notes", &one["id"], &json!({"done": true})).await.expect(200);
 
-    admin.reshape(&notes, &json!({"schema": [{"name": "done", "type": "bool"}, {"name": "n", "type": "number"}]})).await;
+    admin
+        .reshape(&notes, &json!({"schema": [{"name": "done", "type": "bool"}, {"name": "n", "type": "number"}]}))
+        .await;
     assert_eq!(guest.get(&path).await.expect(200).json()["data"], json!({"n": 1, "done": true}));
     let answer = guest.change("notes", &one["id"], &json!({"title": "gone"})).await.refused(422, "validation_failed");
     assert_eq!(answer.json()["details"], json!({"title": "Unknown field"}));
     guest.list("notes", &[("filter", "title = 'one'")]).await.refused(400, "invalid_filter");
 
-    admin.reshape(&notes, &json!({"schema": [{"name": "title", "type": "text"}, {"name": "n", "type": "number"}]})).await;
-    assert_eq!(guest.get(&path).await.expect(200).json()["data"], json!({"title": null, "n": 1}), "a field that comes back is empty");
+    admin
+        .reshape(&notes, &json!({"schema": [{"name": "title", "type": "text"}, {"name": "n", "type": "number"}]}))
+        .await;
+    assert_eq!(
+        guest.get(&path).await.expect(200).json()["data"],
+        json!({"title": null, "n": 1}),
+        "a field that comes back is empty"
+    );
 
-    let retyped = admin.patch(&collection_path(&notes), &json!({"schema": [{"name": "title", "type": "text"}, {"name": "n", "type": "text"}]})).await;
+    let retyped = admin
+        .patch(
+            &collection_path(&notes),
+            &json!({"schema": [{"name": "title", "type": "text"}, {"name": "n", "type": "text"}]}),
+        )
+        .await;
     let kept = guest.get(&path).await.expect(200).json()["data"]["n"].clone();
     match retyped.status.as_u16() {
         200 => assert_eq!(kept, "1", "the old rows are converted"),
-        _ => assert_eq!((retyped.refused(422, "validation_failed").json()["details"]["schema.1.type"].is_string(), kept), (true, json!(1))),
+        _ => assert_eq!(
+            (retyped.refused(422, "validation_failed").json()["details"]["schema.1.type"].is_string(), kept),
+            (true, json!(1))
+        ),
     }
     let used = admin.reshape(&notes, &json!({"list_rule": "title = 'x'"})).await;
     let answer = admin.patch(&collection_path(&notes), &json!({"schema": [{"name": "n", "type": "number"}]})).await;
@@ -121,7 +142,10 @@ async fn a_field_that_becomes_required_or_unique_must_fit_the_records(product: &
 async fn deleting_a_collection_drops_exactly_its_table(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    let (left, right) = (admin.collection(&open("lefts", &notes()["schema"])).await, admin.collection(&open("rights", &notes()["schema"])).await);
+    let (left, right) = (
+        admin.collection(&open("lefts", &notes()["schema"])).await,
+        admin.collection(&open("rights", &notes()["schema"])).await,
+    );
     guest.make("lefts", &json!({"title": "l"})).await;
     let kept = guest.make("rights", &json!({"title": "r"})).await;
     admin.delete(&collection_path(&left)).await.expect(204);

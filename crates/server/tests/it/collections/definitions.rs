@@ -85,9 +85,26 @@ async fn reserved_names_are_refused_in_any_case(product: &Product) {
     let admin = product.admin().await;
     let kept = admin.collection(&notes()).await;
     for name in [
-        "collections", "users", "system", "refresh_tokens", "verification_tokens", "password_reset_tokens", "api_keys",
-        "oauth_accounts", "oauth_providers", "files", "webhooks", "webhook_deliveries", "settings", "plugin_settings", "ip_rules",
-        "audit_logs", "request_logs", "backups", "email_templates", "search_indexes",
+        "collections",
+        "users",
+        "system",
+        "refresh_tokens",
+        "verification_tokens",
+        "password_reset_tokens",
+        "api_keys",
+        "oauth_accounts",
+        "oauth_providers",
+        "files",
+        "webhooks",
+        "webhook_deliveries",
+        "settings",
+        "plugin_settings",
+        "ip_rules",
+        "audit_logs",
+        "request_logs",
+        "backups",
+        "email_templates",
+        "search_indexes",
     ] {
         let capital = name[..1].to_uppercase() + &name[1..];
         for name in [name, &name.to_uppercase(), &capital] {
@@ -110,7 +127,14 @@ async fn a_field_name_is_one_word_and_unique_in_any_case(product: &Product) {
     admin.collection(&open("words", &json!([{"name": "select", "type": "text"}, {"name": "Order", "type": "number"}, {"name": long, "type": "bool"}]))).await;
     let made = admin.make("words", &json!({"select": "from", "Order": 1})).await;
     assert_eq!(made["data"]["select"], "from");
-    assert_eq!(admin.list("words", &[("filter", "select = 'from' && Order = 1"), ("sort", "-Order,select")]).await.expect(200).json()["total"], 1);
+    assert_eq!(
+        admin
+            .list("words", &[("filter", "select = 'from' && Order = 1"), ("sort", "-Order,select")])
+            .await
+            .expect(200)
+            .json()["total"],
+        1
+    );
 
     let too_long = "f".repeat(101);
     for name in ["id", "ID", "created", "Updated", "", "1a", "a b", "a\"", "ü", &too_long] {
@@ -143,7 +167,8 @@ async fn a_rule_is_closed_by_null_and_opened_by_an_empty_text(product: &Product)
         assert_eq!(admin.reshape(&silent, &json!({rule: ""})).await[rule], "");
         assert_eq!(admin.reshape(&silent, &json!({rule: null})).await[rule], Value::Null);
     }
-    let managed = admin.collection(&json!({"name": "managed", "type": "auth", "manage_rule": "id = @request.auth.id"})).await;
+    let managed =
+        admin.collection(&json!({"name": "managed", "type": "auth", "manage_rule": "id = @request.auth.id"})).await;
     assert_eq!(admin.get(&collection_path(&managed)).await.expect(200).json()["manage_rule"], "id = @request.auth.id");
 
     guest.list("silent", &[]).await.refused(401, "authentication_required");
@@ -168,14 +193,19 @@ async fn a_rule_that_means_nothing_is_refused_by_name_and_position(product: &Pro
             ("().__class__.__mro__[1].__subclasses__()", ""),
             ("__import__('os').system('id')", ""),
         ] {
-            let create = admin.post(COLLECTIONS, &json!({"name": "refused", "schema": notes()["schema"], rule: broken})).await;
+            let create =
+                admin.post(COLLECTIONS, &json!({"name": "refused", "schema": notes()["schema"], rule: broken})).await;
             let change = admin.patch(&collection_path(&kept), &json!({rule: broken})).await;
             for answer in [create, change] {
                 let details = answer.refused(422, "validation_failed").json()["details"].clone();
                 let message = details[rule].as_str().unwrap_or_else(|| panic!("{rule} {broken}: {details}"));
-                let digits: Vec<&str> = message.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
+                let digits: Vec<&str> =
+                    message.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
                 assert!(!digits.is_empty(), "{rule} {broken}: no position in {message:?}");
-                assert!(position.is_empty() || digits.contains(&position), "{rule} {broken}: not at {position} in {message:?}");
+                assert!(
+                    position.is_empty() || digits.contains(&position),
+                    "{rule} {broken}: not at {position} in {message:?}"
+                );
             }
         }
         admin.patch(&collection_path(&kept), &json!({rule: 5})).await.refused(422, "validation_failed");
@@ -189,15 +219,24 @@ async fn an_unknown_option_is_named_by_its_path(product: &Product) {
     for (schema, path) in [
         (json!([{"name": "a", "type": "text", "colour": 1}]), "schema.0.colour"),
         (json!([{"name": "a", "type": "text", "validation": {"requird": true}}]), "schema.0.validation.requird"),
-        (json!([{"name": "a", "type": "text"}, {"name": "b", "type": "select", "select": {"values": ["x"], "nope": 1}}]), "schema.1.select.nope"),
+        (
+            json!([{"name": "a", "type": "text"}, {"name": "b", "type": "select", "select": {"values": ["x"], "nope": 1}}]),
+            "schema.1.select.nope",
+        ),
         (json!([{"name": "a", "type": "geopoint", "geopoint": {"altitude": true}}]), "schema.0.geopoint.altitude"),
-        (json!([{"name": "a", "type": "relation", "relation": {"collection": "notes", "on_delete": "x"}}]), "schema.0.relation.on_delete"),
+        (
+            json!([{"name": "a", "type": "relation", "relation": {"collection": "notes", "on_delete": "x"}}]),
+            "schema.0.relation.on_delete",
+        ),
         (json!([{"name": "a", "type": "autodate", "autodate": {"on_read": true}}]), "schema.0.autodate.on_read"),
         (json!([{"name": "a", "type": "colour"}]), "schema.0.type"),
         (json!([{"name": "a"}]), "schema.0.type"),
         (json!([{"name": "a", "type": "text", "validation": {"pattern": "("}}]), "schema.0.validation.pattern"),
         (json!([{"name": "a", "type": "text", "validation": {"required": "yes"}}]), "schema.0.validation.required"),
-        (json!([{"name": "a", "type": "relation", "relation": {"collection": "nowhere"}}]), "schema.0.relation.collection"),
+        (
+            json!([{"name": "a", "type": "relation", "relation": {"collection": "nowhere"}}]),
+            "schema.0.relation.collection",
+        ),
         (json!([{"name": "a", "type": "relation"}]), "schema.0.relation"),
     ] {
         let create = admin.post(COLLECTIONS, &json!({"name": "refused", "schema": schema})).await;
@@ -279,7 +318,14 @@ async fn a_list_is_paged_newest_first(product: &Product) {
     assert_eq!(page(1, 200).await["items"].as_array().unwrap().len(), 5);
     let all = admin.get(&format!("{COLLECTIONS}?include_system=true")).await.expect(200).json();
     assert!(all["total"].as_u64().unwrap() >= 5);
-    for wrong in [("page", "0"), ("per_page", "0"), ("per_page", "201"), ("page", "-1"), ("page", "x"), ("include_system", "maybe")] {
+    for wrong in [
+        ("page", "0"),
+        ("per_page", "0"),
+        ("per_page", "201"),
+        ("page", "-1"),
+        ("page", "x"),
+        ("include_system", "maybe"),
+    ] {
         let answer = admin.get(&with_query(COLLECTIONS, &[wrong])).await.refused(422, "validation_failed");
         assert!(answer.json()["details"][wrong.0].is_string(), "{}", answer.json());
     }

@@ -9,7 +9,11 @@ use crate::product::{Product, text};
 
 const COLLECTIONS: &str = "/api/v1/collections";
 
-on_both_engines!(a_document_makes_the_collection_again, a_document_is_checked_like_any_other_collection, an_emptied_collection_is_empty);
+on_both_engines!(
+    a_document_makes_the_collection_again,
+    a_document_is_checked_like_any_other_collection,
+    an_emptied_collection_is_empty
+);
 
 async fn a_document_makes_the_collection_again(product: &Product) {
     let admin = product.admin().await;
@@ -34,7 +38,10 @@ async fn a_document_makes_the_collection_again(product: &Product) {
     let again = admin.post(&format!("{COLLECTIONS}/import?import_records=true"), &document).await.expect(201).json();
     assert_eq!((&again["schema"], &again["view_rule"]), (&made["schema"], &made["view_rule"]));
     let page = admin.get(&format!("{records}?sort=title")).await.expect(200).json();
-    assert_eq!((&page["total"], &page["items"][0]["id"], &page["items"][1]["data"]["parent"]), (&json!(2), &first["id"], &first["id"]));
+    assert_eq!(
+        (&page["total"], &page["items"][0]["id"], &page["items"][1]["data"]["parent"]),
+        (&json!(2), &first["id"], &first["id"])
+    );
 }
 
 /// D-05, D-54.
@@ -63,7 +70,12 @@ async fn a_document_is_checked_like_any_other_collection(product: &Product) {
 async fn an_emptied_collection_is_empty(product: &Product) {
     let admin = product.admin().await;
     open_collection(&admin, "notes", json!([{"name": "n", "type": "number"}])).await;
-    open_collection(&admin, "marks", json!([{"name": "note", "type": "relation", "relation": {"collection": "notes"}}])).await;
+    open_collection(
+        &admin,
+        "marks",
+        json!([{"name": "note", "type": "relation", "relation": {"collection": "notes"}}]),
+    )
+    .await;
     let records = format!("{COLLECTIONS}/notes/records");
     for n in 0..3 {
         admin.post(&records, &json!({"data": {"n": n}})).await.expect(201);
@@ -72,7 +84,10 @@ async fn an_emptied_collection_is_empty(product: &Product) {
     admin.post(&format!("{COLLECTIONS}/marks/records"), &json!({"data": {"note": note}})).await.expect(201);
     let truncate = |name: &str| format!("{COLLECTIONS}/name/{name}/truncate");
     admin.delete(&truncate("notes")).await.refused(409, "relation_restricted");
-    assert_eq!(admin.delete(&truncate("marks")).await.expect(200).json(), json!({"deleted_count": 1, "collection": "marks"}));
+    assert_eq!(
+        admin.delete(&truncate("marks")).await.expect(200).json(),
+        json!({"deleted_count": 1, "collection": "marks"})
+    );
     assert_eq!(admin.delete(&truncate("notes")).await.expect(200).json()["deleted_count"], 3);
     assert_eq!(admin.get(&records).await.expect(200).json()["total"], 0);
     admin.delete(&truncate("nope")).await.refused(404, "not_found");

@@ -11,43 +11,20 @@ on_both_engines!(
 async fn production_marks_cookies_secure(product: &Product) {
     product.admin().await;
     let node = product.with(&PRODUCTION).await;
-    let answer = node
-        .guest()
-        .post(LOGIN, &credentials("root", true))
-        .await
-        .expect(200);
+    let answer = node.guest().post(LOGIN, &credentials("root", true)).await.expect(200);
     let set = answer.header("set-cookie").unwrap().to_owned();
-    assert!(
-        set.ends_with("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"),
-        "{set}"
-    );
-    let root = Browser {
-        product: &node,
-        cookie: set.split(';').next().unwrap().to_owned(),
-    };
+    assert!(set.ends_with("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"), "{set}");
+    let root = Browser { product: &node, cookie: set.split(';').next().unwrap().to_owned() };
     let cookie = ("cookie", root.cookie.as_str());
     let path = "/api/v1/auth/me";
     let name = json!({"name": "Root"});
-    for (origin, status) in [
-        ("https://cms.example.com", 200),
-        ("https://app.example.com", 403),
-        ("http://cms.example.com", 403),
-    ] {
-        send(
-            &node,
-            Method::PATCH,
-            path,
-            Some(&name),
-            &[cookie, ("origin", origin)],
-        )
-        .await
-        .expect(status);
+    for (origin, status) in
+        [("https://cms.example.com", 200), ("https://app.example.com", 403), ("http://cms.example.com", 403)]
+    {
+        send(&node, Method::PATCH, path, Some(&name), &[cookie, ("origin", origin)]).await.expect(status);
     }
     let stale = root.post(LOGOUT, &json!({})).await.expect(204);
-    assert_eq!(
-        stale.header("set-cookie"),
-        Some(format!("{CLEARED}; Secure").as_str())
-    );
+    assert_eq!(stale.header("set-cookie"), Some(format!("{CLEARED}; Secure").as_str()));
     node.close().await;
 }
 
@@ -55,45 +32,16 @@ async fn https_at_a_trusted_proxy_marks_cookies_secure(product: &Product) {
     product.admin().await;
     let node = product.with(&[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
     for (forwarded, secure) in [("https", true), ("http", false)] {
-        let headers = [
-            ("x-forwarded-for", "203.0.113.7"),
-            ("x-forwarded-proto", forwarded),
-        ];
-        let answer = send(
-            &node,
-            Method::POST,
-            LOGIN,
-            Some(&credentials("root", true)),
-            &headers,
-        )
-        .await
-        .expect(200);
-        assert_eq!(
-            answer.header("set-cookie").unwrap().ends_with("; Secure"),
-            secure,
-            "{forwarded}"
-        );
+        let headers = [("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", forwarded)];
+        let answer = send(&node, Method::POST, LOGIN, Some(&credentials("root", true)), &headers).await.expect(200);
+        assert_eq!(answer.header("set-cookie").unwrap().ends_with("; Secure"), secure, "{forwarded}");
         let stale = [headers[0], headers[1], ("cookie", "fastcms_session=x")];
-        let answer = send(&node, Method::GET, "/health", None, &stale)
-            .await
-            .expect(200);
-        assert_eq!(
-            answer.header("set-cookie").unwrap().ends_with("; Secure"),
-            secure,
-            "{forwarded}"
-        );
+        let answer = send(&node, Method::GET, "/health", None, &stale).await.expect(200);
+        assert_eq!(answer.header("set-cookie").unwrap().ends_with("; Secure"), secure, "{forwarded}");
     }
     // Nobody else's word counts.
     let headers = [("x-forwarded-proto", "https")];
-    let answer = send(
-        product,
-        Method::POST,
-        LOGIN,
-        Some(&credentials("root", true)),
-        &headers,
-    )
-    .await
-    .expect(200);
+    let answer = send(product, Method::POST, LOGIN, Some(&credentials("root", true)), &headers).await.expect(200);
     assert!(!answer.header("set-cookie").unwrap().contains("Secure"));
     node.close().await;
 }
@@ -113,15 +61,10 @@ async fn the_host_prefix_replaces_the_name(product: &Product) {
         assert_eq!(answer.header("set-cookie"), None);
         answer.refused(401, "authentication_required");
         let both = format!("fastcms_session={PLANTED}; {}", root.cookie);
-        send(&node, Method::GET, ME, None, &[("cookie", both.as_str())])
-            .await
-            .expect(200);
+        send(&node, Method::GET, ME, None, &[("cookie", both.as_str())]).await.expect(200);
         let answer = root.post(LOGOUT, &json!({})).await.expect(204);
         let cleared = answer.header("set-cookie").unwrap();
-        assert!(
-            cleared.starts_with("__Host-fastcms_session=; Path=/; Max-Age=0;"),
-            "{cleared}"
-        );
+        assert!(cleared.starts_with("__Host-fastcms_session=; Path=/; Max-Age=0;"), "{cleared}");
         assert!(cleared.ends_with("; Secure"), "{cleared}");
         node.close().await;
     }
@@ -142,12 +85,7 @@ fn a_cookie_value_is_in_no_line_of_the_log() {
         server.raw(request.as_bytes()).unwrap()
     };
     let login = call("POST", LOGIN, "", &credentials("root", true).to_string());
-    let cookie = login
-        .header("set-cookie")
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap();
+    let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap();
     let value = cookie.strip_prefix("fastcms_session=").unwrap();
     let sent = format!("Cookie: {cookie}\r\n");
     assert_eq!(call("GET", ME, &sent, "").status, 200);

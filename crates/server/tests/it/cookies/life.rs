@@ -91,9 +91,7 @@ async fn the_store_hears_of_use_once_a_minute(product: &Product) {
         assert!(root.alive().await);
     }
     // Whatever was on its way would have come before this write's answer.
-    root.send(Method::PATCH, ME, Some(&json!({"name": "Root"})))
-        .await
-        .expect(200);
+    root.send(Method::PATCH, ME, Some(&json!({"name": "Root"}))).await.expect(200);
     assert_eq!(last_seen(product, &root).await, login);
     product.clock.advance_seconds(1);
     let answers = futures_util::future::join_all((0..20).map(|_| root.alive())).await;
@@ -105,9 +103,7 @@ async fn the_store_hears_of_use_once_a_minute(product: &Product) {
     assert_eq!(current.unwrap()["last_seen"], minute);
     product.clock.advance_seconds(59);
     assert!(root.alive().await);
-    root.send(Method::PATCH, ME, Some(&json!({"name": "Root"})))
-        .await
-        .expect(200);
+    root.send(Method::PATCH, ME, Some(&json!({"name": "Root"}))).await.expect(200);
     assert_eq!(last_seen(product, &root).await, minute);
 }
 
@@ -115,17 +111,8 @@ async fn the_store_hears_of_use_once_a_minute(product: &Product) {
 async fn a_session_ends_absolutely_however_busy(product: &Product) {
     product.admin().await;
     let node = product.with(&[("SESSION_ABSOLUTE_HOURS", "1")]).await;
-    let answer = node
-        .guest()
-        .post(LOGIN, &credentials("root", true))
-        .await
-        .expect(200);
-    assert!(
-        answer
-            .header("set-cookie")
-            .unwrap()
-            .contains("; Max-Age=3600;")
-    );
+    let answer = node.guest().post(LOGIN, &credentials("root", true)).await.expect(200);
+    assert!(answer.header("set-cookie").unwrap().contains("; Max-Age=3600;"));
     let root = browser(&node, "root").await;
     for _ in 0..59 {
         product.clock.advance_seconds(60);
@@ -145,10 +132,7 @@ async fn a_cookie_outlives_every_key(product: &Product) {
     let root = browser(product, "root").await;
     let node = product.with(&[("SECRET_KEY", NEW_KEY)]).await;
     assert!(root.at(&node).alive().await);
-    let token = Bearer {
-        product: &node,
-        token: admin.token.clone(),
-    };
+    let token = Bearer { product: &node, token: admin.token.clone() };
     token.get(ME).await.refused(401, "invalid_token");
     // Who must sign in again: the admin's token of setup, not the browser.
     let now = product.app.now_seconds();
@@ -173,27 +157,16 @@ async fn no_token_speaks_for_a_cookie_session(product: &Product) {
             jti: product.app.new_id(),
             iat: now,
             exp: now + 60,
-            details: AccessDetails {
-                sid: sid.to_owned(),
-                epoch: None,
-                global_epoch: None,
-            },
+            details: AccessDetails { sid: sid.to_owned(), epoch: None, global_epoch: None },
         };
-        Bearer {
-            product,
-            token: token::sign(&product.app.keys.load(), &claims),
-        }
+        Bearer { product, token: token::sign(&product.app.keys.load(), &claims) }
     };
     // Both before and after the session is remembered.
     forge(&row.id).get(ME).await.refused(401, "invalid_token");
     assert!(root.alive().await);
     forge(&row.id).get(ME).await.refused(401, "invalid_token");
     let listed = admin.get(SESSIONS).await.expect(200).json();
-    let own = listed["sessions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|session| session["current"] == true);
+    let own = listed["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true);
     forge(&text(&own.unwrap()["id"])).get(ME).await.expect(200);
 }
 
@@ -201,16 +174,10 @@ async fn a_remembered_session_costs_no_query(product: &Product) {
     product.admin().await;
     let node = product.with(&PRODUCTION).await;
     let root = browser(&node, "root").await;
-    assert_eq!(
-        root.get("/health").await.expect(200).json()["environment"],
-        "production"
-    );
+    assert_eq!(root.get("/health").await.expect(200).json()["environment"], "production");
     node.close().await;
     // The admin is known although nothing can be read any more.
-    assert_eq!(
-        root.get("/health").await.expect(200).json()["environment"],
-        "production"
-    );
+    assert_eq!(root.get("/health").await.expect(200).json()["environment"], "production");
     product.clock.advance_seconds(4);
     root.get("/health").await.expect(503);
 }

@@ -45,7 +45,10 @@ fn assert_secured(answer: &Answer, path: &str, what: &str) {
         ("x-frame-options", "DENY"),
         ("x-xss-protection", "0"),
         ("referrer-policy", "strict-origin-when-cross-origin"),
-        ("permissions-policy", "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()"),
+        (
+            "permissions-policy",
+            "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()",
+        ),
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ] {
         assert_eq!(answer.header(name), Some(value), "{what}: {name}");
@@ -106,11 +109,17 @@ async fn d37_every_answer_carries_the_security_headers(product: &Product) {
         if status == 500 {
             let body = String::from_utf8(answer.bytes.clone()).unwrap().to_lowercase();
             assert_eq!(answer.code(), "internal_error");
-            assert!(["select", "table", "sqlite", "postgres", "no such", "relation", "users", "src/"].iter().all(|inner| !body.contains(inner)), "{body}");
+            assert!(
+                ["select", "table", "sqlite", "postgres", "no such", "relation", "users", "src/"]
+                    .iter()
+                    .all(|inner| !body.contains(inner)),
+                "{body}"
+            );
         }
     }
     let production = product.with(&PRODUCTION).await;
-    for (path, origin) in [("/", None), ("/api/v1/nothing", None), ("/api/v1/health", Some("https://app.example.com"))] {
+    for (path, origin) in [("/", None), ("/api/v1/nothing", None), ("/api/v1/health", Some("https://app.example.com"))]
+    {
         let mut sent = request(None, Method::GET, path, None);
         if let Some(origin) = origin {
             sent.headers_mut().insert("origin", origin.parse().unwrap());
@@ -161,7 +170,9 @@ async fn d38_documentation_is_an_unknown_path_unless_it_is_on(product: &Product)
             for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE] {
                 let unknown = comparable(&call(node, token, method.clone(), "/nothing", None).await);
                 assert_eq!(unknown.0, 404);
-                for path in ["/docs", "/docs/", "/redoc", "/openapi.json", "/Docs", "/docs/index.html", "/openapi.json/"] {
+                for path in
+                    ["/docs", "/docs/", "/redoc", "/openapi.json", "/Docs", "/docs/index.html", "/openapi.json/"]
+                {
                     let answer = comparable(&call(node, token, method.clone(), path, None).await);
                     assert_eq!(answer, unknown, "{method} {path}");
                 }
@@ -174,7 +185,8 @@ async fn d38_documentation_is_an_unknown_path_unless_it_is_on(product: &Product)
         debug.guest().get(path).await.expect(200);
     }
     let document = debug.guest().get("/openapi.json").await.expect(200).json();
-    for path in ["/api/v1/collections", "/api/v1/collections/{name}/records", "/api/v1/collections/{name}/records/{id}"] {
+    for path in ["/api/v1/collections", "/api/v1/collections/{name}/records", "/api/v1/collections/{name}/records/{id}"]
+    {
         assert!(document["paths"].get(path).is_some(), "{path} is served and not documented");
     }
     debug.close().await;

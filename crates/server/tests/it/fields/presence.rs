@@ -62,7 +62,13 @@ async fn an_empty_text_is_no_value(product: &Product) {
         guest.make(kind, &json!({"f": "", "g": ""})).await;
         assert_eq!(guest.list(kind, &[("filter", "f = null")]).await.expect(200).json()["total"], 2);
     }
-    for (kind, extra) in [("number", Value::Null), ("bool", Value::Null), ("date", Value::Null), ("datetime", Value::Null), ("select", json!({"values": ["a"]}))] {
+    for (kind, extra) in [
+        ("number", Value::Null),
+        ("bool", Value::Null),
+        ("date", Value::Null),
+        ("datetime", Value::Null),
+        ("select", json!({"values": ["a"]})),
+    ] {
         admin.collection(&open(kind, &json!([{"name": "f", "type": kind, "select": extra}]))).await;
         guest.create(kind, &json!({"f": ""})).await.refused(422, "validation_failed");
     }
@@ -83,7 +89,10 @@ async fn unique_is_a_conflict_that_names_its_field(product: &Product) {
         admin.collection(&open(&name, &json!([{"name": "first", "type": "text"}, {"name": "f", "type": kind, "validation": {"unique": true}}]))).await;
         let one = guest.make(&name, &json!({"f": value})).await;
         let two = guest.make(&name, &json!({"f": other})).await;
-        for answer in [guest.create(&name, &json!({"f": value})).await, guest.change(&name, &two["id"], &json!({"f": value})).await] {
+        for answer in [
+            guest.create(&name, &json!({"f": value})).await,
+            guest.change(&name, &two["id"], &json!({"f": value})).await,
+        ] {
             let body = answer.refused(409, "unique_conflict").json();
             assert_eq!(body["details"], json!({"f": "Must be unique"}), "{kind}");
         }
@@ -101,7 +110,20 @@ async fn unique_is_a_conflict_that_names_its_field(product: &Product) {
 async fn strange_text_is_text(product: &Product) {
     let admin = product.admin().await;
     admin.collection(&open("things", &json!([{"name": "f", "type": "text"}]))).await;
-    for strange in ["'; DROP TABLE users; --", "\\", "\\\\'\"", "%_", "$1 ? :a @b", "{\"a\": 1}", "\u{202e}rtl", "a\u{300}", "\u{feff}bom", "\u{10ffff}", "null", "<script>"] {
+    for strange in [
+        "'; DROP TABLE users; --",
+        "\\",
+        "\\\\'\"",
+        "%_",
+        "$1 ? :a @b",
+        "{\"a\": 1}",
+        "\u{202e}rtl",
+        "a\u{300}",
+        "\u{feff}bom",
+        "\u{10ffff}",
+        "null",
+        "<script>",
+    ] {
         let made = product.guest().make("things", &json!({"f": strange})).await;
         assert_eq!(made["data"]["f"], strange);
         let quoted = strange.replace('\\', "\\\\").replace('\'', "\\'");

@@ -7,10 +7,7 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Product, text};
 
-on_both_engines!(
-    hidden_fields_never_leave_the_server,
-    a_password_is_hashed_and_never_shown,
-);
+on_both_engines!(hidden_fields_never_leave_the_server, a_password_is_hashed_and_never_shown,);
 
 /// D-10: hidden is hidden from everybody, on every way out, and can be written by whoever may write.
 async fn hidden_fields_never_leave_the_server(product: &Product) {
@@ -20,7 +17,11 @@ async fn hidden_fields_never_leave_the_server(product: &Product) {
         {"name": "shown", "type": "text"}, {"name": "veiled", "type": "text", "hidden": true}, {"name": "number", "type": "number", "hidden": true},
     ]))).await;
     let made = guest.make("things", &json!({"shown": "s", "veiled": "hidden-marker", "number": 987_654})).await;
-    let changed = guest.change("things", &made["id"], &json!({"veiled": "hidden-marker-2", "number+": 1})).await.expect(200).json();
+    let changed = guest
+        .change("things", &made["id"], &json!({"veiled": "hidden-marker-2", "number+": 1}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!((&made["data"], &changed["data"]), (&json!({"shown": "s"}), &json!({"shown": "s"})));
     let user = product.user("reader").await;
     for token in [None, Some(user.token.clone()), Some(admin.token.clone())] {
@@ -86,7 +87,10 @@ async fn a_password_is_hashed_and_never_shown(product: &Product) {
         }
     }
     assert_eq!(admin.list("members", &[("search", "argon2")]).await.expect(200).json()["total"], 0);
-    for (weak, path) in [(json!({"email": "n@example.com", "password": "short"}), None), (json!({"password": "P@ssw0rd123!"}), Some(&made["id"]))] {
+    for (weak, path) in [
+        (json!({"email": "n@example.com", "password": "short"}), None),
+        (json!({"password": "P@ssw0rd123!"}), Some(&made["id"])),
+    ] {
         let answer = match path {
             None => guest.create("members", &weak).await,
             Some(id) => admin.change("members", id, &weak).await,

@@ -77,16 +77,21 @@ async fn a_batch_tells_what_became_of_each(product: &Product) {
     let foreign = json!({"title": "not mine", "owner": "somebody"});
     let nameless = json!({"owner": user.id});
     let taken = json!({"title": "second", "owner": user.id, "code": "c"});
-    let items = json!([{"title": "first", "owner": user.id}, foreign, nameless, taken, 5, {"title": "last", "owner": user.id}]);
+    let items =
+        json!([{"title": "first", "owner": user.id}, foreign, nameless, taken, 5, {"title": "last", "owner": user.id}]);
     let outcome = user.post(&at("batch"), &json!({"records": items})).await.expect(201).json();
     assert_eq!((&outcome["created"], &outcome["failed"]), (&json!(2), &json!(4)));
-    assert_eq!(outcome["errors"], json!([
-        {"index": 1, "data": foreign, "error": "forbidden"},
-        {"index": 2, "data": nameless, "error": "validation_failed"},
-        {"index": 3, "data": taken, "error": "unique_conflict"},
-        {"index": 4, "data": 5, "error": "validation_failed"},
-    ]));
-    let made: Vec<&Value> = outcome["records"].as_array().unwrap().iter().map(|record| &record["data"]["title"]).collect();
+    assert_eq!(
+        outcome["errors"],
+        json!([
+            {"index": 1, "data": foreign, "error": "forbidden"},
+            {"index": 2, "data": nameless, "error": "validation_failed"},
+            {"index": 3, "data": taken, "error": "unique_conflict"},
+            {"index": 4, "data": 5, "error": "validation_failed"},
+        ])
+    );
+    let made: Vec<&Value> =
+        outcome["records"].as_array().unwrap().iter().map(|record| &record["data"]["title"]).collect();
     assert_eq!(made, ["first", "last"]);
     assert_eq!(user.list("tasks", &[]).await.expect(200).json()["total"], 3);
 }
@@ -105,7 +110,9 @@ async fn a_batch_is_for_people_who_signed_in(product: &Product) {
     ] {
         guest.post(&format!("{path}/{verb}"), &body).await.refused(401, "authentication_required");
         for (empty, field) in [(json!({}), if verb.starts_with("bulk") { "record_ids" } else { "records" })] {
-            let details = admin.post(&format!("{path}/{verb}"), &empty).await.refused(422, "validation_failed").json()["details"].clone();
+            let details = admin.post(&format!("{path}/{verb}"), &empty).await.refused(422, "validation_failed").json()
+                ["details"]
+                .clone();
             assert!(details[field].is_string(), "{verb}: {details}");
         }
         admin.post(&format!("{}/{verb}", records("nothing")), &body).await.refused(404, "not_found");
@@ -121,20 +128,33 @@ async fn a_bulk_change_tells_what_became_of_each(product: &Product) {
     let unknown = "018f0000-0000-7000-8000-000000000000";
     let body = json!({"record_ids": [mine["id"], foreign["id"], unknown, "nonsense"], "data": {"title": "changed"}});
     let outcome = user.post(&at("bulk-update"), &body).await.expect(200).json();
-    assert_eq!(outcome, json!({"success": 1, "failed": 3, "errors": [
-        {"record_id": foreign["id"], "error": "forbidden"},
-        {"record_id": unknown, "error": "not_found"},
-        {"record_id": "nonsense", "error": "not_found"},
-    ]}));
+    assert_eq!(
+        outcome,
+        json!({"success": 1, "failed": 3, "errors": [
+            {"record_id": foreign["id"], "error": "forbidden"},
+            {"record_id": unknown, "error": "not_found"},
+            {"record_id": "nonsense", "error": "not_found"},
+        ]})
+    );
     assert_eq!(user.get(&record("tasks", &mine["id"])).await.expect(200).json()["data"]["title"], "changed");
     assert_eq!(user.get(&record("tasks", &foreign["id"])).await.expect(200).json(), foreign);
-    let all = admin.post(&at("bulk-update"), &json!({"record_ids": [mine["id"], foreign["id"]], "data": {"title": "all"}})).await.expect(200);
+    let all = admin
+        .post(&at("bulk-update"), &json!({"record_ids": [mine["id"], foreign["id"]], "data": {"title": "all"}}))
+        .await
+        .expect(200);
     assert_eq!(all.json(), json!({"success": 2, "failed": 0, "errors": null}));
     let twice = json!({"record_ids": [mine["id"], foreign["id"]], "data": {"code": "same"}});
     let outcome = admin.post(&at("bulk-update"), &twice).await.expect(200).json();
-    assert_eq!((&outcome["success"], &outcome["failed"]), (&json!(1), &json!(1)), "one of the two, whichever came first");
+    assert_eq!(
+        (&outcome["success"], &outcome["failed"]),
+        (&json!(1), &json!(1)),
+        "one of the two, whichever came first"
+    );
     assert_eq!(outcome["errors"][0]["error"], "unique_conflict");
-    admin.post(&at("bulk-update"), &json!({"record_ids": [mine["id"]], "data": {}})).await.refused(422, "validation_failed");
+    admin
+        .post(&at("bulk-update"), &json!({"record_ids": [mine["id"]], "data": {}}))
+        .await
+        .refused(422, "validation_failed");
 }
 
 async fn a_bulk_deletion_tells_what_became_of_each(product: &Product) {
@@ -148,7 +168,10 @@ async fn a_bulk_deletion_tells_what_became_of_each(product: &Product) {
     assert_eq!((&outcome["success"], &outcome["failed"]), (&json!(2), &json!(2)));
     let errors = outcome["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 2);
-    for error in [json!({"record_id": foreign["id"], "error": "forbidden"}), json!({"record_id": mine["id"], "error": "not_found"})] {
+    for error in [
+        json!({"record_id": foreign["id"], "error": "forbidden"}),
+        json!({"record_id": mine["id"], "error": "not_found"}),
+    ] {
         assert!(errors.contains(&error), "{outcome}");
     }
     assert_eq!(user.list("tasks", &[]).await.expect(200).json()["items"], json!([foreign]));
@@ -168,14 +191,16 @@ async fn an_upsert_makes_what_is_not_there(product: &Product) {
     let outcome = admin.post(&at("upsert"), &body).await.expect(200).json();
     assert_eq!((&outcome["created"], &outcome["updated"], &outcome["failed"]), (&json!(2), &json!(1), &json!(2)));
     let errors = outcome["errors"].as_array().unwrap();
-    assert_eq!(errors.iter().map(|error| (&error["index"], &error["error"])).collect::<Vec<_>>(), [
-        (&json!(3), &json!("validation_failed")), (&json!(4), &json!("validation_failed")),
-    ]);
+    assert_eq!(
+        errors.iter().map(|error| (&error["index"], &error["error"])).collect::<Vec<_>>(),
+        [(&json!(3), &json!("validation_failed")), (&json!(4), &json!("validation_failed")),]
+    );
     assert_eq!(errors[0]["data"], body["records"][3]);
     assert_eq!(admin.get(&record("tasks", &json!(chosen))).await.expect(200).json()["data"]["title"], "chosen");
     assert_eq!(admin.get(&record("tasks", &there["id"])).await.expect(200).json()["data"]["title"], "changed");
     assert_eq!(admin.list("tasks", &[]).await.expect(200).json()["total"], 3);
-    let again = admin.post(&at("upsert"), &json!({"records": [{"id": chosen, "title": "again"}]})).await.expect(200).json();
+    let again =
+        admin.post(&at("upsert"), &json!({"records": [{"id": chosen, "title": "again"}]})).await.expect(200).json();
     assert_eq!((&again["created"], &again["updated"], &again["errors"]), (&json!(0), &json!(1), &Value::Null));
 }
 

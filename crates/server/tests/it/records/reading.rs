@@ -106,7 +106,10 @@ async fn pages_cut_the_whole_without_gap_or_overlap(product: &Product) {
     assert_eq!(seen.len(), 7);
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 7);
     let defaults = guest.list("books", &[]).await.expect(200).json();
-    assert_eq!((&defaults["page"], &defaults["per_page"], &defaults["total_pages"]), (&json!(1), &json!(30), &json!(1)));
+    assert_eq!(
+        (&defaults["page"], &defaults["per_page"], &defaults["total_pages"]),
+        (&json!(1), &json!(30), &json!(1))
+    );
     let filtered = guest.list("books", &[("filter", "pages > 150"), ("per_page", "2")]).await.expect(200).json();
     assert_eq!((&filtered["total"], &filtered["total_pages"]), (&json!(3), &json!(2)));
     let nothing = guest.list("books", &[("filter", "pages > 1000")]).await.expect(200).json();
@@ -117,8 +120,17 @@ async fn a_page_number_outside_its_range_is_refused(product: &Product) {
     library(product).await;
     let guest = product.guest();
     for (name, value) in [
-        ("page", "0"), ("page", "-1"), ("page", "x"), ("page", "1.5"), ("page", ""), ("page", "100000000000000000000"),
-        ("page", "1000000000000000000"), ("per_page", "0"), ("per_page", "101"), ("per_page", "all"), ("skipTotal", "maybe"),
+        ("page", "0"),
+        ("page", "-1"),
+        ("page", "x"),
+        ("page", "1.5"),
+        ("page", ""),
+        ("page", "100000000000000000000"),
+        ("page", "1000000000000000000"),
+        ("per_page", "0"),
+        ("per_page", "101"),
+        ("per_page", "all"),
+        ("skipTotal", "maybe"),
     ] {
         let answer = guest.list("books", &[(name, value)]).await.refused(422, "validation_failed");
         assert!(answer.json()["details"][name].is_string(), "{name}={value}: {}", answer.json());
@@ -314,7 +326,14 @@ async fn a_field_list_shapes_the_data_alone(product: &Product) {
             assert!(item[always].is_string(), "{fields}: {item}");
         }
     }
-    for (fields, position) in [("nope", Some(0)), ("title,nope", Some(6)), ("-nope", None), ("title:nope", None), ("title:excerpt(x)", None), ("a'b", None)] {
+    for (fields, position) in [
+        ("nope", Some(0)),
+        ("title,nope", Some(6)),
+        ("-nope", None),
+        ("title:nope", None),
+        ("title:excerpt(x)", None),
+        ("a'b", None),
+    ] {
         let answer = guest.list("books", &[("fields", fields)]).await.refused(400, "invalid_fields").json();
         let found = answer["details"]["position"].as_u64().unwrap_or_else(|| panic!("{fields}: {answer}"));
         assert!(position.is_none_or(|position| position == found), "{fields}: {answer}");
@@ -331,8 +350,18 @@ async fn a_field_list_shapes_the_data_alone(product: &Product) {
 async fn a_search_looks_into_every_text_whatever_the_case(product: &Product) {
     library(product).await;
     for (search, expected) in [
-        ("ALPHA", "A"), ("off", "BA"), ("50%", "A"), ("a_b", "D"), ("épée", "E"), ("ÉPÉE", "E"), ("100", ""), ("true", ""),
-        ("'", ""), ("\"", ""), ("\\", ""), ("", "EDCBA"),
+        ("ALPHA", "A"),
+        ("off", "BA"),
+        ("50%", "A"),
+        ("a_b", "D"),
+        ("épée", "E"),
+        ("ÉPÉE", "E"),
+        ("100", ""),
+        ("true", ""),
+        ("'", ""),
+        ("\"", ""),
+        ("\\", ""),
+        ("", "EDCBA"),
     ] {
         let found: String = titles(product, &[("search", search)]).await.iter().map(|title| short(title)).collect();
         assert_eq!(found, expected, "{search}");
@@ -345,7 +374,12 @@ async fn a_search_looks_into_every_text_whatever_the_case(product: &Product) {
 async fn a_total_can_be_skipped(product: &Product) {
     library(product).await;
     for filter in ["", "pages > 150"] {
-        let page = product.guest().list("books", &[("skipTotal", "true"), ("filter", filter), ("per_page", "2")]).await.expect(200).json();
+        let page = product
+            .guest()
+            .list("books", &[("skipTotal", "true"), ("filter", filter), ("per_page", "2")])
+            .await
+            .expect(200)
+            .json();
         assert_eq!((&page["total"], &page["total_pages"]), (&Value::Null, &Value::Null));
         assert_eq!(page["items"].as_array().unwrap().len(), 2);
     }
@@ -377,8 +411,17 @@ async fn an_id_that_is_not_there_is_not_found(product: &Product) {
     let guest = product.guest();
     let long = "a".repeat(4000);
     for id in [
-        "018f0000-0000-7000-8000-000000000000", "018F0000-0000-7000-8000-00000000000A", "nonsense", "1", "-1", "%27%20OR%201=1", "%00",
-        "%FF", "..%2f..%2fusers", "*", &long,
+        "018f0000-0000-7000-8000-000000000000",
+        "018F0000-0000-7000-8000-00000000000A",
+        "nonsense",
+        "1",
+        "-1",
+        "%27%20OR%201=1",
+        "%00",
+        "%FF",
+        "..%2f..%2fusers",
+        "*",
+        &long,
     ] {
         let path = format!("{}/{id}", records("books"));
         guest.get(&path).await.refused(404, "not_found");
@@ -397,9 +440,15 @@ async fn a_method_that_is_not_served_is_named_with_those_that_are(product: &Prod
     library(product).await;
     let guest = product.guest();
     let one = guest.list("books", &[]).await.expect(200).json()["items"][0]["id"].clone();
-    let answer = guest.call(Method::PUT, &record("books", &one), Some(&json!({"data": {"title": "t"}}))).await.refused(405, "method_not_allowed");
+    let answer = guest
+        .call(Method::PUT, &record("books", &one), Some(&json!({"data": {"title": "t"}})))
+        .await
+        .refused(405, "method_not_allowed");
     let allow: BTreeSet<&str> = answer.header("allow").unwrap().split(',').map(str::trim).collect();
-    assert!(["GET", "PATCH", "DELETE"].iter().all(|method| allow.contains(method)) && !allow.contains("PUT"), "{allow:?}");
+    assert!(
+        ["GET", "PATCH", "DELETE"].iter().all(|method| allow.contains(method)) && !allow.contains("PUT"),
+        "{allow:?}"
+    );
     let head = guest.call(Method::HEAD, &record("books", &one), None).await.expect(200);
     assert!(head.bytes.is_empty());
 }

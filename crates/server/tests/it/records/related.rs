@@ -7,10 +7,7 @@ use crate::callers::{Calls, open, record, with_query};
 use crate::on_both_engines;
 use crate::product::{Product, text};
 
-on_both_engines!(
-    a_relation_is_followed_as_far_as_the_caller_sees,
-    an_expansion_shows_what_the_caller_may_view,
-);
+on_both_engines!(a_relation_is_followed_as_far_as_the_caller_sees, an_expansion_shows_what_the_caller_may_view,);
 
 /// D-08: the target comes from the schema, and the caller's own view of it counts.
 async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
@@ -36,7 +33,13 @@ async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
     assert_eq!(titles(product, &[("filter", "writer.age < 35 && writer.name ~ 'b'")]).await, ["two"]);
     assert_eq!(titles(product, &[("filter", &format!("writer = '{}'", text(&ann["id"])))]).await, ["one"]);
     assert_eq!(titles(product, &[("sort", "writer.age")]).await, ["none", "two", "one"]);
-    for filter in ["users.password_hash~\"a\"", "writer.secret = 's'", "writer.nope = 1", "writer.name.x = 1", "author.name = 'Ann'"] {
+    for filter in [
+        "users.password_hash~\"a\"",
+        "writer.secret = 's'",
+        "writer.nope = 1",
+        "writer.name.x = 1",
+        "author.name = 'Ann'",
+    ] {
         guest.list("books", &[("filter", filter)]).await.refused(400, "invalid_filter");
     }
     for sort in ["writer.secret", "writer.nope", "users.password"] {
@@ -54,7 +57,8 @@ async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
 async fn an_expansion_shows_what_the_caller_may_view(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    let mut people = open("people", &json!([{"name": "name", "type": "text"}, {"name": "secret", "type": "text", "hidden": true}]));
+    let mut people =
+        open("people", &json!([{"name": "name", "type": "text"}, {"name": "secret", "type": "text", "hidden": true}]));
     people["view_rule"] = json!("name != 'Veiled'");
     people["list_rule"] = Value::Null;
     let people = admin.collection(&people).await;
@@ -66,7 +70,8 @@ async fn an_expansion_shows_what_the_caller_may_view(product: &Product) {
     admin.collection(&open("posts", &posts)).await;
     let ann = admin.make("people", &json!({"name": "Ann", "secret": "s"})).await;
     let veiled = admin.make("people", &json!({"name": "Veiled"})).await;
-    let post = guest.make("posts", &json!({"title": "t", "writer": ann["id"], "readers": [veiled["id"], ann["id"]]})).await;
+    let post =
+        guest.make("posts", &json!({"title": "t", "writer": ann["id"], "readers": [veiled["id"], ann["id"]]})).await;
     assert_eq!(post["expand"], json!({}));
     let path = record("posts", &post["id"]);
 
@@ -74,21 +79,32 @@ async fn an_expansion_shows_what_the_caller_may_view(product: &Product) {
     assert_eq!(one["expand"], json!({"writer": ann}), "a whole record, without what is hidden");
     assert_eq!(one["data"], post["data"]);
     let both = guest.list("posts", &[("expand", "writer,readers")]).await.expect(200).json();
-    assert_eq!(both["items"][0]["expand"], json!({"writer": ann, "readers": [ann]}), "who may not be viewed is left out");
+    assert_eq!(
+        both["items"][0]["expand"],
+        json!({"writer": ann, "readers": [ann]}),
+        "who may not be viewed is left out"
+    );
     let all = admin.get(&with_query(&path, &[("expand", "readers")])).await.expect(200).json();
     assert_eq!(all["expand"]["readers"], json!([veiled, ann]), "in the order of the value");
     let slim = guest.list("posts", &[("expand", "writer"), ("fields", "title")]).await.expect(200).json();
     assert_eq!((&slim["items"][0]["data"], &slim["items"][0]["expand"]["writer"]), (&json!({"title": "t"}), &ann));
-    let back = guest.get(&with_query(&record("people", &ann["id"]), &[("expand", "posts_via_writer")])).await.expect(200).json();
+    let back = guest
+        .get(&with_query(&record("people", &ann["id"]), &[("expand", "posts_via_writer")]))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(back["expand"]["posts_via_writer"], json!([post]));
 
     let unread = guest.make("posts", &json!({"title": "u", "writer": veiled["id"]})).await;
-    let unread = guest.get(&with_query(&record("posts", &unread["id"]), &[("expand", "writer")])).await.expect(200).json();
+    let unread =
+        guest.get(&with_query(&record("posts", &unread["id"]), &[("expand", "writer")])).await.expect(200).json();
     assert!(unread["expand"].get("writer").is_none_or(Value::is_null), "{unread}");
     admin.reshape(&people, &json!({"view_rule": null})).await;
     let closed = guest.get(&with_query(&path, &[("expand", "writer,readers")])).await.expect(200).json();
     assert!(!closed["expand"].to_string().contains("Ann"), "{closed}");
-    for bad in ["title", "writer.title", "nope_via_writer", "posts_via_writer", "people_via_writer", "writer,", "writer;"] {
+    for bad in
+        ["title", "writer.title", "nope_via_writer", "posts_via_writer", "people_via_writer", "writer,", "writer;"]
+    {
         let answer = guest.get(&with_query(&path, &[("expand", bad)])).await.refused(400, "invalid_expand").json();
         assert!(answer["details"]["position"].is_u64(), "{bad}: {answer}");
     }

@@ -19,11 +19,14 @@ on_both_engines!(
 );
 
 fn counters() -> Value {
-    open("counters", &json!([
-        {"name": "title", "type": "text", "validation": {"max_length": 10}},
-        {"name": "n", "type": "number", "validation": {"min": -1000, "max": 1000}},
-        {"name": "code", "type": "text", "validation": {"unique": true}},
-    ]))
+    open(
+        "counters",
+        &json!([
+            {"name": "title", "type": "text", "validation": {"max_length": 10}},
+            {"name": "n", "type": "number", "validation": {"min": -1000, "max": 1000}},
+            {"name": "code", "type": "text", "validation": {"unique": true}},
+        ]),
+    )
 }
 
 async fn counting(product: &Product) -> Admin<'_> {
@@ -56,7 +59,8 @@ async fn a_body_says_data_and_nothing_else(product: &Product) {
             assert!(details[field].is_string(), "{body}: no {field} in {details}");
         }
     }
-    for text in ["", "{", "{\"data\": {\"n\": NaN}}", "[1]", "5", "null", "{\"data\":{\"n\":1}} trailing", "\u{feff}{}"] {
+    for text in ["", "{", "{\"data\": {\"n\": NaN}}", "[1]", "5", "null", "{\"data\":{\"n\":1}} trailing", "\u{feff}{}"]
+    {
         let mut sent = request(None, http::Method::POST, &path, Some(&json!({})));
         *sent.body_mut() = axum::body::Body::from(text);
         let answer = product.send(sent).await.refused(422, "validation_failed");
@@ -76,10 +80,14 @@ async fn a_body_says_data_and_nothing_else(product: &Product) {
 async fn all_faults_are_told_at_once(product: &Product) {
     counting(product).await;
     let wrong = json!({"title": "far too long for it", "n": "many", "code": 5, "nope": 1});
-    let details = product.guest().create("counters", &wrong).await.refused(422, "validation_failed").json()["details"].clone();
-    assert_eq!(details, json!({
-        "title": "Maximum length is 10", "n": "Must be a number", "code": "Must be a string", "nope": "Unknown field",
-    }));
+    let details =
+        product.guest().create("counters", &wrong).await.refused(422, "validation_failed").json()["details"].clone();
+    assert_eq!(
+        details,
+        json!({
+            "title": "Maximum length is 10", "n": "Must be a number", "code": "Must be a string", "nope": "Unknown field",
+        })
+    );
 }
 
 async fn a_change_touches_what_it_names(product: &Product) {
@@ -134,8 +142,13 @@ async fn an_increment_stays_within_the_field(product: &Product) {
         (json!({"nope+": 1}), "nope+"),
         (json!({"n+": 1, "n": 5}), "n+"),
     ] {
-        let details = guest.change("counters", id, &change).await.refused(422, "validation_failed").json()["details"].clone();
-        let named = details.as_object().unwrap().keys().any(|key| key.trim_end_matches('+').trim_end_matches('-') == field.trim_end_matches('+'));
+        let details =
+            guest.change("counters", id, &change).await.refused(422, "validation_failed").json()["details"].clone();
+        let named = details
+            .as_object()
+            .unwrap()
+            .keys()
+            .any(|key| key.trim_end_matches('+').trim_end_matches('-') == field.trim_end_matches('+'));
         assert!(named, "{change}: {details}");
     }
     assert_eq!(guest.get(&record("counters", id)).await.expect(200).json()["data"]["n"], 999.5);
@@ -164,7 +177,8 @@ async fn one_of_twenty_takes_a_unique_value(product: &Product) {
 /// The kept counter follows every way in which records come and go.
 async fn totals_stay_true(product: &Product) {
     let admin = counting(product).await;
-    let total = || async { product.guest().list("counters", &[("per_page", "1")]).await.expect(200).json()["total"].clone() };
+    let total =
+        || async { product.guest().list("counters", &[("per_page", "1")]).await.expect(200).json()["total"].clone() };
     assert_eq!(total().await, 0);
     let first = admin.make("counters", &json!({"code": "a"})).await;
     admin.create("counters", &json!({"code": "a"})).await.refused(409, "unique_conflict");
@@ -186,13 +200,20 @@ async fn a_record_that_others_point_at_stays(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     admin.collection(&open("authors", &json!([{"name": "name", "type": "text"}]))).await;
-    let relation = |on_delete: Value| json!([
-        {"name": "title", "type": "text"},
-        {"name": "writer", "type": "relation", "relation": {"collection": "authors", "cascade_delete": on_delete}},
-    ]);
+    let relation = |on_delete: Value| {
+        json!([
+            {"name": "title", "type": "text"},
+            {"name": "writer", "type": "relation", "relation": {"collection": "authors", "cascade_delete": on_delete}},
+        ])
+    };
     for (name, on_delete) in [
-        ("unsaid", Value::Null), ("no", json!(false)), ("restrict", json!("restrict")), ("yes", json!(true)), ("cascade", json!("cascade")),
-        ("set_null", json!("set_null")), ("no_action", json!("no_action")),
+        ("unsaid", Value::Null),
+        ("no", json!(false)),
+        ("restrict", json!("restrict")),
+        ("yes", json!(true)),
+        ("cascade", json!("cascade")),
+        ("set_null", json!("set_null")),
+        ("no_action", json!("no_action")),
     ] {
         let collection = format!("by_{name}");
         admin.collection(&open(&collection, &relation(on_delete))).await;

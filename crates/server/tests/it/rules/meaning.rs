@@ -33,15 +33,36 @@ async fn data_cannot_change_what_a_rule_means(product: &Product) {
     let rules = json!({"create_rule": "@request.data.kind = 'public'", "update_rule": "kind = 'open'", "list_rule": "kind = 'x'"});
     under(&admin, "things", &rules).await;
     guest.make("things", &json!({"kind": "public"})).await;
-    for kind in ["x' or 'a", "public' || 'a' = 'a", "x\" || \"\" = \"", "' OR 1=1 --", "\\' || true || \\'", "@request.data.kind", "%", "PUBLIC", "public\u{200b}"] {
+    for kind in [
+        "x' or 'a",
+        "public' || 'a' = 'a",
+        "x\" || \"\" = \"",
+        "' OR 1=1 --",
+        "\\' || true || \\'",
+        "@request.data.kind",
+        "%",
+        "PUBLIC",
+        "public\u{200b}",
+    ] {
         guest.create("things", &json!({"kind": kind})).await.refused(401, "authentication_required");
         let stored = admin.make("things", &json!({"kind": kind})).await;
         guest.change("things", &stored["id"], &json!({"n": 1})).await.refused(401, "authentication_required");
         assert_eq!(stored["data"]["kind"], kind);
-        assert_eq!(guest.list("things", &[("filter", &format!("kind = \"{}\"", kind.replace(['\\', '"'], "")))]).await.expect(200).json()["total"], 0);
+        assert_eq!(
+            guest
+                .list("things", &[("filter", &format!("kind = \"{}\"", kind.replace(['\\', '"'], "")))])
+                .await
+                .expect(200)
+                .json()["total"],
+            0
+        );
     }
     for id in ["x' or 'z", "' || ''='"] {
-        let path = format!("{}/{}", records("things"), url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>());
+        let path = format!(
+            "{}/{}",
+            records("things"),
+            url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>()
+        );
         guest.get(&path).await.refused(404, "not_found");
     }
     let open = admin.make("things", &json!({"kind": "open"})).await;
@@ -52,7 +73,9 @@ async fn data_cannot_change_what_a_rule_means(product: &Product) {
 async fn a_create_rule_sees_the_data_alone(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    let things = under(&admin, "things", &json!({"create_rule": "@request.data.n > 5 && @request.data.kind:isset = true"})).await;
+    let things =
+        under(&admin, "things", &json!({"create_rule": "@request.data.n > 5 && @request.data.kind:isset = true"}))
+            .await;
     guest.make("things", &json!({"n": 6, "kind": "k"})).await;
     for data in [json!({"n": 5, "kind": "k"}), json!({"n": 6}), json!({"kind": "k"}), json!({"n": null, "kind": "k"})] {
         guest.create("things", &data).await.refused(401, "authentication_required");
@@ -73,7 +96,10 @@ async fn a_create_rule_sees_the_data_alone(product: &Product) {
     }
     for rule in ["@request.data.kind = 'x'", "@request.data.kind:isset = true"] {
         let answer = admin.patch(&collection_path(&things), &json!({"list_rule": rule})).await;
-        assert!(answer.status == 422 || guest.list("things", &[]).await.expect(200).json()["total"] == 0, "there is no data in a list: {rule}");
+        assert!(
+            answer.status == 422 || guest.list("things", &[]).await.expect(200).json()["total"] == 0,
+            "there is no data in a list: {rule}"
+        );
     }
 }
 
@@ -155,7 +181,9 @@ async fn a_rule_sees_the_values_of_another_collection(product: &Product) {
     other.create("things", &json!({"kind": "a"})).await.refused(403, "forbidden");
     assert_eq!(user.list("things", &[]).await.expect(200).json()["total"], 1);
     assert_eq!(other.list("things", &[]).await.expect(200).json()["total"], 0);
-    for rule in ["@collection.nowhere.account = 'x'", "@collection.editors.nope = 'x'", "@collection.users.password = 'x'"] {
+    for rule in
+        ["@collection.nowhere.account = 'x'", "@collection.editors.nope = 'x'", "@collection.users.password = 'x'"]
+    {
         let things = admin.get(&format!("{COLLECTIONS}/name/things")).await.expect(200).json();
         admin.patch(&collection_path(&things), &json!({"view_rule": rule})).await.refused(422, "validation_failed");
     }
@@ -164,7 +192,12 @@ async fn a_rule_sees_the_values_of_another_collection(product: &Product) {
 async fn a_rule_that_cannot_be_evaluated_refuses_also_under_negation(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
-    for rule in ["@request.data.extra > 5", "!(@request.data.extra > 5)", "@request.data.extra > 5 || kind = 'a'", "!(@request.data.extra > 5) || 1 = 1"] {
+    for rule in [
+        "@request.data.extra > 5",
+        "!(@request.data.extra > 5)",
+        "@request.data.extra > 5 || kind = 'a'",
+        "!(@request.data.extra > 5) || 1 = 1",
+    ] {
         let schema = json!([{"name": "kind", "type": "text"}, {"name": "extra", "type": "json"}]);
         let mut definition = open("things", &schema);
         definition["update_rule"] = json!(rule);
@@ -193,19 +226,32 @@ async fn a_manage_rule_opens_all_system_fields_but_the_role(product: &Product) {
     let manager = product.user("manager").await;
 
     member.change("members", id, &json!({"nick": "m"})).await.expect(200);
-    for own in [json!({"email": "n@example.com"}), json!({"verified": true}), json!({"password": "Another-Horse8-staple"}), json!({"role": "admin"})] {
+    for own in [
+        json!({"email": "n@example.com"}),
+        json!({"verified": true}),
+        json!({"password": "Another-Horse8-staple"}),
+        json!({"role": "admin"}),
+    ] {
         let answer = member.change("members", id, &own).await;
         assert!([403, 422].contains(&answer.status.as_u16()), "{own}: {}", answer.json());
     }
-    for managed in [json!({"email": "n@example.com"}), json!({"verified": true}), json!({"password": "Another-Horse8-staple"})] {
+    for managed in
+        [json!({"email": "n@example.com"}), json!({"verified": true}), json!({"password": "Another-Horse8-staple"})]
+    {
         manager.change("members", id, &managed).await.expect(200);
     }
     let refused = manager.change("members", id, &json!({"role": "admin"})).await;
     assert!([403, 422].contains(&refused.status.as_u16()), "{}", refused.json());
     let stored = admin.get(&record("members", id)).await.expect(200).json();
-    assert_eq!((&stored["data"]["email"], &stored["data"]["verified"], &stored["data"]["role"]), (&json!("n@example.com"), &json!(true), &Value::Null));
+    assert_eq!(
+        (&stored["data"]["email"], &stored["data"]["verified"], &stored["data"]["role"]),
+        (&json!("n@example.com"), &json!(true), &Value::Null)
+    );
     let login = json!({"email": "n@example.com", "password": "Another-Horse8-staple"});
     guest.post(&format!("{COLLECTIONS}/members/auth/login"), &login).await.expect(200);
-    assert_eq!(admin.change("members", id, &json!({"role": "editor"})).await.expect(200).json()["data"]["role"], "editor");
+    assert_eq!(
+        admin.change("members", id, &json!({"role": "editor"})).await.expect(200).json()["data"]["role"],
+        "editor"
+    );
     assert_eq!(members["type"], "auth");
 }

@@ -11,10 +11,7 @@ use crate::callers::{COLLECTIONS, Calls, Guest, collection_path, open};
 use crate::on_both_engines;
 use crate::product::Product;
 
-on_both_engines!(
-    sixteen_writers_meet_a_schema_that_changes,
-    nothing_slips_in_while_a_field_becomes_required
-);
+on_both_engines!(sixteen_writers_meet_a_schema_that_changes, nothing_slips_in_while_a_field_becomes_required);
 
 fn fields(round: usize) -> Value {
     let numbered = json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}]);
@@ -54,10 +51,7 @@ async fn sixteen_writers_meet_a_schema_that_changes(product: &Product) {
     let admin = product.admin().await;
     let guest = product.guest();
     let things = admin
-        .collection(&open(
-            "things",
-            &json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}]),
-        ))
+        .collection(&open("things", &json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}])))
         .await;
     // A second node, which hears of changes after they were made. SQLite has one.
     let other = match product.app.store.dialect() {
@@ -73,9 +67,7 @@ async fn sixteen_writers_meet_a_schema_that_changes(product: &Product) {
         let mut refused = 0;
         for round in 0..24 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let answer = admin
-                .patch(&collection_path(&things), &json!({"schema": fields(round)}))
-                .await;
+            let answer = admin.patch(&collection_path(&things), &json!({"schema": fields(round)})).await;
             match answer.status.as_u16() {
                 200 => {}
                 422 | 503 => refused += 1,
@@ -83,13 +75,7 @@ async fn sixteen_writers_meet_a_schema_that_changes(product: &Product) {
             }
         }
         let path = format!("{}/indexes", collection_path(&things));
-        admin
-            .post(
-                &path,
-                &json!({"name": "by_title", "fields": [{"name": "title"}]}),
-            )
-            .await
-            .expect(201);
+        admin.post(&path, &json!({"name": "by_title", "fields": [{"name": "title"}]})).await.expect(201);
         admin.delete(&format!("{path}/by_title")).await.expect(204);
         done.store(true, Ordering::Relaxed);
         refused
@@ -100,15 +86,9 @@ async fn sixteen_writers_meet_a_schema_that_changes(product: &Product) {
     }
     assert_eq!(refused, 0);
     let made: usize = made.into_iter().sum();
-    let total = admin.list("things", &[]).await.expect(200).json()["total"]
-        .as_u64()
-        .unwrap();
+    let total = admin.list("things", &[]).await.expect(200).json()["total"].as_u64().unwrap();
     assert_eq!(usize::try_from(total).unwrap(), made);
-    let stored = admin
-        .get(&format!("{COLLECTIONS}/name/things"))
-        .await
-        .expect(200)
-        .json();
+    let stored = admin.get(&format!("{COLLECTIONS}/name/things")).await.expect(200).json();
     assert_eq!(stored["schema"].as_array().unwrap().len(), 3);
 }
 
@@ -118,31 +98,15 @@ async fn nothing_slips_in_while_a_field_becomes_required(product: &Product) {
     for round in 0..5 {
         let name = format!("things{round}");
         let things = admin
-            .collection(&open(
-                &name,
-                &json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}]),
-            ))
+            .collection(&open(&name, &json!([{"name": "title", "type": "text"}, {"name": "n", "type": "number"}])))
             .await;
         let strict = json!({"schema": [{"name": "title", "type": "text", "validation": {"required": true}}, {"name": "n", "type": "number"}]});
         let bodies: Vec<Value> = (0..16).map(|n| json!({"n": n})).collect();
         let creates = join_all(bodies.iter().map(|body| guest.create(&name, body)));
-        let (created, changed) =
-            join(creates, admin.patch(&collection_path(&things), &strict)).await;
-        let made = created
-            .iter()
-            .filter(|answer| answer.status.as_u16() == 201)
-            .count();
-        assert!(
-            created
-                .iter()
-                .all(|answer| [201, 422].contains(&answer.status.as_u16()))
-        );
-        let empty = guest
-            .list(&name, &[("filter", "title = null")])
-            .await
-            .expect(200)
-            .json()["total"]
-            .clone();
+        let (created, changed) = join(creates, admin.patch(&collection_path(&things), &strict)).await;
+        let made = created.iter().filter(|answer| answer.status.as_u16() == 201).count();
+        assert!(created.iter().all(|answer| [201, 422].contains(&answer.status.as_u16())));
+        let empty = guest.list(&name, &[("filter", "title = null")]).await.expect(200).json()["total"].clone();
         assert_eq!(empty, made);
         match changed.status.as_u16() {
             200 => assert_eq!(made, 0, "a required field has no empty record"),

@@ -7,32 +7,18 @@ use crate::engine::{Engine, run};
 use crate::on_both_engines;
 use crate::product::{Answer, Product};
 
-on_both_engines!(
-    an_export_is_a_document_without_secrets,
-    an_import_happens_whole_or_not_at_all,
-);
+on_both_engines!(an_export_is_a_document_without_secrets, an_import_happens_whole_or_not_at_all,);
 
 pub const IMPORT: &str = "/api/v1/collections/import?import_records=true";
 
 pub async fn export(admin: &Admin<'_>, name: &str) -> Answer {
-    let collection = admin
-        .get(&format!("{COLLECTIONS}/name/{name}"))
-        .await
-        .expect(200)
-        .json();
-    admin
-        .get(&format!(
-            "{}/export?include_data=true",
-            collection_path(&collection)
-        ))
-        .await
+    let collection = admin.get(&format!("{COLLECTIONS}/name/{name}")).await.expect(200).json();
+    admin.get(&format!("{}/export?include_data=true", collection_path(&collection))).await
 }
 
 /// Everything a record can hold, at its edges.
 async fn fill(product: &Product, admin: &Admin<'_>) {
-    admin
-        .collection(&open("targets", &json!([{"name": "n", "type": "number"}])))
-        .await;
+    admin.collection(&open("targets", &json!([{"name": "n", "type": "number"}]))).await;
     let mut things = open(
         "things",
         &json!([
@@ -50,7 +36,13 @@ async fn fill(product: &Product, admin: &Admin<'_>) {
     things["manage_rule"] = Value::Null;
     let things = admin.collection(&things).await;
     let path = format!("{}/indexes", collection_path(&things));
-    admin.post(&path, &json!({"name": "both", "fields": [{"name": "text", "order": "desc"}, {"name": "number"}], "unique": true})).await.expect(201);
+    admin
+        .post(
+            &path,
+            &json!({"name": "both", "fields": [{"name": "text", "order": "desc"}, {"name": "number"}], "unique": true}),
+        )
+        .await
+        .expect(201);
     let target = admin.make("targets", &json!({"n": 1})).await;
     let mut last = Value::Null;
     let numbers = [
@@ -75,14 +67,9 @@ async fn fill(product: &Product, admin: &Admin<'_>) {
         });
         last = admin.make("things", &data).await["id"].clone();
     }
-    admin
-        .make("things", &json!({"secret": "nothing else"}))
-        .await;
+    admin.make("things", &json!({"secret": "nothing else"})).await;
     product.clock.advance_seconds(5);
-    admin
-        .change("things", &last, &json!({"bool": null}))
-        .await
-        .expect(200);
+    admin.change("things", &last, &json!({"bool": null})).await.expect(200);
 }
 
 /// The collections that [`fill`] makes, as documents.
@@ -110,9 +97,7 @@ fn elsewhere(engine: Engine, sent: [Vec<u8>; 2]) -> ([Vec<u8>; 2], Value) {
                     let document: Value = serde_json::from_slice(document).unwrap();
                     admin.post(IMPORT, &document).await.expect(201);
                 }
-                answer
-                    .send((documents(&admin).await, found(&admin).await))
-                    .unwrap();
+                answer.send((documents(&admin).await, found(&admin).await)).unwrap();
             })
         });
         received.recv().unwrap()
@@ -129,35 +114,19 @@ fn there_and_back(from: Engine, to: Engine) {
             let before = documents(&admin).await;
             let (again, items) = elsewhere(to, before.clone());
             for (before, after) in before.iter().zip(&again) {
-                assert_eq!(
-                    String::from_utf8_lossy(before),
-                    String::from_utf8_lossy(after)
-                );
+                assert_eq!(String::from_utf8_lossy(before), String::from_utf8_lossy(after));
             }
             assert_eq!(items, found(&admin).await);
             for name in ["things", "targets"] {
-                let collection = admin
-                    .get(&format!("{COLLECTIONS}/name/{name}"))
-                    .await
-                    .expect(200)
-                    .json();
-                admin
-                    .delete(&collection_path(&collection))
-                    .await
-                    .expect(204);
+                let collection = admin.get(&format!("{COLLECTIONS}/name/{name}")).await.expect(200).json();
+                admin.delete(&collection_path(&collection)).await.expect(204);
             }
             for document in &again {
-                admin
-                    .post(IMPORT, &serde_json::from_slice(document).unwrap())
-                    .await
-                    .expect(201);
+                admin.post(IMPORT, &serde_json::from_slice(document).unwrap()).await.expect(201);
             }
             assert!(documents(&admin).await == again, "the same bytes once more");
             let twin = json!({"secret": "s", "text": items[0]["data"]["text"]});
-            admin
-                .create("things", &twin)
-                .await
-                .refused(409, "unique_conflict");
+            admin.create("things", &twin).await.refused(409, "unique_conflict");
         })
     });
 }
@@ -177,64 +146,25 @@ async fn an_export_is_a_document_without_secrets(product: &Product) {
     let user = product.user("somebody").await;
     fill(product, &admin).await;
     let answer = export(&admin, "things").await.expect(200);
-    assert_eq!(
-        answer.header("content-disposition"),
-        Some("attachment; filename=\"things_export.json\"")
-    );
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"things_export.json\""));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let document = answer.json();
     let keys: Vec<_> = document.as_object().unwrap().keys().collect();
-    assert_eq!(
-        keys,
-        [
-            "name", "type", "schema", "rules", "indexes", "system", "records"
-        ]
-    );
+    assert_eq!(keys, ["name", "type", "schema", "rules", "indexes", "system", "records"]);
     assert_eq!(document["rules"].as_object().unwrap().len(), 6);
     assert_eq!(
         document["indexes"],
         json!([{"name": "both", "fields": [{"name": "text", "order": "desc"}, {"name": "number", "order": "asc"}], "unique": true}])
     );
     let first = document["records"][0].as_object().unwrap();
-    assert_eq!(
-        first.keys().collect::<Vec<_>>(),
-        ["id", "data", "created", "updated"]
-    );
-    assert!(
-        first["data"].get("secret").is_none()
-            && !String::from_utf8_lossy(&answer.bytes).contains("do not tell")
-    );
-    let path = collection_path(
-        &admin
-            .get(&format!("{COLLECTIONS}/name/things"))
-            .await
-            .expect(200)
-            .json(),
-    );
-    assert!(
-        admin
-            .get(&format!("{path}/export"))
-            .await
-            .expect(200)
-            .json()
-            .get("records")
-            .is_none()
-    );
-    product
-        .guest()
-        .get(&format!("{path}/export"))
-        .await
-        .refused(401, "authentication_required");
-    user.get(&format!("{path}/export"))
-        .await
-        .refused(403, "forbidden");
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["id", "data", "created", "updated"]);
+    assert!(first["data"].get("secret").is_none() && !String::from_utf8_lossy(&answer.bytes).contains("do not tell"));
+    let path = collection_path(&admin.get(&format!("{COLLECTIONS}/name/things")).await.expect(200).json());
+    assert!(admin.get(&format!("{path}/export")).await.expect(200).json().get("records").is_none());
+    product.guest().get(&format!("{path}/export")).await.refused(401, "authentication_required");
+    user.get(&format!("{path}/export")).await.refused(403, "forbidden");
     user.post(IMPORT, &document).await.refused(403, "forbidden");
-    admin
-        .get(&format!(
-            "{COLLECTIONS}/018f0000-0000-7000-8000-000000000000/export"
-        ))
-        .await
-        .refused(404, "not_found");
+    admin.get(&format!("{COLLECTIONS}/018f0000-0000-7000-8000-000000000000/export")).await.refused(404, "not_found");
 }
 
 /// D-33: under a new name, the same records.
@@ -243,10 +173,7 @@ async fn an_import_happens_whole_or_not_at_all(product: &Product) {
     let guest = product.guest();
     fill(product, &admin).await;
     let mut document = export(&admin, "things").await.expect(200).json();
-    admin
-        .post(IMPORT, &document)
-        .await
-        .refused(409, "already_exists");
+    admin.post(IMPORT, &document).await.refused(409, "already_exists");
     document["name"] = json!("copies");
     for field in document["schema"].as_array_mut().unwrap() {
         if field["relation"]["collection"] == "things" {
@@ -254,59 +181,27 @@ async fn an_import_happens_whole_or_not_at_all(product: &Product) {
         }
     }
     let made = admin.post(IMPORT, &document).await.expect(201).json();
-    assert_eq!(
-        (&made["name"], &made["update_rule"]),
-        (&json!("copies"), &document["rules"]["update_rule"])
-    );
+    assert_eq!((&made["name"], &made["update_rule"]), (&json!("copies"), &document["rules"]["update_rule"]));
     assert_eq!(export(&admin, "copies").await.expect(200).json(), document);
-    assert_eq!(
-        guest.list("copies", &[]).await.expect(200).json()["total"],
-        10
-    );
-    assert_eq!(
-        admin
-            .get(&format!("{}/indexes", collection_path(&made)))
-            .await
-            .expect(200)
-            .json()["total"],
-        1
-    );
-    let record = guest
-        .make("copies", &json!({"secret": "s", "target": null}))
-        .await;
+    assert_eq!(guest.list("copies", &[]).await.expect(200).json()["total"], 10);
+    assert_eq!(admin.get(&format!("{}/indexes", collection_path(&made))).await.expect(200).json()["total"], 1);
+    let record = guest.make("copies", &json!({"secret": "s", "target": null})).await;
     assert_eq!(record["data"]["text"], Value::Null);
 
     let before = admin.get(COLLECTIONS).await.expect(200).json();
     document["name"] = json!("broken");
     document["records"][4]["data"]["target"] = json!("018f0000-0000-7000-8000-000000000000");
     document["records"][5]["data"]["things"] = json!(["018f0000-0000-7000-8000-000000000001"]);
-    let answer = admin
-        .post(IMPORT, &document)
-        .await
-        .refused(422, "validation_failed")
-        .json();
+    let answer = admin.post(IMPORT, &document).await.refused(422, "validation_failed").json();
     assert_eq!(
-        answer["details"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .collect::<Vec<_>>(),
+        answer["details"].as_object().unwrap().keys().collect::<Vec<_>>(),
         ["records.4.data.target", "records.5.data.things"]
     );
     assert_eq!(admin.get(COLLECTIONS).await.expect(200).json(), before);
-    guest
-        .get(&records("broken"))
-        .await
-        .refused(404, "not_found");
+    guest.get(&records("broken")).await.refused(404, "not_found");
     // Without its records the same document is sound.
-    admin
-        .post("/api/v1/collections/import", &document)
-        .await
-        .expect(201);
-    assert_eq!(
-        guest.list("broken", &[]).await.expect(200).json()["total"],
-        0
-    );
+    admin.post("/api/v1/collections/import", &document).await.expect(201);
+    assert_eq!(guest.list("broken", &[]).await.expect(200).json()["total"], 0);
 }
 
 /// What makes numbers survive any number of transfers.
@@ -319,8 +214,7 @@ fn a_number_is_read_as_what_was_written() {
         bits ^= bits << 17;
         let number = f64::from_bits(bits);
         if number.is_finite() {
-            let read: Value =
-                serde_json::from_str(&serde_json::to_string(&number).unwrap()).unwrap();
+            let read: Value = serde_json::from_str(&serde_json::to_string(&number).unwrap()).unwrap();
             assert_eq!(read.as_f64().unwrap().to_bits(), bits, "{number:e}");
         }
     }

@@ -63,8 +63,12 @@ pub fn push_sort(
     let mut compiler = Compiler { schema, trust, last_alias: 0 };
     for key in keys {
         match key {
-            SortKey::Random => drop(sql.push("random()")),
-            SortKey::RowId { descending } => drop(sql.push("t0.\"_seq\"").push(if *descending { " DESC" } else { "" })),
+            SortKey::Random => {
+                sql.push("random()");
+            }
+            SortKey::RowId { descending } => {
+                sql.push("t0.\"_seq\"").push(if *descending { " DESC" } else { "" });
+            }
             SortKey::Column { column, descending } => {
                 compiler.single(sql, home, 0, &column.path)?;
                 sql.push(if *descending { " DESC" } else { "" });

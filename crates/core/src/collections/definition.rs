@@ -74,7 +74,7 @@ pub(super) fn read(body: &Map<String, Json>) -> Result<Sent> {
             match value {
                 Json::Null => sent.rules.push((kind, None)),
                 Json::String(text) if text.contains('\0') => {
-                    errors.add(key.as_str(), "Must not contain the NUL character")
+                    errors.add(key.as_str(), "Must not contain the NUL character");
                 }
                 Json::String(text) => sent.rules.push((kind, Some(text.clone()))),
                 _ => errors.add(key.as_str(), "Must be a string"),

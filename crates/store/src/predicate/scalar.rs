@@ -74,9 +74,11 @@ impl Compiler<'_> {
 
     pub(super) fn scalar(&mut self, sql: &mut Sql, place: Place<'_>, side: Scalar<'_>) -> Result<(), Error> {
         match side {
-            Scalar::Item(alias) => drop(sql.alias(alias).push(".v")),
+            Scalar::Item(alias) => {
+                sql.alias(alias).push(".v");
+            }
             Scalar::Constant(constant) | Scalar::Term(Term::Constant(constant)) => {
-                drop(sql.bind_typed(bound(constant)))
+                sql.bind_typed(bound(constant));
             }
             Scalar::Term(Term::Column(column)) => {
                 push_modifier_head(sql, column.modifier, column.list);
@@ -126,7 +128,9 @@ impl Compiler<'_> {
             return Ok(());
         }
         match sight.rows.get(target.id()) {
-            None => drop(sql.push(" AND FALSE")),
+            None => {
+                sql.push(" AND FALSE");
+            }
             Some(rows) => {
                 sql.push(" AND (");
                 self.trust = Trust::Rule;
@@ -151,7 +155,9 @@ impl Compiler<'_> {
                 }
                 sql.push(" THEN ").alias(alias).push(".email END)");
             }
-            _ => drop(sql.alias(alias).push(".").ident(&column)),
+            _ => {
+                sql.alias(alias).push(".").ident(&column);
+            }
         }
         Ok(())
     }
@@ -178,11 +184,15 @@ pub(super) fn push_modifier_head(sql: &mut Sql, modifier: Option<Modifier>, list
     match modifier {
         None => {}
         Some(Modifier::Lower) => push_lower_head(sql),
-        Some(Modifier::Upper) => drop(sql.pick("fastcms_upper(", "(upper((")),
-        Some(Modifier::Length) if list => {
-            drop(sql.pick("coalesce(json_array_length(", "coalesce(jsonb_array_length(("))
+        Some(Modifier::Upper) => {
+            sql.pick("fastcms_upper(", "(upper((");
         }
-        Some(Modifier::Length) => drop(sql.pick("length(", "char_length(")),
+        Some(Modifier::Length) if list => {
+            sql.pick("coalesce(json_array_length(", "coalesce(jsonb_array_length((");
+        }
+        Some(Modifier::Length) => {
+            sql.pick("length(", "char_length(");
+        }
     }
 }
 
@@ -190,9 +200,15 @@ pub(super) fn push_modifier_tail(sql: &mut Sql, modifier: Option<Modifier>, list
     match modifier {
         None => {}
         Some(Modifier::Lower) => push_lower_tail(sql),
-        Some(Modifier::Upper) => drop(sql.pick(")", ") COLLATE \"und-x-icu\") COLLATE \"C\")")),
-        Some(Modifier::Length) if list => drop(sql.pick("), 0)", ")::jsonb), 0)::double precision")),
-        Some(Modifier::Length) => drop(sql.pick(")", ")::double precision")),
+        Some(Modifier::Upper) => {
+            sql.pick(")", ") COLLATE \"und-x-icu\") COLLATE \"C\")");
+        }
+        Some(Modifier::Length) if list => {
+            sql.pick("), 0)", ")::jsonb), 0)::double precision");
+        }
+        Some(Modifier::Length) => {
+            sql.pick(")", ")::double precision");
+        }
     }
 }
 

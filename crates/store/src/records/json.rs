@@ -36,7 +36,7 @@ pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &S
 fn write_field(out: &mut Vec<u8>, collection: &Collection, shown: &ShownField, row: &dyn Columns, column: usize) {
     match (row.cell(column), &shown.transform) {
         (Cell::Text(text), Some(transform)) if !is_json(collection, shown.at) => {
-            write_text(out, Some(&transform.apply(text)))
+            write_text(out, Some(&transform.apply(text)));
         }
         (cell, _) => write_value(out, collection.storage(shown.at), cell),
     }

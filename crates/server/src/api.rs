@@ -65,7 +65,7 @@ pub fn edge(app: Arc<App>) -> Edge<Arc<App>> {
 
 /// The OpenAPI document, whether or not it is served.
 pub fn document(app: &App) -> serde_json::Value {
-    docs::describe(app, &Catalogue::of(&operations()))
+    docs::describe(app, &Catalogue::of(&operations()), app.config.server.base_url.as_str())
 }
 
 impl Backend for Arc<App> {

@@ -27,7 +27,8 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'nonce-R'; style-src 
 pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
     let catalogue = Arc::new(catalogue);
     let schema = move |_: Anyone, State(app): State<Arc<App>>| {
-        let document = describe(&app, &catalogue);
+        // Wherever the document was fetched from is where its requests go: by name or by number, behind a proxy or not.
+        let document = describe(&app, &catalogue, "/");
         async move { Json(document) }
     };
     let page = |path, template: &'static str, policy: &'static str| {
@@ -59,9 +60,9 @@ pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
 }
 
 /// The document as this installation serves it now.
-pub fn describe(app: &App, catalogue: &Catalogue) -> serde_json::Value {
-    let server = &app.config.server;
-    let info = Info { title: &server.app_name, version: &server.app_version, server: server.base_url.as_str() };
+pub fn describe(app: &App, catalogue: &Catalogue, server: &str) -> serde_json::Value {
+    let settings = &app.config.server;
+    let info = Info { title: &settings.app_name, version: &settings.app_version, server };
     openapi::document(&info, catalogue, &openapi::shapes(&app.schema.load()))
 }
 

@@ -57,9 +57,9 @@ use crate::{
 };
 
 /// Longest path and query, bytes (contract 16).
-const MAX_URL: usize = 16 * 1024;
+pub(crate) const MAX_URL: usize = 16 * 1024;
 /// Largest header section, bytes, and most fields in it (contract 16).
-const MAX_HEADER_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_HEADER_FIELDS: usize = 100;
 
 /// Time of an answer, and of a body that stalls; that of backups, imports and reindexing (contract 16).

@@ -2,7 +2,7 @@
 //!
 //! Here stand the limits that are about connections, not about requests (contract 16): how many there are, how long a header may
 //! take, how long an idle one is kept. hyper's own ceilings lie above those of the edge; where one is met all the same, its bare
-//! 414 or 431 is replaced by ours on the way out.
+//! 414 or 431 is replaced by ours on the way out. What a slow client makes us hold of its head is bounded for each and in all.
 
 mod head;
 mod seats;
@@ -21,7 +21,7 @@ use std::{
 use axum::{BoxError, body::Body};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -33,14 +33,19 @@ use tokio::{
 
 use self::{
     seats::Seats,
-    socket::{Line, Socket},
+    socket::{Line, Refuse, Socket},
 };
-use crate::edge::{Backend, Edge};
+use crate::edge::{Backend, Edge, MAX_HEADER_BYTES, MAX_URL};
 
 /// Connections in all.
 const MAX_CONNECTIONS: u32 = 10_000;
-/// Bytes of a request head that hyper still parses, and of a body that it reads ahead: above the limits of the edge.
-const PARSER_BYTES: usize = 192 * 1024;
+/// Bytes of a request head that hyper still parses: just above the limits of the edge, with room for the method and the line ends.
+const PARSER_BYTES: usize = MAX_URL + MAX_HEADER_BYTES + 4 * 1024;
+/// What a head holds at most: the parser's buffer grows to a power of two.
+const LARGE_HEAD: usize = PARSER_BYTES.next_power_of_two();
+/// Bytes that large heads hold at once; one more is 503. With this, as many connections as there are places hold less than 512 MiB,
+/// whatever they send and how slowly.
+const LARGE_HEADS: usize = 256 * 1024 * 1024;
 /// How long accepted requests may take to finish once the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -56,6 +61,7 @@ pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let seats = Seats::default();
+    let large_heads = Arc::new(Semaphore::new(LARGE_HEADS / LARGE_HEAD));
     let (stopping, stopped) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
@@ -86,7 +92,9 @@ pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl 
             tracing::debug!(%peer, %error, "a connection was gone before it was served");
             continue;
         }
-        let connection = connection(stream, Line::new(peer), edge.clone(), stopped.clone());
+        let line = Line::new(peer);
+        let socket = Socket::new(stream, Arc::clone(&line), refusals(edge.clone()), Arc::clone(&large_heads));
+        let connection = connection(socket, line, edge.clone(), stopped.clone());
         tokio::spawn(async move {
             connection.await;
             drop((place, seat));
@@ -99,13 +107,20 @@ pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl 
     }
 }
 
+/// What the socket itself answers.
+fn refusals<S: Backend>(edge: Edge<S>) -> Refuse {
+    Box::new(move |status| {
+        let response = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(edge.overloaded()),
+            _ => edge.too_large(status),
+        };
+        response.map(written)
+    })
+}
+
 /// Serves one connection to its end.
-async fn connection<S: Backend>(stream: TcpStream, line: Arc<Line>, edge: Edge<S>, mut stopped: watch::Receiver<()>) {
-    let refuse = {
-        let edge = edge.clone();
-        move |status| edge.too_large(status).map(written)
-    };
-    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&line), Box::new(refuse)));
+async fn connection<S: Backend>(socket: Socket, line: Arc<Line>, edge: Edge<S>, mut stopped: watch::Receiver<()>) {
+    let socket = TokioIo::new(socket);
     let service = service_fn(move |request| {
         let (edge, line) = (edge.clone(), Arc::clone(&line));
         async move { Ok::<_, Infallible>(answer(&edge, line, request).await) }
@@ -129,7 +144,7 @@ async fn connection<S: Backend>(stream: TcpStream, line: Arc<Line>, edge: Edge<S
 
 async fn answer<S: Backend>(edge: &Edge<S>, line: Arc<Line>, request: Request<Incoming>) -> Response<Reply> {
     let busy = Busy::new(&line);
-    let sound = line.take_head_if(request.headers().contains_key(header::TRANSFER_ENCODING), head::is_sound);
+    let sound = line.take_head(request.headers());
     let response =
         if sound { edge.answer(&line.connection, request).await } else { edge.malformed(&line.connection, request) };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

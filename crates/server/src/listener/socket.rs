@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -14,13 +14,15 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
 };
 
+use super::head::Head;
 use crate::edge::Connection;
 
 /// From the first byte of a head (or from the start of the connection) to its last (contract 16).
@@ -34,8 +36,12 @@ const LEAST_TAKEN: usize = 120 * 1024;
 /// What is read and thrown away of a body nobody wants, so that the answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
-/// Most bytes of a head that are kept to be looked at.
-const KEPT_HEAD: usize = 64 * 1024;
+/// Most bytes taken from the system at a time, of a head and of a body. hyper makes its buffer larger when a read fills the 8 KiB that
+/// it wants to begin with, and each buffer is held for as long as a slow client likes.
+const HEAD_AT_ONCE: usize = 4 * 1024;
+const BODY_AT_ONCE: usize = 8 * 1024 - 1;
+/// A head up to this size costs its connection no place among the large ones.
+const SMALL_HEAD: usize = 8 * 1024;
 
 /// What the socket and the requests on it know of each other.
 #[derive(Debug)]
@@ -50,8 +56,8 @@ pub(super) struct Line {
     freed: AtomicU64,
     /// What is written next was asked of us: it answers a request that was handed over, not one that the parser refused.
     asked: AtomicBool,
-    /// Raw bytes since the last request began.
-    head: Mutex<Vec<u8>>,
+    /// The head that comes in.
+    head: Mutex<Head>,
 }
 
 impl Line {
@@ -89,19 +95,15 @@ impl Line {
         self.made + Duration::from_millis(self.freed.load(Ordering::Relaxed))
     }
 
-    /// Forgets the raw head of the request that begins; true unless it is `wanted` and `judge` says no.
-    pub(super) fn take_head_if(&self, wanted: bool, judge: impl Fn(&[u8]) -> bool) -> bool {
+    /// Forgets the head of the request that begins, and says whether it was sound; only one of a body in chunks is looked at.
+    pub(super) fn take_head(&self, headers: &HeaderMap) -> bool {
         self.asked.store(true, Ordering::Relaxed);
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let sound = !wanted || judge(&head);
-        head.clear();
-        sound
+        let head = std::mem::take(&mut *self.head());
+        !headers.contains_key(header::TRANSFER_ENCODING) || head.is_sound(headers.len())
     }
 
-    fn keep(&self, bytes: &[u8]) {
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT_HEAD.saturating_sub(head.len());
-        head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    fn head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,11 +130,14 @@ pub(super) struct Socket {
     blocked: bool,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
     refuse: Refuse,
+    /// The places of large heads, and ours among them: kept to the end, as the parser keeps its buffer.
+    large_heads: Arc<Semaphore>,
+    place: Option<OwnedSemaphorePermit>,
     /// What goes out in place of an answer of the parser, and how many bytes that had.
     replaced: Option<(Bytes, usize)>,
 }
 
-/// Our answer in place of the parser's bare one with this status, if we have one.
+/// Our answer with this status, in place of the parser's bare one, if we have one.
 pub(super) type Refuse = Box<dyn Fn(StatusCode) -> Option<Bytes> + Send>;
 
 fn timed_out(what: &'static str) -> io::Error {
@@ -140,7 +145,7 @@ fn timed_out(what: &'static str) -> io::Error {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, line: Arc<Line>, refuse: Refuse) -> Self {
+    pub(super) fn new(stream: TcpStream, line: Arc<Line>, refuse: Refuse, large_heads: Arc<Semaphore>) -> Self {
         let waiting = Waiting::Head(Instant::now());
         Self {
             stream,
@@ -152,6 +157,8 @@ impl Socket {
             blocked: false,
             linger: None,
             refuse,
+            large_heads,
+            place: None,
             replaced: None,
         }
     }
@@ -160,12 +167,30 @@ impl Socket {
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.replaced.is_none() && !self.line.asked.load(Ordering::Relaxed) {
             let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| StatusCode::from_bytes(rest.get(..3)?).ok());
+            let status = status.map(|status| self.line.head().verdict(status));
             self.replaced = status.and_then(|status| (self.refuse)(status)).map(|ours| (ours, bytes.len()));
             if self.replaced.is_some() {
                 self.line.connection.unread.store(true, Ordering::Relaxed);
             }
         }
         self.replaced.is_some()
+    }
+
+    /// Notes what came of a head. One that grows large needs a place; without it the connection ends here.
+    fn note_head(&mut self, came: usize) -> io::Result<()> {
+        if came > SMALL_HEAD && self.place.is_none() {
+            self.place = Arc::clone(&self.large_heads).try_acquire_owned().ok();
+            if self.place.is_none() {
+                // Nothing was sent yet, so there is room for this; and if there is not, closing says enough.
+                let text = (self.refuse)(StatusCode::SERVICE_UNAVAILABLE).unwrap_or_default();
+                let _ = self.stream.try_write(&text);
+                return Err(io::Error::new(ErrorKind::OutOfMemory, "too many large heads at once"));
+            }
+        }
+        if let Waiting::Idle(_) = self.waiting {
+            self.waiting = Waiting::Head(Instant::now());
+        }
+        Ok(())
     }
 
     /// Writes all of the replacement, and counts it as what it replaces.
@@ -243,18 +268,22 @@ impl AsyncRead for Socket {
         } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing {
             this.waiting = Waiting::Idle(this.line.idle_since());
         }
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let most = if busy { BODY_AT_ONCE } else { HEAD_AT_ONCE }.min(buffer.remaining());
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, &mut piece);
         if outcome.is_pending() {
             return this.poll_late(cx).map(Err);
         }
-        let came = &buffer.filled()[before..];
-        if !busy && !came.is_empty() {
-            this.line.keep(came);
-            if let Waiting::Idle(_) = this.waiting {
-                this.waiting = Waiting::Head(Instant::now());
-            }
+        let count = piece.filled().len();
+        if !busy && count > 0 {
+            let came = {
+                let mut head = this.line.head();
+                head.push(piece.filled());
+                head.bytes()
+            };
+            this.note_head(came)?;
         }
+        buffer.advance(count);
         outcome
     }
 }

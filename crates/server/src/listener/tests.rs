@@ -77,10 +77,12 @@ async fn heads_that_are_too_large_get_our_answer_even_past_the_ceilings_of_the_p
     let field = |length: usize| format!("GET /health HTTP/1.1\r\n{HOST}x-long: {}\r\n\r\n", "v".repeat(length));
     for (request, expected, code) in [
         (url(17_000), "414", "uri_too_long"),
+        (url(60_000), "414", "uri_too_long"),
         (url(100_000), "414", "uri_too_long"),
         (fields(99), "431", "headers_too_large"),
         (fields(1_000), "431", "headers_too_large"),
         (field(33_000), "431", "headers_too_large"),
+        (field(60_000), "431", "headers_too_large"),
         (field(400_000), "431", "headers_too_large"),
     ] {
         let answer = server.exchange(&request).await;
@@ -209,7 +211,7 @@ async fn a_client_that_reads_too_slowly_is_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (served, peer) = listener.accept().await.unwrap();
-    let mut socket = Socket::new(served, Line::new(peer), Box::new(|_| None));
+    let mut socket = Socket::new(served, Line::new(peer), Box::new(|_| None), Arc::new(Semaphore::new(1)));
     tokio::time::pause();
     let began = Instant::now();
     let writing = tokio::spawn(async move {
@@ -227,3 +229,32 @@ async fn a_client_that_reads_too_slowly_is_let_go() {
     assert_eq!(writing.await.unwrap(), io::ErrorKind::TimedOut);
     assert!(began.elapsed() >= Duration::from_secs(30));
 }
+
+/// Slow heads: each holds a buffer until its time is up, so the large ones share a room.
+#[tokio::test]
+async fn a_large_head_needs_a_place_and_a_small_one_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let places = Arc::new(Semaphore::new(1));
+    let mut open = Vec::new();
+    for (sent, outcome) in [(SMALL, Ok(SMALL)), (2 * SMALL, Ok(2 * SMALL)), (2 * SMALL, Err("busy")), (SMALL, Ok(SMALL))] {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (served, peer) = listener.accept().await.unwrap();
+        let refuse = |status: StatusCode| (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Bytes::from("busy"));
+        let mut socket = Socket::new(served, Line::new(peer), Box::new(refuse), Arc::clone(&places));
+        client.write_all(&vec![b'x'; sent]).await.unwrap();
+        let came = socket.read_exact(&mut vec![0; sent]).await;
+        let mut answer = [0; 4];
+        match came {
+            Ok(came) => assert_eq!(Ok(came), outcome),
+            Err(_) => {
+                client.read_exact(&mut answer).await.unwrap();
+                assert_eq!(Err(std::str::from_utf8(&answer).unwrap()), outcome);
+            }
+        }
+        open.push((client, socket));
+    }
+    open.clear();
+    assert_eq!(places.available_permits(), 1);
+}
+
+const SMALL: usize = 8 * 1024;

@@ -45,7 +45,7 @@ const PARSER_BYTES: usize = MAX_URL + MAX_HEADER_BYTES + 4 * 1024;
 const LARGE_HEAD: usize = PARSER_BYTES.next_power_of_two();
 /// Bytes that large heads hold at once; one more is 503. With this, as many connections as there are places hold less than 512 MiB,
 /// whatever they send and how slowly.
-const LARGE_HEADS: usize = 256 * 1024 * 1024;
+const LARGE_HEADS: usize = 128 * 1024 * 1024;
 /// How long accepted requests may take to finish once the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -123,7 +123,8 @@ async fn connection<S: Backend>(socket: Socket, line: Arc<Line>, edge: Edge<S>, 
     let socket = TokioIo::new(socket);
     let service = service_fn(move |request| {
         let (edge, line) = (edge.clone(), Arc::clone(&line));
-        async move { Ok::<_, Infallible>(answer(&edge, line, request).await) }
+        // On the heap: hyper keeps room for it with every connection, also with those that only wait.
+        Box::pin(async move { Ok::<_, Infallible>(answer(&edge, line, request).await) })
     });
     let mut builder = http1::Builder::new();
     builder.max_buf_size(PARSER_BYTES).header_read_timeout(None);

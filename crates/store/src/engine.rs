@@ -25,6 +25,11 @@ pub const WRITE_GROUP: usize = 256;
 pub const READ_QUEUE: usize = 1_000;
 /// How long a read may take, waiting included, unless configured otherwise.
 pub const TIME_BUDGET: Duration = Duration::from_secs(10);
+/// How long a write may run on `SQLite`, where all others wait for it, unless configured otherwise. On `PostgreSQL` each of
+/// its statements has 30 s.
+pub const WRITE_BUDGET: Duration = Duration::from_secs(10);
+/// How long a write may run that goes through a whole table: changes of collections, imports, migrations.
+pub const LONG_WRITE_BUDGET: Duration = Duration::from_mins(10);
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -33,6 +38,8 @@ pub struct StoreConfig {
     pub url: DatabaseUrl,
     /// How long a read may take, waiting included.
     pub time_budget: Duration,
+    /// How long a write may run on `SQLite`, from when its turn has come.
+    pub write_budget: Duration,
     /// Writes that may wait before [`Error::Overloaded`] is answered.
     pub write_queue: usize,
     /// Scans that may wait before [`Error::Overloaded`] is answered.
@@ -44,7 +51,14 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// The defaults, for one database.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, time_budget: TIME_BUDGET, write_queue: WRITE_QUEUE, read_queue: READ_QUEUE, readers: 0 }
+        Self {
+            url,
+            time_budget: TIME_BUDGET,
+            write_budget: WRITE_BUDGET,
+            write_queue: WRITE_QUEUE,
+            read_queue: READ_QUEUE,
+            readers: 0,
+        }
     }
 
     pub(crate) fn reader_count(&self) -> usize {
@@ -107,16 +121,36 @@ impl Store {
     /// Runs a job in a transaction of its own: `Ok` is committed when this answers, `Err` is rolled back.
     ///
     /// Once handed in, a job runs whether or not its answer is waited for; one that nobody waits for any more may be
-    /// passed over before it starts.
+    /// passed over before it starts. One whose time is up is rolled back and answers [`Error::Timeout`].
     pub async fn write<T, E, F>(&self, job: F) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.write_for(None, job).await
+    }
+
+    /// As [`Store::write`], for a job that may take longer than others: on `SQLite` the whole of it, on `PostgreSQL` each of
+    /// its statements. It is not committed together with others.
+    pub async fn write_within<T, E, F>(&self, budget: Duration, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.write_for(Some(budget), job).await
+    }
+
+    async fn write_for<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.write(job).await,
-            Engine::Postgres(engine) => engine.write(job).await,
+            Engine::Sqlite(engine) => engine.write(budget, job).await,
+            Engine::Postgres(engine) => engine.write(budget, job).await,
         }
     }
 

@@ -26,7 +26,9 @@ mod value;
 
 pub use change::{Change, ChangeKind, MAX_CHANGE_ID_BYTES, Subscriber};
 pub use database_url::{DatabaseUrl, TlsMode, UrlError};
-pub use engine::{READ_QUEUE, Store, StoreConfig, TIME_BUDGET, WRITE_GROUP, WRITE_QUEUE};
+pub use engine::{
+    LONG_WRITE_BUDGET, READ_QUEUE, Store, StoreConfig, TIME_BUDGET, WRITE_BUDGET, WRITE_GROUP, WRITE_QUEUE,
+};
 pub use error::{Error, Fault, Result};
 pub use futures_util::future::BoxFuture;
 pub use name::{MAX_NAME_CHARS, Name, NameError};

@@ -3,7 +3,7 @@
 //! `migrations/{sqlite,postgres}/NNNN_name.sql` are embedded. What was applied stands in `schema_migrations` with its
 //! SHA-256, so that a file changed afterwards is noticed. Collections of users are not the business of this module.
 
-use crate::engine::Store;
+use crate::engine::{LONG_WRITE_BUDGET, Store};
 use crate::error::{Error, Result};
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
@@ -81,7 +81,7 @@ pub async fn status(store: &Store) -> Result<Status> {
 /// As [`status`], and whatever a file fails with; nothing is applied then.
 pub async fn apply(store: &Store) -> Result<Vec<Migration>> {
     let files = all(store.dialect());
-    store.write(move |tx| Box::pin(apply_files(tx, files))).await
+    store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(apply_files(tx, files))).await
 }
 
 async fn apply_files(tx: &mut Tx<'_>, files: &[Migration]) -> Result<Vec<Migration>> {

@@ -110,7 +110,7 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
@@ -121,7 +121,7 @@ impl Postgres {
         // A task of its own: a caller that goes away cannot tear a commit from its announcement.
         let task = tokio::spawn(async move {
             let _place = place;
-            link.write(job).await
+            link.write(budget, job).await
         });
         task.await.unwrap_or_else(|error| {
             tracing::error!(panicked = error.is_panic(), "a database job did not end and was rolled back");
@@ -190,7 +190,7 @@ impl Postgres {
 }
 
 impl Link {
-    async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
         T: Send,
@@ -198,6 +198,9 @@ impl Link {
     {
         let mut client = self.writes.get().await.map_err(pool_meaning)?;
         let transaction = client.transaction().await.map_err(meaning)?;
+        if let Some(budget) = budget {
+            limit_statements(&transaction, budget).await?;
+        }
         let mut tx = Tx::postgres(Session::in_transaction(&transaction));
         let done = job(&mut tx).await;
         let finished = tx.finish();
@@ -260,8 +263,7 @@ impl Link {
         let snapshot = client.build_transaction().read_only(true);
         let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
         let transaction = snapshot.start().await.map_err(meaning)?;
-        let limit = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
-        transaction.batch_execute(&limit).await.map_err(meaning)?;
+        limit_statements(&transaction, budget).await?;
         let done = job(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
         roll_back(transaction).await;
         done
@@ -273,6 +275,12 @@ impl Link {
             pool.manager().statement_caches.clear();
         }
     }
+}
+
+/// Gives each statement of a transaction so long.
+async fn limit_statements(transaction: &Transaction<'_>, budget: Duration) -> Result<()> {
+    let limit = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
+    transaction.batch_execute(&limit).await.map_err(meaning)
 }
 
 async fn roll_back(transaction: Transaction<'_>) {

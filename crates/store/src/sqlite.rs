@@ -28,28 +28,30 @@ pub(crate) struct Sqlite {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     time_budget: Duration,
+    write_budget: Duration,
 }
 
 impl Sqlite {
     pub(crate) async fn open(path: &Path, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
         let (path, feed, queue) = (path.to_owned(), Arc::clone(feed), config.write_queue);
         let (read_queue, threads, time_budget) = (config.read_queue, config.reader_count(), config.time_budget);
+        let write_budget = config.write_budget;
         let opened = tokio::task::spawn_blocking(move || {
             connection::create_file(&path)?;
-            let writer = Arc::new(Writer::start(&path, feed, queue)?);
+            let writer = Arc::new(Writer::start(&path, feed, queue, write_budget)?);
             let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
-            Ok(Self { writer, readers, time_budget })
+            Ok(Self { writer, readers, time_budget, write_budget })
         });
         opened.await.map_err(|_| Error::internal("opening the database panicked"))?
     }
 
-    pub(crate) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job::write(job);
+        let (job, answer) = job::write(job, budget.unwrap_or(self.write_budget));
         self.writer.submit(job)?;
         answer.await.unwrap_or_else(|_| Err(Error::closed().into()))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastcms_store::collections as rows;
 use fastcms_store::records;
 use fastcms_store::schema::{Collection, CollectionKind, Definition, OnDelete, RuleTexts, Schema};
-use fastcms_store::{Dialect, Tx};
+use fastcms_store::{Dialect, LONG_WRITE_BUDGET, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::adopt;
@@ -21,7 +21,7 @@ pub async fn create(caller: &Caller, app: &App, body: &Map<String, Json>) -> Res
     let definition = drafted(app, read(body)?)?;
     let id = definition.id.clone();
     let dialect = app.store.dialect();
-    let schema = app.store.write(move |tx| Box::pin(insert(tx, definition, dialect))).await?;
+    let schema = app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(insert(tx, definition, dialect))).await?;
     adopted(app, &schema, &id)
 }
 
@@ -80,7 +80,7 @@ pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
     access::require_admin(caller)?;
     let wanted = id.to_owned();
     let dialect = app.store.dialect();
-    let schema = app.store.write(move |tx| Box::pin(remove(tx, wanted, dialect))).await?;
+    let schema = app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(remove(tx, wanted, dialect))).await?;
     adopt(app, &Arc::new(schema));
     Ok(())
 }
@@ -118,7 +118,7 @@ pub struct Truncated {
 pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncated> {
     access::require_admin(caller)?;
     let (wanted, dialect) = (name.to_owned(), app.store.dialect());
-    app.store.write(move |tx| Box::pin(empty(tx, wanted, dialect))).await
+    app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(empty(tx, wanted, dialect))).await
 }
 
 async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Truncated> {

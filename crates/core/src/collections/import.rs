@@ -13,7 +13,7 @@ use std::sync::Arc;
 use fastcms_expr::normalise_instant;
 use fastcms_store::collections::{self as rows, NewRecord};
 use fastcms_store::schema::{Collection, FieldType, Index, OnDelete, RULE_KINDS, Schema, rule_key};
-use fastcms_store::{Tx, Value, accounts};
+use fastcms_store::{LONG_WRITE_BUDGET, Tx, Value, accounts};
 use serde_json::{Map, Value as Json};
 
 use super::change::{adopted, conflict, drafted, insert};
@@ -61,7 +61,7 @@ pub async fn import(
     };
     let schema = app
         .store
-        .write(move |tx| {
+        .write_within(LONG_WRITE_BUDGET, move |tx| {
             Box::pin(async move {
                 let schema = insert(tx, definition, dialect).await?;
                 let collection = schema.by_id(&id).ok_or(Error::NotFound)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastcms_store::collections::{self as rows, Origins};
 use fastcms_store::schema::{Collection, CollectionKind, Definition, Index, IndexMember, IndexOrder, Schema};
-use fastcms_store::{Dialect, Name, Tx};
+use fastcms_store::{Dialect, LONG_WRITE_BUDGET, Name, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::change::{adopted, conflict};
@@ -157,7 +157,8 @@ async fn change(app: &App, id: &str, apply: impl FnOnce(&mut Definition) -> Resu
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema = app.store.write(move |tx| Box::pin(replace(tx, wanted, apply, now, dialect))).await?;
+    let schema =
+        app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(replace(tx, wanted, apply, now, dialect))).await?;
     adopted(app, &Arc::new(schema), id).map(|_| ())
 }
 

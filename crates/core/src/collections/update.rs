@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastcms_expr::RuleKind;
 use fastcms_store::collections::{self as rows, Origins};
 use fastcms_store::schema::{Collection, Definition, Schema};
-use fastcms_store::{Dialect, Tx};
+use fastcms_store::{Dialect, LONG_WRITE_BUDGET, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::change::{adopted, check_others, check_relations, check_rules, conflict};
@@ -40,7 +40,8 @@ pub async fn update(caller: &Caller, app: &App, id: &str, body: &Map<String, Jso
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema = app.store.write(move |tx| Box::pin(replace(tx, wanted, sent, now, dialect))).await?;
+    let schema =
+        app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(replace(tx, wanted, sent, now, dialect))).await?;
     adopted(app, &Arc::new(schema), id)
 }
 

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn in_pieces_it_is_the_same() {
-        let whole = b"\r\nPOST /a HTTP/1.0\r\nHost: a\r\nTRANSFER-encoding: chunked\r\nX-Long-Name-Of-A-Field: v\r\n\r\nbody";
+        let whole =
+            b"\r\nPOST /a HTTP/1.0\r\nHost: a\r\nTRANSFER-encoding: chunked\r\nX-Long-Name-Of-A-Field: v\r\n\r\nbody";
         let mut drops = Head::default();
         whole.iter().for_each(|byte| drops.push(std::slice::from_ref(byte)));
         assert!(read(whole).is_sound(3) && drops.is_sound(3));

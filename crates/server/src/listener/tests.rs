@@ -236,7 +236,9 @@ async fn a_large_head_needs_a_place_and_a_small_one_none() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let places = Arc::new(Semaphore::new(1));
     let mut open = Vec::new();
-    for (sent, outcome) in [(SMALL, Ok(SMALL)), (2 * SMALL, Ok(2 * SMALL)), (2 * SMALL, Err("busy")), (SMALL, Ok(SMALL))] {
+    for (sent, outcome) in
+        [(SMALL, Ok(SMALL)), (2 * SMALL, Ok(2 * SMALL)), (2 * SMALL, Err("busy")), (SMALL, Ok(SMALL))]
+    {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (served, peer) = listener.accept().await.unwrap();
         let refuse = |status: StatusCode| (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Bytes::from("busy"));

@@ -1,6 +1,6 @@
 //! Taking records away, and what happens to those that point at them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Event, announce};
 use crate::schema::{Collection, OnDelete, Reference, Schema, Storage};
@@ -32,8 +32,9 @@ pub fn relations_of<'s>(
     })
 }
 
-/// Deletes a record that exists, following every relation that points at it; accounts lose their sessions with it. Anything but [`Deleted::Done`] wants the transaction (or
-/// savepoint) undone.
+/// Deletes a record that exists, following every relation that points at it; accounts lose their sessions with it. Goes from collection to
+/// collection, each with all of its records at once. Anything but [`Deleted::Done`]
+/// wants the transaction (or savepoint) undone.
 pub async fn delete(
     tx: &mut Tx<'_>,
     schema: &Schema,
@@ -42,24 +43,16 @@ pub async fn delete(
     now: &str,
 ) -> Result<Deleted, Error> {
     let mut seen = HashSet::from([(collection.id().to_owned(), id.to_owned())]);
-    let mut waiting = vec![(collection.id().to_owned(), id.to_owned())];
+    let mut waiting = BTreeMap::from([(collection.id().to_owned(), vec![id.to_owned()])]);
     let mut changed = 0;
-    while let Some((home, id)) = waiting.pop() {
+    while let Some((home, ids)) = waiting.pop_first() {
         let Some(home) = schema.by_id(&home) else { continue };
-        // The row goes first: its lock makes whoever is about to point at it wait for us, or us for them.
-        let mut sql = tx.sql();
-        sql.push("DELETE FROM ").table(home.table()).push(" WHERE id = ").bind(&id);
-        if tx.execute(&sql).await? == 0 {
+        let ids = remove(tx, home, &ids, now).await?;
+        if ids.is_empty() {
             continue;
         }
-        tx.count(home.id(), -1);
-        announce(tx, home, Event::Deleted, &id, now).await?;
-        if home.is_auth() {
-            accounts::forget(tx, home.id(), &id).await?;
-            tx.announce(Change::new(ChangeKind::Account, id.as_str()));
-        }
         for (reference, action) in relations_of(schema, home) {
-            let pointing = pointing(tx, reference, &id).await?;
+            let pointing = pointing(tx, reference, &ids).await?;
             let pointing: Vec<_> =
                 pointing.into_iter().filter(|(other, _)| !seen.contains(&key(reference, other))).collect();
             if pointing.is_empty() {
@@ -74,15 +67,14 @@ pub async fn delete(
                     return Ok(Deleted::Restricted { collection: reference.collection.name().to_owned() });
                 }
                 OnDelete::Cascade => {
-                    for (other, _) in pointing {
-                        seen.insert(key(reference, &other));
-                        waiting.push(key(reference, &other));
-                    }
+                    seen.extend(pointing.iter().map(|(other, _)| key(reference, other)));
+                    let next = waiting.entry(reference.collection.id().to_owned()).or_default();
+                    next.extend(pointing.into_iter().map(|(other, _)| other));
                 }
                 OnDelete::SetNull => {
                     changed += pointing.len();
                     for (other, value) in pointing {
-                        clear(tx, reference, &other, &value, &id, now).await?;
+                        clear(tx, reference, &other, &value, &ids, now).await?;
                     }
                 }
                 OnDelete::NoAction => {}
@@ -99,20 +91,59 @@ fn key(reference: Reference<'_>, id: &str) -> (String, String) {
     (reference.collection.id().to_owned(), id.to_owned())
 }
 
-/// The records whose field points at `id`, with the field's value.
-async fn pointing(tx: &mut Tx<'_>, reference: Reference<'_>, id: &str) -> Result<Vec<(String, String)>, Error> {
-    let (collection, at) = (reference.collection, reference.field);
+/// Takes rows of one collection away, with what belongs to each; answers those that there were.
+async fn remove(tx: &mut Tx<'_>, home: &Collection, ids: &[String], now: &str) -> Result<Vec<String>, Error> {
+    // The rows go first: their lock makes whoever is about to point at one wait for us, or us for them.
     let mut sql = tx.sql();
-    sql.push("SELECT id, ").ident(collection.column(at)).push(" FROM ").table(collection.table()).push(" WHERE ");
-    if collection.storage(at) == Storage::Text {
-        sql.ident(collection.column(at)).push(" = ").bind(id);
-    } else {
+    sql.push("DELETE FROM ").table(home.table()).push(" WHERE id IN ");
+    push_set(&mut sql, ids);
+    sql.push(" RETURNING id");
+    let gone = tx.fetch(&sql).await?.into_iter().map(|mut row| row.take_text(0));
+    let gone = gone.collect::<Result<Vec<_>, _>>()?;
+    tx.count(home.id(), -i64::try_from(gone.len()).unwrap_or(i64::MAX));
+    for id in &gone {
+        announce(tx, home, Event::Deleted, id, now).await?;
+        if home.is_auth() {
+            accounts::forget(tx, home.id(), id).await?;
+            tx.announce(Change::new(ChangeKind::Account, id.as_str()));
+        }
+    }
+    Ok(gone)
+}
+
+/// The records whose field points at one of `ids`, with the field's value: one look through the table for all of them.
+async fn pointing(tx: &mut Tx<'_>, reference: Reference<'_>, ids: &[String]) -> Result<Vec<(String, String)>, Error> {
+    let (collection, at) = (reference.collection, reference.field);
+    let column = collection.column(at);
+    let mut sql = tx.sql();
+    sql.push("SELECT id, ").ident(column).push(" FROM ").table(collection.table()).push(" WHERE ");
+    match ids {
+        _ if collection.storage(at) == Storage::Text => {
+            sql.ident(column).push(" IN ");
+            push_set(&mut sql, ids);
+        }
         // A list of ids is canonical JSON, where the quoted id can be nothing but an item.
-        sql.pick("instr(", "strpos(").ident(collection.column(at)).push(", ").bind_typed(quoted(id)).push(") > 0");
+        [id] => {
+            sql.pick("instr(", "strpos(").ident(column).push(", ").bind_typed(quoted(id)).push(") > 0");
+        }
+        _ => {
+            sql.pick("EXISTS (SELECT 1 FROM json_each(", "EXISTS (SELECT 1 FROM jsonb_array_elements_text(");
+            sql.ident(column).pick(") AS e WHERE e.value IN ", "::jsonb) AS e(value) WHERE e.value IN ");
+            push_set(&mut sql, ids);
+            sql.push(")");
+        }
     }
     let limit = i64::try_from(MAX_AFFECTED + 1).unwrap_or(i64::MAX);
     sql.push(" LIMIT ").bind(limit).pick("", " FOR UPDATE");
     tx.fetch(&sql).await?.into_iter().map(|mut row| Ok((row.take_text(0)?, row.take_text(1)?))).collect()
+}
+
+/// Writes a set of ids for `IN`: one bind, so that the statement is the same for any number of them.
+fn push_set(sql: &mut Sql, ids: &[String]) {
+    let list = serde_json::Value::from(ids).to_string();
+    sql.pick("(SELECT value FROM json_each(", "(SELECT jsonb_array_elements_text((")
+        .bind_typed(list)
+        .pick("))", ")::jsonb))");
 }
 
 async fn clear(
@@ -120,7 +151,7 @@ async fn clear(
     reference: Reference<'_>,
     other: &str,
     value: &str,
-    id: &str,
+    gone: &[String],
     now: &str,
 ) -> Result<(), Error> {
     let (collection, at) = (reference.collection, reference.field);
@@ -129,7 +160,7 @@ async fn clear(
     } else {
         let ids: Vec<String> =
             serde_json::from_str(value).map_err(|_| Error::internal("a stored list of ids is bad"))?;
-        let left: Vec<_> = ids.into_iter().filter(|kept| kept != id).collect();
+        let left: Vec<_> = ids.into_iter().filter(|kept| !gone.contains(kept)).collect();
         Value::Text(serde_json::Value::from(left).to_string())
     };
     let mut sql: Sql = tx.sql();

@@ -57,8 +57,7 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// Opens the connection that writes.
-pub(super) fn writer(path: &Path) -> Result<Connection> {
+fn writer(path: &Path) -> Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.execute_batch(WRITER_SETUP).map_err(meaning)?;
     let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(meaning)?;
@@ -86,21 +85,30 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     Ok(conn)
 }
 
-/// A connection that reads, with a deadline for what it is doing.
-pub(super) struct ReadConnection {
-    conn: Connection,
+/// A connection with a deadline for what it is doing.
+pub(super) struct TimedConnection {
+    pub(super) conn: Connection,
     opened: Instant,
     /// Milliseconds after `opened`; 0 when nothing runs.
     deadline: Arc<AtomicU64>,
 }
 
-impl ReadConnection {
-    /// Opens one; whatever runs on it stops at its deadline, or when `closing` is set.
-    pub(super) fn open(path: &Path, closing: &Arc<AtomicBool>) -> Result<Self> {
-        let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+impl TimedConnection {
+    /// Opens one that reads; whatever runs on it stops at its deadline, or when `closing` is set.
+    pub(super) fn reader(path: &Path, closing: &Arc<AtomicBool>) -> Result<Self> {
+        let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         conn.execute_batch(READER_SETUP).map_err(meaning)?;
+        Self::timed(conn, Arc::clone(closing))
+    }
+
+    /// Opens the one that writes; whatever runs on it stops at its deadline.
+    pub(super) fn writer(path: &Path) -> Result<Self> {
+        Self::timed(writer(path)?, Arc::default())
+    }
+
+    fn timed(mut conn: Connection, closing: Arc<AtomicBool>) -> Result<Self> {
         let (opened, deadline) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-        let (watched, closing) = (Arc::clone(&deadline), Arc::clone(closing));
+        let watched = Arc::clone(&deadline);
         let is_up = move || {
             let deadline = watched.load(Ordering::Relaxed);
             deadline != 0 && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
@@ -109,11 +117,11 @@ impl ReadConnection {
         Ok(Self { conn, opened, deadline })
     }
 
-    /// Lends the connection to `read` until `deadline`.
-    pub(super) fn until<R>(&mut self, deadline: Instant, read: impl FnOnce(&mut Connection) -> R) -> R {
+    /// Lends the connection to `job` until `deadline`.
+    pub(super) fn until<R>(&mut self, deadline: Instant, job: impl FnOnce(&mut Connection) -> R) -> R {
         let left = deadline.saturating_duration_since(self.opened);
         self.deadline.store(millis(left).max(1), Ordering::Relaxed);
-        let done = read(&mut self.conn);
+        let done = job(&mut self.conn);
         self.deadline.store(0, Ordering::Relaxed);
         done
     }

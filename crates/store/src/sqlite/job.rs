@@ -8,15 +8,17 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// A write that waits for its turn.
 pub(super) trait WriteJob: Send {
     /// Whether somebody still waits for the answer.
     fn is_wanted(&self) -> bool;
-    /// Runs it, inside a transaction; `None`: what it did is to be undone.
-    fn run(&mut self, conn: &mut Connection) -> Option<Effects>;
+    /// How long it may run.
+    fn budget(&self) -> Duration;
+    /// Runs it, inside a transaction and until `deadline`; `None`: what it did is to be undone.
+    fn run(&mut self, conn: &mut Connection, deadline: Instant) -> Option<Effects>;
     /// Replaces its answer: what it did is lost.
     fn fail(&mut self, error: Error);
     /// Gives the answer.
@@ -54,19 +56,20 @@ pub(super) fn poll_once<T>(mut future: BoxFuture<'_, T>) -> Poll<T> {
 
 struct Write<T, E, F> {
     job: Option<F>,
+    budget: Duration,
     done: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
 
 /// Packs a write, and answers where its answer will come.
-pub(super) fn write<T, E, F>(job: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, E>>)
+pub(super) fn write<T, E, F>(job: F, budget: Duration) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, E>>)
 where
     F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let (answer, receiver) = oneshot::channel();
-    (Box::new(Write { job: Some(job), done: None, answer }), receiver)
+    (Box::new(Write { job: Some(job), budget, done: None, answer }), receiver)
 }
 
 impl<T, E, F> WriteJob for Write<T, E, F>
@@ -79,9 +82,13 @@ where
         !self.answer.is_closed()
     }
 
-    fn run(&mut self, conn: &mut Connection) -> Option<Effects> {
+    fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    fn run(&mut self, conn: &mut Connection, deadline: Instant) -> Option<Effects> {
         let job = self.job.take()?;
-        let mut tx = Tx::sqlite(Session::new(conn));
+        let mut tx = Tx::sqlite(Session::until(conn, deadline));
         let done = complete(|| poll_once(job(&mut tx)));
         let (done, effects) = match (done, tx.finish()) {
             (Ok(done), Ok(effects)) => (Ok(done), Some(effects)),

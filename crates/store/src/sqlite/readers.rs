@@ -1,6 +1,6 @@
 //! Reads: inline over a connection of the calling thread, or on reader threads where a slow one stalls nobody.
 
-use super::connection::ReadConnection;
+use super::connection::TimedConnection;
 use super::job::{self, ReadJob};
 use super::session::{Session, control};
 use crate::error::{Error, Fault, Result};
@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 /// A connection of one thread to one store. Locked only by its thread, until the store closes and takes it away.
-type Slot = Mutex<Option<ReadConnection>>;
+type Slot = Mutex<Option<TimedConnection>>;
 
 thread_local! {
     /// The connections of this thread, by the store they belong to.
@@ -94,7 +94,7 @@ impl Readers {
     }
 
     /// Lends this thread's connection to `read`, opening it at first use.
-    fn lend<R>(&self, read: impl FnOnce(&mut ReadConnection) -> R) -> Result<R> {
+    fn lend<R>(&self, read: impl FnOnce(&mut TimedConnection) -> R) -> Result<R> {
         let slot = self.slot();
         let mut guard = match slot.try_lock() {
             Ok(guard) => guard,
@@ -135,11 +135,11 @@ impl Drop for Readers {
 }
 
 impl Shared {
-    fn connect(&self) -> Result<ReadConnection> {
+    fn connect(&self) -> Result<TimedConnection> {
         if self.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        ReadConnection::open(&self.path, &self.closing)
+        TimedConnection::reader(&self.path, &self.closing)
     }
 
     fn take_connections(&self) {
@@ -166,7 +166,7 @@ fn serve(path: &Path, closing: &Arc<AtomicBool>, jobs: &Receiver<Message>) {
             job.fail(Error::Timeout);
             continue;
         }
-        let conn = match opened.take().map_or_else(|| ReadConnection::open(path, closing), Ok) {
+        let conn = match opened.take().map_or_else(|| TimedConnection::reader(path, closing), Ok) {
             Ok(conn) => opened.insert(conn),
             Err(error) => {
                 job.fail(error);

@@ -6,16 +6,25 @@ use crate::sql::Sql;
 use crate::value::{Cell, Columns, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
+use std::time::Instant;
 
 /// A connection lent to one job.
 pub(crate) struct Session<'c> {
     // By `&mut` although statements need `&` only: a session is handed to futures that must be `Send`.
     conn: &'c mut Connection,
+    /// No statement begins after this.
+    deadline: Option<Instant>,
 }
 
 impl<'c> Session<'c> {
     pub(super) fn new(conn: &'c mut Connection) -> Self {
-        Self { conn }
+        Self { conn, deadline: None }
+    }
+
+    /// A session that refuses statements after `deadline`. The connection stops those that run by then; but one that it stops
+    /// while it writes costs the whole transaction, so a job of many short statements is better stopped between two.
+    pub(super) fn until(conn: &'c mut Connection, deadline: Instant) -> Self {
+        Self { conn, deadline: Some(deadline) }
     }
 
     /// Runs a statement and answers how many rows it changed.
@@ -54,6 +63,9 @@ impl<'c> Session<'c> {
     }
 
     fn prepare(&mut self, sql: &Sql) -> Result<CachedStatement<'_>> {
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Error::Timeout);
+        }
         tracing::trace!(target: "fastcms_store::sql", text = sql.text());
         let mut statement = self.conn.prepare_cached(sql.text()).map_err(meaning)?;
         let (wanted, given) = (statement.parameter_count(), sql.binds().len());

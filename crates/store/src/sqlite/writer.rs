@@ -1,9 +1,11 @@
 //! The one thread that writes.
 //!
 //! Jobs that wait are run in one transaction, each inside a savepoint, and committed together: one flush of the disk for
-//! up to [`WRITE_GROUP`] answers. A job that fails or panics undoes itself alone. Answers are given after the commit.
+//! up to [`WRITE_GROUP`] answers. A job that fails or panics undoes itself alone, and so does one whose time is up: only
+//! when that happens in the middle of a statement that writes, `SQLite` throws the transaction away, and what was done
+//! before in it fails too. So a job that may take long has a transaction to itself. Answers are given after the commit.
 
-use super::connection;
+use super::connection::TimedConnection;
 use super::job::WriteJob;
 use super::session::control;
 use crate::change::Feed;
@@ -11,12 +13,12 @@ use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
 use crate::transaction::Effects;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use rusqlite::Connection;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 type Jobs = VecDeque<Box<dyn WriteJob>>;
 
@@ -33,10 +35,11 @@ enum Message {
 }
 
 impl Writer {
-    pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize) -> Result<Self> {
-        let conn = connection::writer(path)?;
+    /// Starts the thread. Jobs that may run longer than `grouped` are run alone.
+    pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize, grouped: Duration) -> Result<Self> {
+        let conn = TimedConnection::writer(path)?;
         let (sender, receiver) = bounded(queue);
-        let work = Work { conn, path: path.to_owned(), feed };
+        let work = Work { conn, path: path.to_owned(), feed, grouped };
         let thread = thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || work.serve(&receiver))
@@ -77,9 +80,10 @@ impl Writer {
 
 /// What the thread owns.
 struct Work {
-    conn: Connection,
+    conn: TimedConnection,
     path: PathBuf,
     feed: Arc<Feed>,
+    grouped: Duration,
 }
 
 impl Work {
@@ -105,15 +109,20 @@ impl Work {
         self.close();
     }
 
-    /// Runs jobs in as few transactions as it takes: one, unless the engine throws a transaction away.
+    /// Runs jobs in as few transactions as it takes: one, unless a job wants one to itself or the engine throws one away.
     fn run(&mut self, mut jobs: Jobs) {
         while !jobs.is_empty() {
-            self.transaction(&mut jobs);
+            let together = jobs.iter().take_while(|job| job.budget() <= self.grouped).count().max(1);
+            let later = jobs.split_off(together);
+            while !jobs.is_empty() {
+                self.transaction(&mut jobs);
+            }
+            jobs = later;
         }
     }
 
     fn transaction(&mut self, jobs: &mut Jobs) {
-        if let Err(error) = control(&self.conn, "BEGIN IMMEDIATE") {
+        if let Err(error) = control(&self.conn.conn, "BEGIN IMMEDIATE") {
             log(&error, jobs.len());
             refuse(jobs.drain(..), &error);
             return self.recover();
@@ -137,7 +146,7 @@ impl Work {
         }
         let ended = match &effects {
             Some(effects) => self.commit(effects),
-            None => control(&self.conn, "ROLLBACK"),
+            None => control(&self.conn.conn, "ROLLBACK"),
         };
         if let Err(error) = ended {
             log(&error, done.len());
@@ -155,12 +164,13 @@ impl Work {
         if !job.is_wanted() {
             return Ok(None);
         }
-        if !alone && let Err(error) = control(&self.conn, "SAVEPOINT job") {
+        if !alone && let Err(error) = control(&self.conn.conn, "SAVEPOINT job") {
             job.fail(error.clone());
             return Err(error);
         }
-        let effects = job.run(&mut self.conn);
-        if self.conn.is_autocommit() {
+        let deadline = Instant::now() + job.budget();
+        let effects = self.conn.until(deadline, |conn| job.run(conn, deadline));
+        if self.conn.conn.is_autocommit() {
             let fault = Fault::new("rolled_back", "the database rolled a whole group of writes back");
             let error = Error::Unavailable(fault);
             if effects.is_some() {
@@ -171,8 +181,8 @@ impl Work {
         if alone {
             return Ok(effects);
         }
-        let undone = if effects.is_some() { Ok(()) } else { control(&self.conn, "ROLLBACK TO SAVEPOINT job") };
-        if let Err(error) = undone.and_then(|()| control(&self.conn, "RELEASE SAVEPOINT job")) {
+        let undone = if effects.is_some() { Ok(()) } else { control(&self.conn.conn, "ROLLBACK TO SAVEPOINT job") };
+        if let Err(error) = undone.and_then(|()| control(&self.conn.conn, "RELEASE SAVEPOINT job")) {
             job.fail(error.clone());
             return Err(error);
         }
@@ -180,14 +190,14 @@ impl Work {
     }
 
     fn commit(&mut self, effects: &Effects) -> Result<()> {
-        write_counts(&self.conn, &effects.counts)?;
-        control(&self.conn, "COMMIT")
+        write_counts(&self.conn.conn, &effects.counts)?;
+        control(&self.conn.conn, "COMMIT")
     }
 
     /// Brings the connection back to where a transaction can begin; a new one if the old cannot.
     fn recover(&mut self) {
-        if !self.conn.is_autocommit() && control(&self.conn, "ROLLBACK").is_err() {
-            match connection::writer(&self.path) {
+        if !self.conn.end() {
+            match TimedConnection::writer(&self.path) {
                 Ok(conn) => self.conn = conn,
                 Err(error) => {
                     tracing::error!(%error, "the database cannot be opened again, writes fail until it can");
@@ -197,10 +207,10 @@ impl Work {
     }
 
     fn close(self) {
-        if let Err(error) = self.conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+        if let Err(error) = self.conn.conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database file");
         }
-        if let Err((_, error)) = self.conn.close() {
+        if let Err((_, error)) = self.conn.conn.close() {
             tracing::warn!(%error, "the database file could not be closed");
         }
     }
@@ -224,7 +234,7 @@ impl Message {
 }
 
 /// Writes each collection's number of rows once for the whole group.
-fn write_counts(conn: &Connection, counts: &BTreeMap<String, i64>) -> Result<()> {
+fn write_counts(conn: &rusqlite::Connection, counts: &BTreeMap<String, i64>) -> Result<()> {
     const UPSERT: &str = "INSERT INTO record_counts (collection_id, n) VALUES (?1, ?2)
         ON CONFLICT (collection_id) DO UPDATE SET n = n + ?2";
     for (collection, delta) in counts.iter().filter(|(_, delta)| **delta != 0) {

@@ -3,7 +3,7 @@
 use crate::database::{
     Database, Refused, ddl, execute, fetch, number, on_each_engine, on_postgres, on_sqlite, statement,
 };
-use fastcms_store::{Dialect, Error, Plan, Sql, Store, Tx, Value};
+use fastcms_store::{Dialect, Error, Plan, Sql, Store, StoreConfig, Tx, Value};
 use futures_util::future::join_all;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -434,6 +434,100 @@ fn a_write_whose_caller_went_away_is_whole_or_not_there() {
             let pairs = "SELECT count(*) FROM items a WHERE id < 1000
                 AND NOT EXISTS (SELECT 1 FROM items b WHERE b.id = a.id + 1000)";
             assert_eq!(number(&store, pairs).await, 0);
+        })
+    });
+}
+
+/// So many steps that no test waits for their end.
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n";
+
+#[test]
+fn a_write_that_takes_too_long_is_undone_alone() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let config = StoreConfig { write_budget: Duration::from_millis(300), ..database.config() };
+            let store = database.store_with(config).await;
+            items(&store).await;
+            let gate = block(&store);
+            let jobs = (1..=5_i64).map(|id| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let job = store.write::<_, Error, _>(move |tx| {
+                        Box::pin(async move {
+                            tx.execute(&insert(tx.dialect(), id)).await?;
+                            if id == 3 {
+                                tx.fetch(&Sql::with(tx.dialect(), ENDLESS, [0; 0])).await?;
+                            }
+                            Ok(id)
+                        })
+                    });
+                    job.await
+                })
+            });
+            let jobs: Vec<_> = jobs.collect();
+            drop(gate);
+            for (answer, id) in join_all(jobs).await.into_iter().zip(1..) {
+                match answer.unwrap() {
+                    Ok(done) => assert!(done == id && id != 3),
+                    Err(error) => assert!(id == 3 && matches!(error, Error::Timeout), "{error:?}"),
+                }
+            }
+            assert_eq!(number(&store, "SELECT sum(id) FROM items").await, 1 + 2 + 4 + 5);
+        })
+    });
+}
+
+#[test]
+fn many_short_statements_have_one_budget_together_and_a_long_one_that_writes_leaves_nothing() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let config = StoreConfig { write_budget: Duration::from_millis(200), ..database.config() };
+            let store = database.store_with(config).await;
+            items(&store).await;
+            let many = store.write::<(), Error, _>(|tx| {
+                Box::pin(async move {
+                    for id in 0.. {
+                        tx.execute(&insert(tx.dialect(), id)).await?;
+                    }
+                    Ok(())
+                })
+            });
+            assert!(matches!(many.await, Err(Error::Timeout)));
+            let filled = statement(
+                &store,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) INSERT INTO items SELECT i, 0 FROM n",
+            );
+            assert!(matches!(execute(&store, filled).await, Err(Error::Timeout)));
+            assert_eq!(number(&store, "SELECT count(*) FROM items").await, 0);
+            execute(&store, insert(Dialect::Sqlite, 1)).await.unwrap();
+
+            // What is known to take long may.
+            let slow = store.write_within::<_, Error, _>(Duration::from_mins(1), |tx| {
+                Box::pin(async move {
+                    std::thread::sleep(Duration::from_millis(300));
+                    tx.execute(&insert(tx.dialect(), 2)).await
+                })
+            });
+            assert_eq!(slow.await.unwrap(), 1);
+        })
+    });
+}
+
+#[test]
+fn a_long_write_has_its_own_limit_on_postgres_and_leaves_it_behind() {
+    async fn limit(tx: &mut Tx<'_>) -> Result<String, Error> {
+        let sql = Sql::with(tx.dialect(), "SELECT current_setting('statement_timeout')", [0; 0]);
+        tx.fetch_one(&sql).await?.unwrap().take_text(0)
+    }
+    on_postgres(|database| {
+        Box::pin(async move {
+            let store = database.store().await;
+            let long = store.write_within(Duration::from_mins(10), |tx| Box::pin(limit(tx))).await;
+            assert_eq!(long.unwrap(), "10min");
+            for _ in 0..8 {
+                assert_eq!(store.write(|tx| Box::pin(limit(tx))).await.unwrap(), "30s");
+            }
         })
     });
 }

@@ -14,6 +14,7 @@ mod preflight;
 mod request_id;
 mod settings;
 mod table;
+mod thinning;
 
 use std::{
     convert::Infallible,
@@ -43,6 +44,7 @@ use tokio::time::Instant;
 pub use exchange::Exchange;
 pub use request_id::RequestId;
 pub use settings::EdgeSettings;
+pub(crate) use thinning::Thinning;
 
 use self::{
     body::{Progress, Watched},
@@ -259,6 +261,7 @@ impl<S: Backend> Inner<S> {
             caller,
             cookies: self.settings.cookies,
             params,
+            faults: Arc::clone(&self.outgoing.faults),
         });
         let running = (operation.run)(Request::from_parts(parts, body), self.state.clone());
         let answer = within(patience, running, progress.as_deref()).await;

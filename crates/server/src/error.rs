@@ -14,6 +14,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::edge::Thinning;
+
 /// Every way in which a request ends without what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -170,16 +172,23 @@ impl Refusal {
         response
     }
 
-    /// Writes faults of ours to the log, with all that the body must not say.
-    pub(crate) fn log(&self, request_id: &str) {
+    /// Writes faults of ours to the log, with all that the body must not say. Those of the database meet every request, so they are
+    /// thinned out: `more` says how many lines were left out before this one.
+    pub(crate) fn log(&self, request_id: &str, faults: &Thinning) {
         match self {
             Self::Core(Error::Internal(source)) => {
                 tracing::error!(request_id, error = %chain(source.as_ref()), "internal error");
             }
             Self::Core(Error::Unavailable(what)) => {
-                tracing::error!(request_id, what, "unavailable");
+                if let Some(more) = faults.turn() {
+                    tracing::error!(request_id, what, more, "unavailable");
+                }
             }
-            Self::Core(Error::ReadOnly(why)) => tracing::warn!(request_id, why, "write refused"),
+            Self::Core(Error::ReadOnly(why)) => {
+                if let Some(more) = faults.turn() {
+                    tracing::warn!(request_id, why, more, "write refused");
+                }
+            }
             Self::Core(Error::Overloaded { .. }) => tracing::warn!(request_id, "overloaded"),
             Self::Core(Error::Timeout) => tracing::warn!(request_id, "timed out"),
             _ => {}

@@ -2,7 +2,7 @@
 
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::users::{self as rows, User, UserChange};
-use fastcms_store::accounts::{AccountTable, Credentials, forget, replace_password};
+use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_password, replace_password};
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 
 use super::setup::{email_taken, needs_setup};
@@ -261,7 +261,15 @@ async fn given_password(
     password: Secret<String>,
     caller: &Caller,
 ) -> Result<GivenPassword> {
-    passwords::check_new(app, "password", &password, email, ("users", id), None).await?;
+    let wanted = id.to_owned();
+    let account = app
+        .store
+        .read(Plan::Bounded, |reader| {
+            Box::pin(async move { accounts::by_id(reader, &AccountTable::Users, &wanted).await })
+        })
+        .await?;
+    let in_force = account.and_then(|account| account.password);
+    passwords::check_new(app, "password", &password, email, ("users", id), in_force.as_ref()).await?;
     let must_change = caller.account().is_some_and(|account| account.id != id);
     Ok(GivenPassword { hash: passwords::hash(app, password).await?, must_change })
 }
@@ -281,6 +289,10 @@ async fn change_guarded(app: &App, id: &str, change: UserChange, password: Optio
                 }
                 rows::update(tx, &id, &change, &stamped).await?;
                 if let Some(GivenPassword { hash, must_change }) = &password {
+                    let replaced = accounts::by_id_in(tx, &AccountTable::Users, &id).await?;
+                    if let Some(old) = replaced.and_then(|account| account.password) {
+                        remember_password(tx, "users", &id, &old, &stamped).await?;
+                    }
                     replace_password(tx, &AccountTable::Users, &id, None, hash, *must_change, &stamped).await?;
                 }
                 let ends = password.is_some()

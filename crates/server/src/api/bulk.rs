@@ -225,6 +225,6 @@ fn settled(ids: &[String], failures: Vec<ItemFailure>, client: &Client) -> Respo
 /// ours are logged here and not by the edge.
 fn code(error: Error, client: &Client) -> &'static str {
     let refusal = Refusal::from(error);
-    refusal.log(&client.request_id);
+    refusal.log(&client.request_id, &client.faults);
     refusal.row().code
 }

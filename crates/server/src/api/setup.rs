@@ -7,7 +7,7 @@ use fastcms_core::App;
 use fastcms_core::accounts;
 use fastcms_core::config::Environment;
 use fastcms_secrets::Secret;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde_json::json;
 
@@ -78,14 +78,13 @@ fn is_local(app: &App, client: &Client, headers: &HeaderMap) -> bool {
     app.config.server.environment == Environment::Development
         && client.address.is_loopback()
         && !proxied.iter().any(|name| headers.contains_key(*name))
-        && (!headers.contains_key(header::ORIGIN) || own_origin(headers))
+        && headers.get_all(header::ORIGIN).iter().all(|origin| is_own(origin, headers))
         && headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_host)
 }
 
 /// A page may call from its own origin only: the one that the request's `Host` names.
-fn own_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    match (text(header::ORIGIN), text(header::HOST)) {
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    match (origin.to_str().ok(), headers.get(header::HOST).and_then(|host| host.to_str().ok())) {
         (Some(origin), Some(host)) => origin.strip_prefix("http://") == Some(host),
         _ => false,
     }

@@ -1,12 +1,12 @@
 //! What the edge found out about a request, for the extractors.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use fastcms_core::{Caller, Error};
 use fastcms_guard::cookie::CookiePolicy;
 use http::Extensions;
 
-use super::RequestId;
+use super::{RequestId, Thinning};
 use crate::{error::Refusal, extract::Params};
 
 /// One request, as the edge knows it. The only extension of a request.
@@ -21,6 +21,8 @@ pub struct Exchange {
     /// How the answer writes cookies.
     pub cookies: CookiePolicy,
     pub(crate) params: Segments,
+    /// Which lines of faults are written.
+    pub(crate) faults: Arc<Thinning>,
 }
 
 impl Exchange {

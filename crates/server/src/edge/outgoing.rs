@@ -1,6 +1,6 @@
 //! The one pass over every answer: the error body, security headers, CORS, `HEAD`, the access log.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use fastcms_core::{Caller, request_log::Answered};
@@ -17,6 +17,7 @@ use super::{
     Connection, RequestId,
     identity::CookieRole,
     preflight::{self, Shared},
+    thinning::Thinning,
 };
 use crate::error::Refused;
 
@@ -79,10 +80,11 @@ impl Seen {
     }
 }
 
-/// The headers that are the same on every answer, parsed once.
+/// The headers that are the same on every answer, parsed once, and which lines of faults are written.
 pub(super) struct Headers {
     fixed: Vec<(HeaderName, HeaderValue)>,
     cookies: CookiePolicy,
+    pub(super) faults: Arc<Thinning>,
 }
 
 impl Headers {
@@ -91,12 +93,12 @@ impl Headers {
         let embedding = if open { "cross-origin" } else { "same-origin" };
         let all = fixed(production).iter().copied().chain([("cross-origin-resource-policy", embedding)]);
         let parsed = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        Self { fixed: all.map(parsed).collect(), cookies }
+        Self { fixed: all.map(parsed).collect(), cookies, faults: Arc::default() }
     }
 
     /// Completes an answer.
     pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, took: Duration) -> Response {
-        let mut response = write_refusal(response, request_id);
+        let mut response = write_refusal(response, request_id, &self.faults);
         let headers = response.headers_mut();
         headers.reserve(self.fixed.len() + 8);
         headers.insert(X_REQUEST_ID, request_id.header());
@@ -140,11 +142,11 @@ impl Headers {
 }
 
 /// Writes the body of a refusal, now that the request id is known, and what the answer had besides.
-fn write_refusal(mut response: Response, request_id: &RequestId) -> Response {
+fn write_refusal(mut response: Response, request_id: &RequestId, faults: &Thinning) -> Response {
     let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else {
         return response;
     };
-    refusal.log(request_id.as_str());
+    refusal.log(request_id.as_str(), faults);
     let mut written = refusal.render(request_id.as_str());
     written.headers_mut().extend(std::mem::take(response.headers_mut()));
     written

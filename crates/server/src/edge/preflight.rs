@@ -15,9 +15,15 @@ pub(super) struct Shared {
     credentials: bool,
 }
 
+/// The origin of a request. Two of them say nothing: a page has one (RFC 6454 section 7.3).
+fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut sent = headers.get_all(header::ORIGIN).iter();
+    sent.next().filter(|_| sent.next().is_none())
+}
+
 /// Whether the origin of a request may read the answer.
 pub(super) fn shared(headers: &HeaderMap, policy: &CorsPolicy) -> Option<Shared> {
-    let sent = headers.get(header::ORIGIN)?;
+    let sent = origin(headers)?;
     let allowed = policy.allow_origin(sent.to_str().ok()?)?;
     Some(share(allowed, sent))
 }
@@ -51,7 +57,9 @@ pub(super) fn answer(parts: &Parts, policy: &CorsPolicy) -> Option<Result<Respon
     if !is_preflight(&parts.method, &parts.headers) {
         return None;
     }
-    let origin = parts.headers.get(header::ORIGIN)?;
+    let Some(origin) = origin(&parts.headers) else {
+        return Some(Err(Refusal::PreflightRefused { part: Refused::Origin.as_str(), value: String::new() }));
+    };
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let method = text(header::ACCESS_CONTROL_REQUEST_METHOD);
     // A line that is no text names no header we know.

@@ -7,7 +7,10 @@ use fastcms_core::{Account, Caller, Error, Realm};
 use http::{header, request::Parts};
 
 use super::Argument;
-use crate::{edge::Exchange, error::Refusal};
+use crate::{
+    edge::{Exchange, Thinning},
+    error::Refusal,
+};
 
 /// Who may call a route: for the documentation. What enforces it is the extractor that it is the constant of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,6 +134,8 @@ pub struct Client {
     pub secure: bool,
     /// `X-Request-ID` of the answer.
     pub request_id: String,
+    /// Which lines of faults are written.
+    pub(crate) faults: Arc<Thinning>,
 }
 
 impl Argument for Client {}
@@ -146,6 +151,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
             user_agent: agent.map(|agent| agent.chars().take(512).collect()),
             secure: exchange.secure,
             request_id: exchange.request_id.as_str().to_owned(),
+            faults: Arc::clone(&exchange.faults),
         })
     }
 }

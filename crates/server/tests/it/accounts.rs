@@ -331,5 +331,22 @@ async fn password_history_is_refused(product: &Product) {
         assert_eq!(answer.json()["details"]["new_password"], "Password was used before");
     }
     change(current, PASSWORD).await.expect(204);
+    an_admin_cannot_go_around_the_history(&node).await;
     node.close().await;
+}
+
+/// What an admin sets for somebody is held against the history, and what it replaces belongs to it.
+async fn an_admin_cannot_go_around_the_history(node: &Product) {
+    let login = node.guest().post("/api/v1/auth/login", &credentials("root@example.com", PASSWORD)).await.expect(200);
+    let admin = Bearer { product: node, token: text(&login.json()["token"]["access_token"]) };
+    let user = json!({"email": "reset@example.com", "password": PASSWORD, "password_confirm": PASSWORD});
+    let user = node.guest().post("/api/v1/auth/register", &user).await.expect(201).json();
+    let path = format!("/api/v1/admin/users/{}", text(&user["user"]["id"]));
+    let set = async |password: &str| admin.patch(&path, &json!({"password": password})).await;
+    let in_force = set(PASSWORD).await.refused(422, "password_policy").json();
+    assert_eq!(in_force["details"]["password"], "Password was used before");
+    set("Second-Horse8-staple").await.expect(200);
+    set(PASSWORD).await.refused(422, "password_policy");
+    set("Third-Horse8-staple").await.expect(200);
+    set(PASSWORD).await.expect(200);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::callers::{Bearer, Calls, open, records};
+use crate::callers::{Bearer, Calls, open, record, records};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Product, text};
@@ -14,6 +14,7 @@ on_both_engines!(
     d_54_a_sum_that_no_number_can_hold_is_refused,
     an_admins_change_of_a_user_is_whole_or_not_at_all,
     d_54_a_field_may_be_called_like_a_column_that_the_engine_has,
+    a_cascade_over_lists_does_not_look_through_a_table_once_a_record,
 );
 
 /// Rules such as `owner = @request.auth.id` know an account by its id alone: an upsert into an auth collection must not make one
@@ -154,4 +155,39 @@ async fn d_54_a_field_may_be_called_like_a_column_that_the_engine_has(product: &
     admin.collection(&definition).await;
     product.guest().make("things", &json!({"rowid": "a", "oid": "b"})).await;
     assert_eq!(product.guest().column("things", &[("sort", "@rowid,rowid")], "rowid").await, [json!("a")]);
+}
+
+/// A thousand records that go together, and a table of lists that point at them: one look through it is enough, a thousand would hold
+/// all other writes up for minutes.
+async fn a_cascade_over_lists_does_not_look_through_a_table_once_a_record(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    admin.collection(&open("owners", &json!([{"name": "t", "type": "text"}]))).await;
+    let owner = json!({"collection": "owners", "cascade_delete": "cascade"});
+    admin.collection(&open("pets", &json!([{"name": "owner", "type": "relation", "relation": owner}]))).await;
+    let pets = json!({"collection": "pets", "type": "many-to-many", "cascade_delete": "set_null"});
+    admin.collection(&open("visits", &json!([{"name": "pets", "type": "relation", "relation": pets}]))).await;
+
+    let (gone, kept) = (guest.make("owners", &json!({"t": "a"})).await, guest.make("owners", &json!({"t": "b"})).await);
+    let batch = |owner: &Value, count: usize| {
+        let items: Vec<_> = (0..count).map(|_| json!({"owner": owner["id"]})).collect();
+        json!({"records": items})
+    };
+    let path = format!("{}/batch", records("pets"));
+    let mut ids = Vec::new();
+    for (owner, count) in [(&gone, 90), (&gone, 90), (&kept, 2)] {
+        let made = guest.post(&path, &batch(owner, count)).await.expect(201).json();
+        ids.push(made["records"].as_array().unwrap().iter().map(|pet| pet["id"].clone()).collect::<Vec<_>>());
+    }
+    let mixed = [&ids[0][..2], &ids[2][..1], &ids[1][..1], &ids[2][1..]].concat();
+    let visit = guest.make("visits", &json!({"pets": mixed})).await;
+    let other = guest.make("visits", &json!({"pets": ids[2]})).await;
+    let last = guest.make("visits", &json!({"pets": [ids[0][5]]})).await;
+    guest.delete(&record("owners", &gone["id"])).await.expect(204);
+
+    assert_eq!(guest.list("pets", &[]).await.expect(200).json()["total"], 2);
+    let after = async |visit: &Value| guest.get(&record("visits", &visit["id"])).await.expect(200).json();
+    assert_eq!(after(&visit).await["data"]["pets"], json!(ids[2]), "in their order");
+    assert_eq!(after(&other).await, other);
+    assert_eq!(after(&last).await["data"]["pets"], json!([]));
 }

@@ -1,8 +1,8 @@
 //! A collection as the expression language sees it.
 
-use fastcms_expr::{Field as Offered, Kind, Schema as Names};
+use fastcms_expr::{Field as Offered, Kind, RuleKind, Schema as Names};
 
-use super::{Collection, Field, FieldType, Schema};
+use super::{Collection, Field, FieldType, Rule, Schema};
 
 /// Which names of a collection an expression may use. Passwords are never among them, hidden fields only in rules.
 #[derive(Debug, Clone, Copy)]
@@ -10,21 +10,28 @@ pub struct Offer<'s> {
     schema: &'s Schema,
     collection: &'s Collection,
     hidden_too: bool,
+    /// Also what is behind a relation to a collection that only admins may list.
+    closed_too: bool,
 }
 
 impl<'s> Offer<'s> {
     /// What a rule may name.
     pub fn to_rules(schema: &'s Schema, collection: &'s Collection) -> Self {
-        Self { schema, collection, hidden_too: true }
+        Self { schema, collection, hidden_too: true, closed_too: true }
     }
 
-    /// What a filter or sort may name, whoever sends it.
-    pub fn to_queries(schema: &'s Schema, collection: &'s Collection) -> Self {
-        Self { schema, collection, hidden_too: false }
+    /// What a filter or sort may name. What is behind a relation to a collection that only admins may list is offered to them alone: no
+    /// row of it could match for others, and not even its names are for them.
+    pub fn to_queries(schema: &'s Schema, collection: &'s Collection, is_admin: bool) -> Self {
+        Self { schema, collection, hidden_too: false, closed_too: is_admin }
     }
 
     fn offers(&self, at: usize) -> bool {
         !self.collection.is_password(at) && (self.hidden_too || !self.collection.fields()[at].hidden)
+    }
+
+    fn is_open(&self, target: &Collection) -> bool {
+        self.closed_too || !matches!(target.rules().get(RuleKind::List), Rule::Admins)
     }
 
     fn beside(&self, collection: &'s Collection) -> Box<dyn Names + 's> {
@@ -69,14 +76,17 @@ impl Names for Offer<'_> {
 
     fn related(&self, field: &str) -> Option<Box<dyn Names + '_>> {
         let at = self.collection.position(field).filter(|at| self.offers(*at))?;
-        self.schema.target(&self.collection.fields()[at]).map(|target| self.beside(target))
+        let target = self.schema.target(&self.collection.fields()[at]).filter(|target| self.is_open(target))?;
+        Some(self.beside(target))
     }
 
     fn collection(&self, name: &str) -> Option<Box<dyn Names + '_>> {
-        self.schema.by_name(name).map(|collection| self.beside(collection))
+        let collection = self.schema.by_name(name).filter(|collection| self.is_open(collection))?;
+        Some(self.beside(collection))
     }
 
     fn collection_names(&self) -> Vec<String> {
-        self.schema.collections().iter().map(|collection| collection.name().to_owned()).collect()
+        let open = self.schema.collections().iter().filter(|collection| self.is_open(collection));
+        open.map(|collection| collection.name().to_owned()).collect()
     }
 }

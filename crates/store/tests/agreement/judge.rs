@@ -113,7 +113,7 @@ impl Judge<'_> {
     fn predicate(&self, source: &str, table: usize, asker: &Asker) -> Option<Predicate> {
         let collection = &self.world.tables[table].collection;
         let offer = match asker.place {
-            Place::Filter => Offer::to_queries(&self.world.schema, collection),
+            Place::Filter => Offer::to_queries(&self.world.schema, collection, true),
             _ => Offer::to_rules(&self.world.schema, collection),
         };
         let place = match asker.place {

@@ -89,7 +89,7 @@ async fn insert(store: &Store, view: &View, id: &str, values: &[(&str, Value)]) 
 }
 
 async fn list(store: &Store, view: &View, filter: Predicate, sort: &str) -> Vec<String> {
-    let offer = Offer::to_queries(&view.schema, &view.collection);
+    let offer = Offer::to_queries(&view.schema, &view.collection, true);
     let query = ListQuery {
         rule: Predicate::True,
         filter,
@@ -113,7 +113,7 @@ async fn list(store: &Store, view: &View, filter: Predicate, sort: &str) -> Vec<
 }
 
 fn filter(view: &View, text: &str) -> Predicate {
-    let offer = Offer::to_queries(&view.schema, &view.collection);
+    let offer = Offer::to_queries(&view.schema, &view.collection, true);
     let checked = fastcms_expr::check(&fastcms_expr::parse(text).unwrap(), &offer, Place::Filter);
     checked.unwrap_or_else(|error| panic!("{text}: {error}")).bind(&NoRequest, jiff::Timestamp::UNIX_EPOCH).unwrap()
 }

@@ -37,6 +37,19 @@ async fn a_refused_preflight_grants_nothing() {
 }
 
 #[tokio::test]
+async fn two_origins_are_none() {
+    let (listed, evil) = (("origin", "https://app.example.com"), ("origin", "https://evil.example"));
+    for both in [[listed, evil], [evil, listed], [listed, listed]] {
+        let preflight = call_with("OPTIONS", "/api/v1/login", &[both[0], both[1], PREFLIGHT[0], PREFLIGHT[1]]).await;
+        assert_eq!(preflight.status, 400);
+        let simple = call_with("GET", "/health", &both).await;
+        for reply in [preflight, simple] {
+            assert!(!reply.headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_listed_origin_may_read_every_answer_and_others_none() {
     for path in ["/health", "/nothing", "/api/v1/me", "/api/v1/panics"] {
         let reply = call_with("GET", path, &[("origin", "https://app.example.com")]).await;

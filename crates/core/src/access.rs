@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 
 use fastcms_expr::{Predicate, RuleKind};
+use fastcms_store::files::Reach;
 use fastcms_store::predicate::Sight;
 use fastcms_store::schema::{Collection, Rule};
 use jiff::Timestamp;
 
+use crate::accounts::realm_text;
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, Result};
 
@@ -35,6 +37,17 @@ pub fn refusal(caller: &Caller) -> Error {
         Caller::Guest => Error::AuthenticationRequired,
         Caller::Account(_) | Caller::Operator => Error::Forbidden,
     }
+}
+
+/// Which files the caller may put into a record: admins any, others their own uploads.
+pub(crate) fn usable_files(caller: &Caller) -> Reach {
+    if caller.is_admin() {
+        return Reach::All;
+    }
+    caller.account().map_or(Reach::None, |account| Reach::Own {
+        realm: realm_text(&account.realm).to_owned(),
+        account_id: account.id.clone(),
+    })
 }
 
 /// What the rule asks of a record, for this caller and this request. Admins pass it by; where there is none, everybody else is refused,

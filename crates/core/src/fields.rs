@@ -1,9 +1,10 @@
 //! What was sent for a record, held against the collection's fields: every fault is found at once and named by its field, what is
 //! right comes out as the values to store. It knows nothing of who is calling beyond [`Rights`], and asks no database: existence of
-//! related records and uniqueness show in the transaction.
+//! related records and files and uniqueness show in the transaction.
 
 mod choice;
 pub mod email;
+mod file;
 mod number;
 mod structure;
 mod text;
@@ -11,6 +12,7 @@ mod time;
 pub mod url;
 
 pub use choice::MAX_RELATED;
+pub(crate) use file::faults as file_faults;
 pub use structure::MAX_DEPTH;
 
 use fastcms_store::Value;
@@ -43,6 +45,8 @@ pub struct Draft {
     pub increments: Vec<(usize, f64)>,
     /// Ids that must exist, by relation field.
     pub related: Vec<(usize, Vec<String>)>,
+    /// Ids of files that must exist and fit, by file field.
+    pub files: Vec<(usize, Vec<String>)>,
     /// A new password in the clear, to be held against the policy and hashed.
     pub password: Option<String>,
 }
@@ -145,7 +149,11 @@ fn set(collection: &Collection, at: usize, json: &Json, draft: &mut Draft) -> Re
         }
         FieldType::Json => structure::check_json(json)?,
         FieldType::Geopoint => structure::check_geopoint(field, json)?,
-        FieldType::File => return Err("Files are not available yet".to_owned()),
+        FieldType::File => {
+            let (value, ids) = file::check(field, json)?;
+            draft.files.push((at, ids));
+            value
+        }
         FieldType::Autodate => return Ok(()),
     };
     if let Some(limit) = collection.byte_limit(at)

@@ -10,6 +10,7 @@ mod get;
 mod list;
 mod own;
 mod password;
+mod pointers;
 mod update;
 mod upsert;
 

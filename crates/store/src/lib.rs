@@ -11,6 +11,7 @@ pub mod collections;
 mod database_url;
 mod engine;
 mod error;
+pub mod files;
 pub mod migrations;
 mod name;
 mod postgres;

@@ -12,7 +12,7 @@ pub use delete::{Deleted, MAX_AFFECTED, delete, relations_of};
 pub use events::{Event, announce};
 pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, MAX_EXPANDED_BYTES, Way};
 pub use list::{ListQuery, Listed, Order, list};
-pub use write::{Increment, Written, decide, exist, holds, insert, update};
+pub use write::{Increment, Written, current, decide, exist, holds, insert, update};
 
 use std::sync::Arc;
 

@@ -10,8 +10,8 @@ mod rules;
 
 pub use collection::{Collection, CollectionKind, Definition, SYSTEM_COLUMNS, auth_fields};
 pub use field::{
-    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, RelationOptions, SelectOptions, Storage,
-    Validation,
+    AutodateOptions, Cardinality, Field, FieldType, FileOptions, GeopointOptions, OnDelete, RelationOptions,
+    SelectOptions, Storage, Validation,
 };
 pub use index::{Index, IndexMember, IndexOrder, MAX_KEY_BYTES};
 pub use offer::Offer;

@@ -2,7 +2,7 @@
 
 use fastcms_store::Name;
 use fastcms_store::schema::{
-    AutodateOptions, Cardinality, Field, FieldType, GeopointOptions, OnDelete, Pattern, RelationOptions,
+    AutodateOptions, Cardinality, Field, FieldType, FileOptions, GeopointOptions, OnDelete, Pattern, RelationOptions,
     SYSTEM_COLUMNS, SelectOptions, Validation,
 };
 use serde_json::{Map, Number, Value as Json};
@@ -12,6 +12,12 @@ use crate::error::FieldErrors;
 
 /// Longest value of a select field, in characters.
 const MAX_CHOICE: usize = 255;
+/// Most files in one field of a record.
+const MAX_FILES: u32 = 1_000;
+/// Most media types, and most sizes of thumbnails, of one field.
+const MAX_FILE_TEXTS: usize = 100;
+/// Longest side of a thumbnail, pixels.
+const MAX_THUMB_SIDE: u32 = 4_096;
 
 /// Reads a field, and what it was called before (`renamed_from`, in a change only); faults are added under the names of its keys. `None`
 /// where it has no usable name and type.
@@ -38,9 +44,6 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Opti
         errors.add("type", format!("Must be one of: {}", FieldType::ALL.map(FieldType::name).join(", ")));
         return None;
     };
-    if kind == FieldType::File {
-        errors.add("type", "file fields are not available yet");
-    }
     if let Err(error) = Name::new(name.as_str()) {
         errors.add("name", capitalised(&error.to_string()));
     }
@@ -89,6 +92,7 @@ fn read_part(field: &mut Field, part: &'static str, value: Option<&Json>, errors
             let max_select = keys.number("max_select").unwrap_or(1).max(1);
             field.select = Some(SelectOptions { values: keys.texts("values").unwrap_or_default(), max_select });
         }
+        "file" => field.file = Some(file(&mut keys)),
         "geopoint" => {
             field.geopoint = Some(GeopointOptions {
                 require_altitude: keys.flag("require_altitude").unwrap_or(false),
@@ -108,6 +112,62 @@ fn read_part(field: &mut Field, part: &'static str, value: Option<&Json>, errors
     }
     keys.finish();
     errors.nest(part, faults);
+}
+
+fn file(keys: &mut Keys<'_, '_>) -> FileOptions {
+    let unsaid = FileOptions::default();
+    let options = FileOptions {
+        max_size: keys.size("max_size").unwrap_or(unsaid.max_size),
+        max_files: keys.number("max_files").unwrap_or(unsaid.max_files),
+        mime_types: keys
+            .texts("mime_types")
+            .map_or(unsaid.mime_types, |types| types.iter().map(|mime_type| mime_type.to_ascii_lowercase()).collect()),
+        thumbs: keys.texts("thumbs").unwrap_or(unsaid.thumbs),
+    };
+    if options.max_size == 0 {
+        keys.fault("max_size", "Minimum value is 1");
+    }
+    if options.max_files == 0 {
+        keys.fault("max_files", "Minimum value is 1");
+    }
+    if options.max_files > MAX_FILES {
+        keys.fault("max_files", format!("Maximum value is {MAX_FILES}"));
+    }
+    if options.mime_types.is_empty() {
+        keys.fault("mime_types", "This field is required");
+    }
+    for (key, texts) in [("mime_types", &options.mime_types), ("thumbs", &options.thumbs)] {
+        if texts.len() > MAX_FILE_TEXTS {
+            keys.fault(key, format!("Must be at most {MAX_FILE_TEXTS} values"));
+        }
+    }
+    if !options.mime_types.iter().all(|text| is_mime_type(text)) {
+        keys.fault("mime_types", "Each value must be a media type such as image/png");
+    }
+    if !options.thumbs.iter().all(|text| is_thumb(text)) {
+        keys.fault("thumbs", format!("Each value must be a size such as 100x100, of at most {MAX_THUMB_SIDE} pixels"));
+    }
+    options
+}
+
+/// A media type (RFC 6838), without parameters.
+fn is_mime_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
+}
+
+/// A size as a download asks for it (contract 8): `WxH`, one of them may be 0.
+fn is_thumb(text: &str) -> bool {
+    let side = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|side| is_number && *side <= MAX_THUMB_SIDE)
+    };
+    let size = text.strip_suffix(['f', 't', 'b']).unwrap_or(text).split_once('x');
+    size.and_then(|(width, height)| side(width).zip(side(height))).is_some_and(|sides| sides != (0, 0))
 }
 
 fn validation(keys: &mut Keys<'_, '_>, kind: FieldType) -> Validation {
@@ -294,6 +354,10 @@ impl<'a, 'e> Keys<'a, 'e> {
 
     fn number(&mut self, key: &'static str) -> Option<u32> {
         self.read(key, "Must be a whole number", |value| value.as_u64().and_then(|number| u32::try_from(number).ok()))
+    }
+
+    fn size(&mut self, key: &'static str) -> Option<u64> {
+        self.read(key, "Must be a whole number", |value| value.as_u64().filter(|size| i64::try_from(*size).is_ok()))
     }
 
     fn any_number(&mut self, key: &'static str) -> Option<Number> {

@@ -5,15 +5,19 @@
 //! they are, autodates among them; a hidden field may be missing though it is required, since no export has it; and passwords are
 //! refused, so that an imported account signs in after a reset.
 //!
+//! Relations and files are looked for where the document comes in: an id says nothing of another product's files.
+//!
 //! In memory stand the document, at most `MAX_FILE_SIZE` bytes, what it is parsed into, and the rows made of it.
+
+mod pointers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fastcms_expr::normalise_instant;
 use fastcms_store::collections::{self as rows, NewRecord};
-use fastcms_store::schema::{Collection, FieldType, Index, OnDelete, RULE_KINDS, Schema, rule_key};
-use fastcms_store::{LONG_WRITE_BUDGET, Tx, Value, accounts};
+use fastcms_store::schema::{Collection, FieldType, Index, RULE_KINDS, Schema, rule_key};
+use fastcms_store::{LONG_WRITE_BUDGET, Value, accounts};
 use serde_json::{Map, Value as Json};
 
 use super::change::{adopted, conflict, drafted, insert};
@@ -23,7 +27,7 @@ use crate::access;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
-use crate::fields::{self, Mode};
+use crate::fields::{self, Draft, Mode};
 
 /// Faulty records that are described; those past it are counted.
 const MAX_DESCRIBED: usize = 100;
@@ -59,13 +63,14 @@ pub async fn import(
         None | Some(Json::Null | Json::Array(_)) => Vec::new(),
         Some(_) => return Err(Error::field("records", "Must be an array")),
     };
+    let reach = access::usable_files(caller);
     let schema = app
         .store
         .write_within(LONG_WRITE_BUDGET, move |tx| {
             Box::pin(async move {
                 let schema = insert(tx, definition, dialect).await?;
                 let collection = schema.by_id(&id).ok_or(Error::NotFound)?;
-                check_related(tx, &schema, collection, &checked).await?;
+                pointers::check(tx, &schema, collection, &checked, &reach).await?;
                 let records: Vec<NewRecord> = checked.into_iter().map(|checked| checked.record).collect();
                 rows::import(tx, collection, &records).await.map_err(|error| conflict(collection, dialect, error))?;
                 Ok::<_, Error>((schema, id))
@@ -143,13 +148,13 @@ fn check_indexes(collection: &Collection) -> Result<()> {
     errors.into_result()
 }
 
-/// What a record points at: ids by the position of their field.
-type Related = Vec<(usize, Vec<String>)>;
-
 /// A record that is right as far as it goes.
 struct Checked {
     record: NewRecord,
-    related: Related,
+    /// Ids of the records that it points at, by the position of their field.
+    related: Vec<(usize, Vec<String>)>,
+    /// The same of files.
+    files: Vec<(usize, Vec<String>)>,
 }
 
 /// Reads the records of one document.
@@ -223,10 +228,10 @@ impl<'a> Reading<'a> {
         let mut of_data = FieldErrors::default();
         let read = self.values(data, &mut of_data);
         faults.nest("data", of_data);
-        let (values, related) = read?;
+        let (values, draft) = read?;
         let record = NewRecord { id, created, updated, values };
         self.check_unique(at, &record, faults);
-        Some(Checked { record, related })
+        Some(Checked { record, related: draft.related, files: draft.files })
     }
 
     fn instant(&self, object: &Map<String, Json>, key: &str, faults: &mut FieldErrors) -> String {
@@ -241,8 +246,8 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// A value for each field, and what relations point at.
-    fn values(&self, data: &Map<String, Json>, faults: &mut FieldErrors) -> Option<(Vec<Value>, Related)> {
+    /// A value for each field, and what else the draft says of them.
+    fn values(&self, data: &Map<String, Json>, faults: &mut FieldErrors) -> Option<(Vec<Value>, Draft)> {
         let fields = self.collection.fields();
         let mut values = vec![Value::Null; fields.len()];
         for (at, field) in fields.iter().enumerate() {
@@ -263,10 +268,10 @@ impl<'a> Reading<'a> {
             }
         }
         if data.is_empty() {
-            return Some((values, Vec::new()));
+            return Some((values, Draft::default()));
         }
         // As in a change, where what is missing is no fault; what may be missing here was looked at above.
-        let draft = match fields::check(self.collection, data, Mode::Update) {
+        let mut draft = match fields::check(self.collection, data, Mode::Update) {
             Ok(draft) => draft,
             Err(Error::Validation(more)) => {
                 more.iter().for_each(|(field, message)| faults.add(field, message));
@@ -277,10 +282,10 @@ impl<'a> Reading<'a> {
         for (at, _) in &draft.increments {
             faults.add(fields[*at].name.as_str(), "Must be a value");
         }
-        for (at, value) in draft.sets {
+        for (at, value) in draft.sets.drain(..) {
             values[at] = value;
         }
-        Some((values, draft.related))
+        Some((values, draft))
     }
 
     fn check_unique(&mut self, at: usize, record: &NewRecord, faults: &mut FieldErrors) {
@@ -322,34 +327,4 @@ fn key(value: &Value) -> Option<String> {
         Value::Int(number) => Some(number.to_string()),
         Value::Null | Value::Bytes(_) => None,
     }
-}
-
-/// Everything that the records point at is there, or is among them. Where a deletion leaves a pointer as it is, it may point nowhere.
-async fn check_related(tx: &mut Tx<'_>, schema: &Schema, collection: &Collection, checked: &[Checked]) -> Result<()> {
-    let mut errors = FieldErrors::default();
-    let own: HashSet<&str> = checked.iter().map(|checked| checked.record.id.as_str()).collect();
-    for (at, field) in collection.fields().iter().enumerate() {
-        if field.relation.as_ref().is_none_or(|relation| relation.cascade_delete == OnDelete::NoAction) {
-            continue;
-        }
-        let pointers = checked.iter().enumerate().flat_map(|(number, checked)| {
-            checked.related.iter().filter(|(of, _)| *of == at).map(move |(_, ids)| (number, ids))
-        });
-        let pointers: Vec<(usize, &Vec<String>)> = pointers.collect();
-        let mut asked: Vec<&str> = pointers.iter().flat_map(|(_, ids)| ids.iter()).map(String::as_str).collect();
-        asked.sort_unstable();
-        asked.dedup();
-        let found = match schema.target(field) {
-            Some(target) if target.id() == collection.id() => None,
-            Some(target) => Some(rows::existing(tx, target, &asked).await?),
-            None => Some(HashSet::new()),
-        };
-        let is_there =
-            |id: &String| found.as_ref().map_or_else(|| own.contains(id.as_str()), |found| found.contains(id));
-        let lost = pointers.iter().filter(|(_, ids)| !ids.iter().all(is_there));
-        for (number, _) in lost.take(MAX_DESCRIBED) {
-            errors.add(format!("records.{number}.data.{}", field.name), "The related record does not exist");
-        }
-    }
-    errors.into_result()
 }

@@ -13,10 +13,11 @@
 //! | one | several (select, relation) | none |
 //! | several | one | lists of more than one |
 //! | anything | json | none |
-//! | json | anything but relation | those that are not what clients would send for the new type |
+//! | json | anything but relation and file | those that are not what clients would send for the new type |
 //! | relation | text | none (the id) |
+//! | file | text | lists of more than one (the id) |
 //! | datetime | autodate, and back | none |
-//! | anything else | relation, autodate | all |
+//! | anything else | relation, file, autodate | all |
 //!
 //! `min`, `max`, lengths and patterns are for values that are written from now on; only the type itself and the choices of a select
 //! are held against those that are there.

@@ -46,15 +46,21 @@ pub(super) fn check_relation(field: &Field, json: &Json) -> Result<(Value, Vec<S
         return Err(format!("Must be at most {MAX_RELATED} records"));
     }
     let ids = items.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    let unique = distinct(ids);
+    Ok((list(&unique), unique))
+}
+
+/// Each once, in the order in which they come first.
+pub(super) fn distinct(ids: Vec<String>) -> Vec<String> {
     let mut unique = Vec::with_capacity(ids.len());
     for id in ids {
         if !unique.contains(&id) {
             unique.push(id);
         }
     }
-    Ok((list(&unique), unique))
+    unique
 }
 
-fn list(items: &[String]) -> Value {
+pub(super) fn list(items: &[String]) -> Value {
     Value::Text(Json::from(items).to_string())
 }

@@ -1,11 +1,12 @@
 //! Making a record.
 
 use fastcms_expr::{Predicate, RuleKind};
+use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, View};
 use fastcms_store::{BoxFuture, Tx};
 use serde_json::{Map, Value as Json};
 
-use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, settled, write_failure};
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
@@ -71,7 +72,8 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
     password::hash(door, &mut draft).await?;
 
     let id = id.map_or_else(|| door.app.new_id(), str::to_owned);
-    Ok(Insert { id, now: door.stamp(), view: door.view(), rule, refusal: access::refusal(door.caller), draft })
+    let (refusal, reach) = (access::refusal(door.caller), access::usable_files(door.caller));
+    Ok(Insert { id, now: door.stamp(), view: door.view(), rule, refusal, reach, draft })
 }
 
 /// On a record that does not exist yet, a manage rule can only speak of the caller and the request.
@@ -89,6 +91,7 @@ pub(super) struct Insert {
     view: View,
     rule: Predicate,
     refusal: Error,
+    reach: Reach,
     draft: Draft,
 }
 
@@ -96,12 +99,12 @@ impl Insert {
     /// Stores it, if the rule holds and what it points at exists.
     pub(super) fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Created, Failure>> {
         Box::pin(async move {
-            let Self { id, now, view, rule, refusal, draft } = self;
+            let Self { id, now, view, rule, refusal, reach, draft } = self;
             let collection = &*view.collection;
             if !rows::holds(tx, &view, &rule).await? {
                 return Err(refusal.into());
             }
-            check_related(tx, &view, &draft).await?;
+            pointers::check(tx, &view, &draft, &reach, None).await?;
             let dialect = tx.dialect();
             let written = rows::insert(tx, &view, &id, &draft.sets, &now).await;
             let written = written.map_err(|error| write_failure(collection, dialect, error))?;
@@ -112,20 +115,4 @@ impl Insert {
             Ok(Created { id, record: written.record })
         })
     }
-}
-
-/// Every record that the draft points at exists.
-pub(super) async fn check_related(tx: &mut Tx<'_>, view: &View, draft: &Draft) -> Result<(), Failure> {
-    let mut errors = crate::error::FieldErrors::default();
-    for (at, ids) in &draft.related {
-        let field = &view.collection.fields()[*at];
-        let exist = match view.schema.target(field) {
-            Some(target) => rows::exist(tx, target, ids).await?,
-            None => false,
-        };
-        if !exist {
-            errors.add(field.name.as_str(), "The related record does not exist");
-        }
-    }
-    errors.into_result().map_err(Failure::Final)
 }

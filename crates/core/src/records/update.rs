@@ -2,12 +2,12 @@
 
 use fastcms_expr::{Predicate, RuleKind};
 use fastcms_secrets::Secret;
+use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, Shape, View};
 use fastcms_store::{BoxFuture, Change, ChangeKind, Plan, Tx, accounts};
 use serde_json::{Map, Value as Json};
 
-use super::create::check_related;
-use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, settled, write_failure};
+use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
@@ -68,6 +68,7 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         access,
         manage,
         is_admin: door.caller.is_admin(),
+        reach: access::usable_files(door.caller),
         data: data.clone(),
         draft,
         old_password,
@@ -155,6 +156,7 @@ struct Replace {
     access: Access,
     manage: Predicate,
     is_admin: bool,
+    reach: Reach,
     data: Map<String, Json>,
     draft: Result<Draft>,
     old_password: Option<Secret<String>>,
@@ -163,7 +165,8 @@ struct Replace {
 impl Replace {
     fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
         Box::pin(async move {
-            let Self { id, now, now_seconds, mut view, access, manage, is_admin, data, draft, old_password } = self;
+            let Self { id, now, now_seconds, mut view, access, manage, is_admin, reach, data, draft, old_password } =
+                self;
             let decision = access.decide(tx, &view, &id, &manage).await?;
             let rights = Rights { manages: decision.manages, is_admin };
             let draft = match draft {
@@ -180,7 +183,7 @@ impl Replace {
                 view.shape = Shape::only(&view.collection, |name| data.contains_key(name));
             }
             let collection = &*view.collection;
-            check_related(tx, &view, &draft).await?;
+            pointers::check(tx, &view, &draft, &reach, Some(&id)).await?;
             let dialect = tx.dialect();
             let written = rows::update(tx, &view, &id, &Predicate::True, &draft.sets, &draft.increments, &now).await;
             let written = written.map_err(|error| match (&error, draft.increments.first()) {

@@ -131,8 +131,8 @@ fn list_schema(name: &str) -> Value {
 /// JSON Schema of a field's values; `null` is the absent value of every field that is not required.
 pub(super) fn field_schema(field: &Field) -> Value {
     let mut one = match field.kind {
-        FieldType::Text | FieldType::Editor | FieldType::File => json!({"type": "string"}),
-        FieldType::Relation => json!({"type": "string", "format": "uuid"}),
+        FieldType::Text | FieldType::Editor => json!({"type": "string"}),
+        FieldType::Relation | FieldType::File => json!({"type": "string", "format": "uuid"}),
         FieldType::Number => json!({"type": "number"}),
         FieldType::Bool => json!({"type": "boolean"}),
         FieldType::Email => json!({"type": "string", "format": "email"}),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::callers::{COLLECTIONS, Calls, open, record};
+use crate::file_fields::stored;
 use crate::on_both_engines;
 use crate::product::Product;
 
@@ -16,6 +17,7 @@ on_both_engines!(
     days_and_instants_are_kept_in_one_form,
     a_choice_is_one_of_the_values,
     a_relation_is_a_record_that_exists,
+    a_file_is_one_of_the_callers,
     json_and_points_come_back_equal,
     an_autodate_is_set_by_the_server,
 );
@@ -35,31 +37,30 @@ async fn check(product: &Product, kinds: Vec<Kind>) {
         let mut field = kind.field.clone();
         field["name"] = json!("f");
         admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
-        one_kind(product, &name, &kind).await;
+        one_kind(&product.guest(), &name, &kind).await;
     }
 }
 
-async fn one_kind(product: &Product, name: &str, kind: &Kind) {
-    let guest = product.guest();
+async fn one_kind(caller: &impl Calls, name: &str, kind: &Kind) {
     let field = &kind.field;
-    let empty = guest.make(name, &json!({"other": "x"})).await;
+    let empty = caller.make(name, &json!({"other": "x"})).await;
     assert_eq!(empty["data"]["f"], Value::Null, "{field}: absent");
     for (sent, kept) in kind.good.iter().chain([&(Value::Null, Value::Null)]) {
-        let made = guest.create(name, &json!({"f": sent})).await;
+        let made = caller.create(name, &json!({"f": sent})).await;
         assert_eq!(made.status, 201, "{field} takes {sent}: {}", made.json());
         let made = made.json();
         assert_eq!(made["data"]["f"], *kept, "{field} keeps {sent}");
-        assert_eq!(guest.get(&record(name, &made["id"])).await.expect(200).json(), made, "{field}: {sent} got");
-        let changed = guest.change(name, &empty["id"], &json!({"f": sent})).await.expect(200).json();
+        assert_eq!(caller.get(&record(name, &made["id"])).await.expect(200).json(), made, "{field}: {sent} got");
+        let changed = caller.change(name, &empty["id"], &json!({"f": sent})).await.expect(200).json();
         assert_eq!(changed["data"], json!({"f": kept, "other": "x"}), "{field}: changed to {sent}");
-        let listed = guest.list(name, &[("sort", "-@rowid"), ("per_page", "1")]).await.expect(200).json();
+        let listed = caller.list(name, &[("sort", "-@rowid"), ("per_page", "1")]).await.expect(200).json();
         assert_eq!(listed["items"][0], made, "{field}: {sent} listed");
     }
-    let total = guest.list(name, &[]).await.expect(200).json()["total"].clone();
+    let total = caller.list(name, &[]).await.expect(200).json()["total"].clone();
     for (sent, message) in &kind.bad {
         let answers = [
-            guest.create(name, &json!({"f": sent})).await,
-            guest.change(name, &empty["id"], &json!({"f": sent})).await,
+            caller.create(name, &json!({"f": sent})).await,
+            caller.change(name, &empty["id"], &json!({"f": sent})).await,
         ];
         for answer in answers {
             assert_eq!(answer.status, 422, "{field} refuses {sent}: {}", String::from_utf8_lossy(&answer.bytes));
@@ -73,7 +74,7 @@ async fn one_kind(product: &Product, name: &str, kind: &Kind) {
         }
     }
     assert_eq!(
-        guest.list(name, &[]).await.expect(200).json()["total"],
+        caller.list(name, &[]).await.expect(200).json()["total"],
         total,
         "{field}: a refused value left a record"
     );
@@ -389,7 +390,7 @@ async fn a_relation_is_a_record_that_exists(product: &Product) {
         let mut field = kind.field.clone();
         field["name"] = json!("f");
         admin.collection(&open(name, &json!([field, {"name": "other", "type": "text"}]))).await;
-        one_kind(product, name, &kind).await;
+        one_kind(&guest, name, &kind).await;
     }
     let own = json!([{"name": "f", "type": "relation", "relation": {"collection": "pairs", "type": "one-to-one"}}, {"name": "other", "type": "text"}]);
     let answer = admin.post(COLLECTIONS, &open("pairs", &own)).await;
@@ -399,6 +400,53 @@ async fn a_relation_is_a_record_that_exists(product: &Product) {
         guest.create("pairs", &json!({"f": first["id"]})).await.refused(409, "unique_conflict");
     } else {
         answer.refused(422, "validation_failed");
+    }
+}
+
+/// Nobody but an admin uses files that are not theirs, so an admin tells what the field itself takes.
+async fn a_file_is_one_of_the_callers(product: &Product) {
+    let admin = product.admin().await;
+    let (one, two) = (stored(product, None).await, stored(product, None).await);
+    let unknown = json!("018f0000-0000-7000-8000-000000000000");
+    let not_ids =
+        [json!(one), json!(5), json!(true), json!({}), json!([1]), json!([""]), json!([null]), json!([[one]])];
+    let kinds = [
+        Kind {
+            field: json!({"type": "file"}),
+            good: same(&[json!([one]), json!([])]),
+            bad: [
+                refused("Must be an array of file IDs", &not_ids),
+                refused("The file does not exist", &[json!([unknown]), json!(["nonsense"]), json!(["x' or 'a"])]),
+                refused("Must be at most 1 file", &[json!([one, two])]),
+            ]
+            .concat(),
+        },
+        Kind {
+            field: json!({"type": "file", "file": {"max_files": 2}}),
+            good: same(&[json!([two, one]), json!([two])]),
+            bad: [
+                refused("The file does not exist", &[json!([one, unknown])]),
+                refused("Must be at most 2 files", &[json!([one, two, unknown])]),
+            ]
+            .concat(),
+        },
+        Kind {
+            field: json!({"type": "file", "file": {"max_size": 999}}),
+            good: vec![],
+            bad: refused("Each file must have at most 999 bytes", &[json!([one])]),
+        },
+        Kind {
+            field: json!({"type": "file", "file": {"mime_types": ["text/plain", "text/csv"]}}),
+            good: vec![],
+            bad: refused("Each file must be of a type among: text/plain, text/csv", &[json!([one])]),
+        },
+    ];
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let name = format!("file{at}");
+        let mut field = kind.field.clone();
+        field["name"] = json!("f");
+        admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
+        one_kind(&admin, &name, &kind).await;
     }
 }
 

@@ -17,6 +17,7 @@ mod collections;
 mod cookies;
 mod defects;
 mod fields;
+mod file_fields;
 mod hostile;
 mod limits;
 mod records;

@@ -26,6 +26,7 @@ fn server() -> (Server, String) {
             {"name": "published", "type": "bool"}, {"name": "contact", "type": "email"}, {"name": "link", "type": "url"},
             {"name": "meta", "type": "json"}, {"name": "state", "type": "select", "select": {"values": ["draft", "live"]}},
             {"name": "at", "type": "datetime"}, {"name": "day", "type": "date"},
+            {"name": "pictures", "type": "file", "file": {"max_files": 3}},
         ],
         "list_rule": "", "view_rule": "", "create_rule": "", "update_rule": "", "delete_rule": "",
     });

@@ -7,6 +7,8 @@ mod retype;
 mod traffic;
 mod transfer;
 
+pub use transfer::export;
+
 use serde_json::{Value, json};
 
 use crate::callers::{COLLECTIONS, Calls, collection_path, open, record};

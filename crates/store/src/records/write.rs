@@ -176,3 +176,22 @@ pub async fn exist(tx: &mut Tx<'_>, collection: &crate::schema::Collection, ids:
     }
     Ok(tx.fetch(&sql).await?.len() == ids.len())
 }
+
+/// The texts in these columns of the record with this id, which is then locked until the transaction ends. `None` when there is no
+/// such record.
+pub async fn current(
+    tx: &mut Tx<'_>,
+    collection: &crate::schema::Collection,
+    id: &str,
+    fields: &[usize],
+) -> Result<Option<Vec<Option<String>>>, Error> {
+    let mut sql = tx.sql();
+    sql.push("SELECT 1");
+    for at in fields {
+        sql.push(", ").ident(collection.column(*at));
+    }
+    sql.push(" FROM ").table(collection.table()).push(" WHERE id = ").bind(id).pick("", " FOR UPDATE");
+    let row = tx.fetch_one(&sql).await?;
+    let texts = |row: crate::Row| (1..=fields.len()).map(|at| Ok(row.opt_text(at)?.map(str::to_owned))).collect();
+    row.map(texts).transpose()
+}

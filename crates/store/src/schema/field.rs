@@ -149,6 +149,31 @@ pub struct SelectOptions {
     pub max_select: u32,
 }
 
+/// What a file field takes, and in which sizes its images are offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileOptions {
+    /// Bytes of one file.
+    pub max_size: u64,
+    pub max_files: u32,
+    /// In lower case, without parameters.
+    pub mime_types: Vec<String>,
+    /// `WxH`, with `f`, `t` or `b` behind for how an image is made to fit.
+    pub thumbs: Vec<String>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            max_size: 5 * 1024 * 1024,
+            max_files: 1,
+            mime_types: texts(&["image/jpeg", "image/png", "image/gif"]),
+            thumbs: texts(&["100x100", "500x500"]),
+        }
+    }
+}
+
 /// Ranges of a point.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -185,9 +210,8 @@ pub struct Field {
     pub relation: Option<RelationOptions>,
     #[serde(default)]
     pub select: Option<SelectOptions>,
-    /// Limits of a file field, kept as sent.
     #[serde(default)]
-    pub file: Option<serde_json::Value>,
+    pub file: Option<FileOptions>,
     #[serde(default)]
     pub geopoint: Option<GeopointOptions>,
     #[serde(default)]

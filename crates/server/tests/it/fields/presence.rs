@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::callers::{Calls, open, record};
+use crate::file_fields::stored;
 use crate::on_both_engines;
 use crate::product::Product;
 
@@ -16,9 +17,8 @@ on_both_engines!(
 
 async fn required_is_asked_on_creation_and_against_null(product: &Product) {
     let admin = product.admin().await;
-    let guest = product.guest();
     let target = admin.collection(&open("targets", &json!([{"name": "n", "type": "number"}]))).await;
-    let one = guest.make("targets", &json!({"n": 1})).await["id"].clone();
+    let one = admin.make("targets", &json!({"n": 1})).await["id"].clone();
     let kinds = [
         (json!({"type": "text"}), json!("a")),
         (json!({"type": "editor"}), json!("a")),
@@ -30,6 +30,7 @@ async fn required_is_asked_on_creation_and_against_null(product: &Product) {
         (json!({"type": "datetime"}), json!("2026-01-31T09:30:00.000Z")),
         (json!({"type": "select", "select": {"values": ["a"]}}), json!("a")),
         (json!({"type": "relation", "relation": {"collection_id": target["id"]}}), one),
+        (json!({"type": "file"}), json!([stored(product, None).await])),
         (json!({"type": "json"}), json!({})),
         (json!({"type": "geopoint"}), json!({"lat": 0, "lng": 0})),
     ];
@@ -40,14 +41,14 @@ async fn required_is_asked_on_creation_and_against_null(product: &Product) {
         admin.collection(&open(&name, &json!([field, {"name": "other", "type": "text"}]))).await;
         let expected = json!({"f": "This field is required"});
         for data in [json!({"other": "x"}), json!({"f": null}), json!({"f": null, "other": "x"})] {
-            let answer = guest.create(&name, &data).await.refused(422, "validation_failed");
+            let answer = admin.create(&name, &data).await.refused(422, "validation_failed");
             assert_eq!(answer.json()["details"], expected, "{field}: {data}");
         }
-        let made = guest.make(&name, &json!({"f": value})).await;
+        let made = admin.make(&name, &json!({"f": value})).await;
         assert_eq!(made["data"]["f"], value, "{field}");
-        let answer = guest.change(&name, &made["id"], &json!({"f": null})).await.refused(422, "validation_failed");
+        let answer = admin.change(&name, &made["id"], &json!({"f": null})).await.refused(422, "validation_failed");
         assert_eq!(answer.json()["details"], expected, "{field}");
-        guest.change(&name, &made["id"], &json!({"other": "x"})).await.expect(200);
+        admin.change(&name, &made["id"], &json!({"other": "x"})).await.expect(200);
     }
 }
 

@@ -132,7 +132,9 @@ mod tests {
         let whole =
             b"\r\nPOST /a HTTP/1.0\r\nHost: a\r\nTRANSFER-encoding: chunked\r\nX-Long-Name-Of-A-Field: v\r\n\r\nbody";
         let mut drops = Head::default();
-        whole.iter().for_each(|byte| drops.push(std::slice::from_ref(byte)));
+        for byte in whole {
+            drops.push(std::slice::from_ref(byte));
+        }
         assert!(read(whole).is_sound(3) && drops.is_sound(3));
         assert_eq!((drops.bytes(), drops.first), (whole.len(), "POST /a HTTP/1.0\r\n".len()));
     }

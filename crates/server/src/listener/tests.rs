@@ -246,12 +246,11 @@ async fn a_large_head_needs_a_place_and_a_small_one_none() {
         client.write_all(&vec![b'x'; sent]).await.unwrap();
         let came = socket.read_exact(&mut vec![0; sent]).await;
         let mut answer = [0; 4];
-        match came {
-            Ok(came) => assert_eq!(Ok(came), outcome),
-            Err(_) => {
-                client.read_exact(&mut answer).await.unwrap();
-                assert_eq!(Err(std::str::from_utf8(&answer).unwrap()), outcome);
-            }
+        if let Ok(came) = came {
+            assert_eq!(Ok(came), outcome);
+        } else {
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(Err(std::str::from_utf8(&answer).unwrap()), outcome);
         }
         open.push((client, socket));
     }

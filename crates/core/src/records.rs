@@ -10,7 +10,7 @@ mod get;
 mod list;
 mod own;
 mod password;
-mod pointers;
+pub(crate) mod pointers;
 mod update;
 mod upsert;
 

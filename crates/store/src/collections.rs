@@ -175,6 +175,23 @@ pub async fn is_pointed_at(tx: &mut Tx<'_>, collection: &Collection, at: usize) 
     with_value(tx, collection, at).await.map(|found| !found.is_empty())
 }
 
+/// Whether a polymorphic relation field of a collection points into the collection of this name.
+pub async fn points_into(tx: &mut Tx<'_>, collection: &Collection, at: usize, name: &str) -> Result<bool, Error> {
+    let Some(named) = collection.polymorphic_type(at) else { return Ok(false) };
+    let mut sql = tx.sql();
+    sql.push("SELECT 1 FROM ").table(collection.table()).push(" WHERE ").ident(collection.column(at));
+    sql.push(" IS NOT NULL AND ").ident(collection.column(named)).push(" = ").bind(name).push(" LIMIT 1");
+    Ok(tx.fetch_one(&sql).await?.is_some())
+}
+
+/// Whether a collection is stored under the name that this snapshot has of it.
+pub async fn is_called(tx: &mut Tx<'_>, collection: &Collection) -> Result<bool, Error> {
+    let mut sql = tx.sql();
+    sql.push("SELECT 1 FROM collections WHERE id = ").bind(collection.id()).push(" AND name = ");
+    sql.bind(collection.name());
+    Ok(tx.fetch_one(&sql).await?.is_some())
+}
+
 async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
     let mut sql = tx.sql();
     tx.execute(sql.push("UPDATE schema_generation SET generation = generation + 1")).await?;

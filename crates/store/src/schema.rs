@@ -103,9 +103,9 @@ impl Schema {
         &self.collections
     }
 
-    /// Where a relation field points.
+    /// Where a relation field points. A polymorphic one points nowhere by itself: see [`Schema::polymorphic_target`].
     pub fn target(&self, field: &Field) -> Option<&Arc<Collection>> {
-        let relation = field.relation.as_ref()?;
+        let relation = field.relation.as_ref().filter(|relation| relation.cardinality != Cardinality::Polymorphic)?;
         match (&relation.collection_id, &relation.collection) {
             (Some(id), _) => self.by_id(id),
             (None, Some(name)) => self.by_name(name),
@@ -119,6 +119,21 @@ impl Schema {
             let fields = collection.fields().iter().enumerate();
             fields
                 .filter(move |(_, field)| self.target(field).is_some_and(|target| target.id() == id))
+                .map(move |(field, _)| Reference { collection, field })
+        })
+    }
+
+    /// The collection that a polymorphic relation points into when its type field says `name`, exactly as the collection is spelled.
+    pub fn polymorphic_target(&self, name: &str) -> Option<&Arc<Collection>> {
+        self.by_name(name).filter(|target| target.name() == name && target.kind() != CollectionKind::View)
+    }
+
+    /// The polymorphic relation fields of all collections. Where a record of theirs points stands in the record.
+    pub fn polymorphic(&self) -> impl Iterator<Item = Reference<'_>> {
+        self.collections.iter().flat_map(|collection| {
+            let fields = collection.fields().iter().enumerate();
+            fields
+                .filter(|(_, field)| field.polymorphic_type_field().is_some())
                 .map(move |(field, _)| Reference { collection, field })
         })
     }

@@ -102,8 +102,26 @@ async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<Schema>
     definitions.retain(|definition| definition.id != id);
     let schema = Schema::new(stored.generation + 1, definitions, dialect)?;
     check_others(&before, &schema, &id).map_err(Error::RelationRestricted)?;
+    // The table goes first: whoever is about to point at one of its records waits for us, or us for them.
     rows::delete(tx, old).await?;
+    check_polymorphic(tx, &schema, old).await?;
     Ok(schema)
+}
+
+/// No record of another collection points into this one by a polymorphic relation that asks for something.
+async fn check_polymorphic(tx: &mut Tx<'_>, schema: &Schema, target: &Collection) -> Result<()> {
+    for reference in schema.polymorphic().filter(|reference| reference.collection.id() != target.id()) {
+        let relation = reference.collection.fields()[reference.field].relation.as_ref();
+        let is_left_alone = relation.is_some_and(|relation| relation.cascade_delete == OnDelete::NoAction);
+        if !is_left_alone && rows::points_into(tx, reference.collection, reference.field, target.name()).await? {
+            return Err(pointed_at(reference.collection));
+        }
+    }
+    Ok(())
+}
+
+fn pointed_at(collection: &Collection) -> Error {
+    Error::RelationRestricted(format!("Records of `{}` point at its records", collection.name()))
 }
 
 /// What a truncation did.
@@ -134,12 +152,10 @@ async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Trunca
         let relation = reference.collection.fields()[reference.field].relation.as_ref();
         let is_left_alone = relation.is_some_and(|relation| relation.cascade_delete == OnDelete::NoAction);
         if !is_left_alone && rows::is_pointed_at(tx, reference.collection, reference.field).await? {
-            return Err(Error::RelationRestricted(format!(
-                "Records of `{}` point at its records",
-                reference.collection.name()
-            )));
+            return Err(pointed_at(reference.collection));
         }
     }
+    check_polymorphic(tx, &schema, collection).await?;
     Ok(Truncated { collection: collection.name().to_owned(), deleted })
 }
 
@@ -152,7 +168,7 @@ pub(super) fn adopted(app: &App, schema: &Arc<Schema>, id: &str) -> Result<Arc<C
 pub(super) fn check_relations(schema: &Schema, collection: &Collection) -> Result<()> {
     let mut errors = FieldErrors::default();
     for (at, field) in collection.definition().fields.iter().enumerate() {
-        let Some(relation) = &field.relation else {
+        let Some(relation) = field.relation.as_ref().filter(|_| field.polymorphic_type_field().is_none()) else {
             continue;
         };
         let key = if relation.collection_id.is_some() { "collection_id" } else { "collection" };

@@ -1,7 +1,7 @@
 //! What was sent to make or change a collection, read with every fault found at once.
 
 use fastcms_store::Name;
-use fastcms_store::schema::{CollectionKind, Field, RULE_KINDS, RuleTexts, auth_fields, rule_key};
+use fastcms_store::schema::{CollectionKind, Field, FieldType, RULE_KINDS, RuleTexts, auth_fields, rule_key};
 use serde_json::{Map, Value as Json};
 
 use super::field;
@@ -151,6 +151,17 @@ pub(super) fn check_fields(kind: CollectionKind, fields: &[Field], options: &Map
                 errors.add(format!("schema.{at}.name"), "This name is reserved");
             }
             _ => {}
+        }
+    }
+    for (at, field) in fields.iter().enumerate() {
+        let Some(name) = field.polymorphic_type_field() else { continue };
+        let is_own = kind != CollectionKind::Auth || system.iter().all(|system| system.name != name);
+        let names_one = fields.iter().any(|other| {
+            other.name == name && matches!(other.kind, FieldType::Text | FieldType::Select) && !other.is_many()
+        });
+        if !is_own || !names_one {
+            let path = format!("schema.{at}.relation.polymorphic_type_field");
+            errors.add(path, "Must name a text field, or a select field with one value, of this schema");
         }
     }
     for (key, value) in options {

@@ -223,10 +223,7 @@ fn relation(keys: &mut Keys<'_, '_>) -> RelationOptions {
         Some("one-to-many") => Cardinality::OneToMany,
         Some("many-to-many") => Cardinality::ManyToMany,
         Some("one-to-one") => Cardinality::OneToOne,
-        Some("polymorphic") => {
-            keys.fault("type", "polymorphic relations are not available yet");
-            Cardinality::Polymorphic
-        }
+        Some("polymorphic") => Cardinality::Polymorphic,
         Some(_) => {
             keys.fault("type", "Must be one of: one-to-many, many-to-one, many-to-many, one-to-one, polymorphic");
             Cardinality::ManyToOne
@@ -248,8 +245,13 @@ fn relation(keys: &mut Keys<'_, '_>) -> RelationOptions {
         target_field: keys.text("target_field"),
         polymorphic_type_field: keys.text("polymorphic_type_field"),
     };
-    if options.collection.is_none() && options.collection_id.is_none() {
-        keys.fault("collection", "This field is required");
+    let required = if cardinality == Cardinality::Polymorphic {
+        options.polymorphic_type_field.is_none().then_some("polymorphic_type_field")
+    } else {
+        (options.collection.is_none() && options.collection_id.is_none()).then_some("collection")
+    };
+    if let Some(key) = required {
+        keys.fault(key, "This field is required");
     }
     options
 }

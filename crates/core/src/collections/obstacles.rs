@@ -59,9 +59,11 @@ async fn check_kept(
     }
     let target =
         |schema: &fastcms_store::schema::Schema, field| schema.target(field).map(|target| target.id().to_owned());
+    let is_named_elsewhere =
+        change.new.polymorphic_type(now).and_then(|named| change.origins.of(named)) != change.old.polymorphic_type(was);
     if old.kind == FieldType::Relation
         && new.kind == FieldType::Relation
-        && target(change.before, old) != target(change.after, new)
+        && (is_named_elsewhere || target(change.before, old) != target(change.after, new))
     {
         let found = rows::with_value(tx, change.old, was).await?;
         note(

@@ -76,6 +76,9 @@ async fn carry_out(tx: &mut Tx<'_>, change: &Change<'_>, sent: &[RuleKind]) -> R
     check_rules(after, new.id())?;
     check_others(before, after, new.id()).map_err(|what| Error::field("schema", what))?;
     let converter = Converter::new(change, dialect)?;
+    if old.name() != new.name() {
+        check_named(tx, before, old).await?;
+    }
     if old.definition().fields != new.definition().fields || old.definition().indexes != new.definition().indexes {
         rows::lock(tx, old).await?;
         obstacles::check(tx, change, &converter).await?;
@@ -87,6 +90,22 @@ async fn carry_out(tx: &mut Tx<'_>, change: &Change<'_>, sent: &[RuleKind]) -> R
             && was.definition() != other.definition()
         {
             rows::replace(tx, was, other, &Origins::new(was, other, &[]), &|_, _| None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses another name while records point into the collection by the one it has: what they hold is text, and stays as it is.
+async fn check_named(tx: &mut Tx<'_>, before: &Schema, old: &Collection) -> Result<()> {
+    if before.polymorphic().next().is_none() {
+        return Ok(());
+    }
+    // Whoever is about to point at one of its records waits for us, or us for them.
+    rows::lock(tx, old).await?;
+    for reference in before.polymorphic() {
+        if rows::points_into(tx, reference.collection, reference.field, old.name()).await? {
+            let name = reference.collection.name();
+            return Err(Error::field("name", format!("Records of `{name}` point at its records by this name")));
         }
     }
     Ok(())

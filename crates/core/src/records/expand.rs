@@ -46,8 +46,7 @@ fn add(
     let at = if let Some(at) = expansions.iter().position(|expansion| expansion.name == name) {
         at
     } else {
-        let (way, target) =
-            resolve(door, home, name).ok_or_else(|| invalid(position, format!("unknown relation `{name}`")))?;
+        let (way, target) = resolve(door, home, name).ok_or_else(|| invalid(position, unresolved(door, home, name)))?;
         expansions.push(expansion(door, name, way, target));
         expansions.len() - 1
     };
@@ -76,6 +75,20 @@ fn resolve(door: &Door<'_>, home: &Collection, name: &str) -> Option<(Way, Arc<C
         let points_here = door.schema.target(&source.fields()[field]).is_some_and(|target| target.id() == home.id());
         points_here.then(|| (Way::Back { field }, Arc::clone(source)))
     })
+}
+
+/// Why nothing is found under a name.
+fn unresolved(door: &Door<'_>, home: &Collection, name: &str) -> String {
+    let is_polymorphic = |collection: &Collection, field: &str| {
+        collection.field(field).is_some_and(|field| !field.hidden && field.polymorphic_type_field().is_some())
+    };
+    let from_afar = |(at, via): (usize, &str)| {
+        door.schema.by_name(&name[..at]).is_some_and(|source| is_polymorphic(source, &name[at + via.len()..]))
+    };
+    if is_polymorphic(home, name) || name.match_indices("_via_").any(from_afar) {
+        return format!("`{name}` is a polymorphic relation, which cannot be expanded");
+    }
+    format!("unknown relation `{name}`")
 }
 
 fn expansion(door: &Door<'_>, name: &str, way: Way, target: Arc<Collection>) -> Expansion {

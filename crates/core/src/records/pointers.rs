@@ -3,14 +3,20 @@
 
 use std::collections::HashSet;
 
-use fastcms_store::Tx;
+use fastcms_store::collections::is_called;
 use fastcms_store::files::{self, Reach};
 use fastcms_store::records::{self as rows, View};
 use fastcms_store::schema::Collection;
+use fastcms_store::{Tx, Value};
 
 use super::Failure;
 use crate::error::{Error, FieldErrors};
 use crate::fields::{self, Draft};
+
+/// What a field is told that points at no record.
+pub(crate) const NOT_THERE: &str = "The related record does not exist";
+/// What the type field of a polymorphic relation is told that names no collection.
+pub(crate) const NO_TARGET: &str = "Must be the name of a collection";
 
 /// Everything that the draft points at is there, and its files are within `reach` and fit their fields. `id` is that of the record that
 /// is changed; what a field of it holds already stays, whoever put it there.
@@ -23,6 +29,7 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     let mut errors = FieldErrors::default();
     check_records(tx, view, draft, &mut errors).await?;
+    check_pairs(tx, view, draft, id, &mut errors).await?;
     check_files(tx, &view.collection, draft, reach, id, &mut errors).await?;
     errors.into_result().map_err(Failure::Final)
 }
@@ -30,12 +37,55 @@ pub(super) async fn check(
 async fn check_records(tx: &mut Tx<'_>, view: &View, draft: &Draft, errors: &mut FieldErrors) -> Result<(), Failure> {
     for (at, ids) in &draft.related {
         let field = &view.collection.fields()[*at];
+        if field.polymorphic_type_field().is_some() {
+            continue;
+        }
         let exist = match view.schema.target(field) {
             Some(target) => rows::exist(tx, target, ids).await?,
             None => false,
         };
         if !exist {
-            errors.add(field.name.as_str(), "The related record does not exist");
+            errors.add(field.name.as_str(), NOT_THERE);
+        }
+    }
+    Ok(())
+}
+
+/// Polymorphic relations of which the draft sets the pointer, or the name of the collection, or both: the two as they will stand.
+async fn check_pairs(
+    tx: &mut Tx<'_>,
+    view: &View,
+    draft: &Draft,
+    id: Option<&str>,
+    errors: &mut FieldErrors,
+) -> Result<(), Failure> {
+    let collection = &*view.collection;
+    let sent = |at: usize| draft.sets.iter().find(|(set, _)| *set == at).map(|(_, value)| value);
+    let pairs = (0..collection.fields().len()).filter_map(|at| Some([at, collection.polymorphic_type(at)?]));
+    for pair in pairs.filter(|pair| pair.iter().any(|at| sent(*at).is_some())) {
+        let mut values = match id {
+            Some(id) if pair.iter().any(|at| sent(*at).is_none()) => {
+                rows::current(tx, collection, id, &pair).await?.ok_or(Error::NotFound)?
+            }
+            _ => vec![None, None],
+        };
+        for (value, at) in values.iter_mut().zip(pair) {
+            match sent(at) {
+                Some(Value::Text(text)) => *value = Some(text.clone()),
+                Some(_) => *value = None,
+                None => {}
+            }
+        }
+        let [at, named] = pair.map(|at| collection.fields()[at].name.as_str());
+        let [Some(pointer), name] = &values[..] else { continue };
+        let Some(target) = name.as_deref().and_then(|name| view.schema.polymorphic_target(name)) else {
+            errors.add(named, NO_TARGET);
+            continue;
+        };
+        if !rows::exist(tx, target, std::slice::from_ref(pointer)).await? {
+            errors.add(at, NOT_THERE);
+        } else if !is_called(tx, target).await? {
+            return Err(Failure::Stale);
         }
     }
     Ok(())

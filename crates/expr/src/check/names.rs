@@ -39,7 +39,10 @@ fn follow(names: &[&str], position: usize, schema: &dyn Schema, crosses_many: &m
         return Ok(field);
     }
     let Some(target) = schema.related(name) else {
-        return Err(Error::new(position, format!("`{name}` is not a relation, so nothing can follow its dot")));
+        return Err(Error::new(
+            position,
+            format!("`{name}` is not a relation to one collection, so nothing can follow its dot"),
+        ));
     };
     *crosses_many |= field.list;
     let next = position + name.chars().count() + 1;

@@ -20,6 +20,7 @@ mod fields;
 mod file_fields;
 mod hostile;
 mod limits;
+mod polymorphic;
 mod records;
 mod request_log;
 mod rules;

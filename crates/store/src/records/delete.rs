@@ -21,12 +21,12 @@ pub enum Deleted {
     TooMany,
 }
 
-/// The relation fields that point at a collection and ask for something when one of its records goes.
+/// The relation fields that point, or may point, at a collection and ask for something when one of its records goes.
 pub fn relations_of<'s>(
     schema: &'s Schema,
     collection: &'s Collection,
 ) -> impl Iterator<Item = (Reference<'s>, OnDelete)> {
-    schema.references(collection.id()).filter_map(|reference| {
+    schema.references(collection.id()).chain(schema.polymorphic()).filter_map(|reference| {
         let relation = reference.collection.fields()[reference.field].relation.as_ref()?;
         (relation.cascade_delete != OnDelete::NoAction).then_some((reference, relation.cascade_delete))
     })
@@ -52,7 +52,7 @@ pub async fn delete(
             continue;
         }
         for (reference, action) in relations_of(schema, home) {
-            let pointing = pointing(tx, reference, &ids).await?;
+            let pointing = pointing(tx, reference, home, &ids).await?;
             let pointing: Vec<_> =
                 pointing.into_iter().filter(|(other, _)| !seen.contains(&key(reference, other))).collect();
             if pointing.is_empty() {
@@ -111,8 +111,13 @@ async fn remove(tx: &mut Tx<'_>, home: &Collection, ids: &[String], now: &str) -
     Ok(gone)
 }
 
-/// The records whose field points at one of `ids`, with the field's value: one look through the table for all of them.
-async fn pointing(tx: &mut Tx<'_>, reference: Reference<'_>, ids: &[String]) -> Result<Vec<(String, String)>, Error> {
+/// The records whose field points at one of the records `ids` of `home`, with the field's value: one look through the table for all of them.
+async fn pointing(
+    tx: &mut Tx<'_>,
+    reference: Reference<'_>,
+    home: &Collection,
+    ids: &[String],
+) -> Result<Vec<(String, String)>, Error> {
     let (collection, at) = (reference.collection, reference.field);
     let column = collection.column(at);
     let mut sql = tx.sql();
@@ -132,6 +137,9 @@ async fn pointing(tx: &mut Tx<'_>, reference: Reference<'_>, ids: &[String]) -> 
             push_set(&mut sql, ids);
             sql.push(")");
         }
+    }
+    if let Some(named) = collection.polymorphic_type(at) {
+        sql.push(" AND ").ident(collection.column(named)).push(" = ").bind(home.name());
     }
     let limit = i64::try_from(MAX_AFFECTED + 1).unwrap_or(i64::MAX);
     sql.push(" LIMIT ").bind(limit).pick("", " FOR UPDATE");

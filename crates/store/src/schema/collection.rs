@@ -226,6 +226,11 @@ impl Collection {
         &self.visible
     }
 
+    /// The position of the field that says where the polymorphic relation at `at` points.
+    pub fn polymorphic_type(&self, at: usize) -> Option<usize> {
+        self.position(self.fields[at].polymorphic_type_field()?)
+    }
+
     /// Whether a field is the password of an auth collection.
     pub fn is_password(&self, at: usize) -> bool {
         self.is_auth() && self.fields[at].system && self.fields[at].name == "password"

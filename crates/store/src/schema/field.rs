@@ -126,7 +126,7 @@ pub enum OnDelete {
     NoAction,
 }
 
-/// Where a relation field points.
+/// Where a relation field points. A polymorphic one reads no collection from here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelationOptions {
     pub collection: Option<String>,
@@ -265,6 +265,12 @@ impl Field {
             FieldType::Select | FieldType::Relation if self.is_many() => Storage::Json,
             _ => Storage::Text,
         }
+    }
+
+    /// The field whose value names the collection that a polymorphic relation points into; `None` for anything else.
+    pub fn polymorphic_type_field(&self) -> Option<&str> {
+        let relation = self.relation.as_ref().filter(|relation| relation.cardinality == Cardinality::Polymorphic)?;
+        relation.polymorphic_type_field.as_deref()
     }
 
     /// The choices of a select field, wherever they were written.

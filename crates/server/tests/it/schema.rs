@@ -49,7 +49,7 @@ fn examine(server: &Server, header: Option<&str>, leave_out: Option<&str>) {
         .args(["run", &format!("http://127.0.0.1:{}/openapi.json", server.port)])
         .args(["--url", &format!("http://127.0.0.1:{}", server.port)])
         .args(["--checks", CHECKS, "--max-examples", &examples, "--phases", "examples,coverage,fuzzing"])
-        .args(["--continue-on-failure", "--seed", "1", "--no-color", "--warnings", "off", "--workers", "2"])
+        .args(["--continue-on-failure", "--seed", "1", "--no-color", "--warnings", "off", "--workers", "1"])
         .args(["--suppress-health-check", "all", "--generation-database", "none", "--no-shrink"]);
     if let Some(header) = header {
         command.args(["--header", header]);

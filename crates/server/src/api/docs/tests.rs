@@ -124,7 +124,10 @@ async fn every_page_has_a_nonce_of_its_own_and_a_policy_without_holes() {
 async fn the_served_document_describes_the_served_routes() {
     let product = Product::start("development", "true").await;
     let served = product.get("/openapi.json").await.json();
-    assert_eq!(served, crate::api::document(&product.app));
+    let mut described = crate::api::document(&product.app);
+    assert_ne!(served["servers"], described["servers"], "requests go to where the document came from");
+    described["servers"] = served["servers"].clone();
+    assert_eq!(served, described);
     assert_eq!(served["openapi"], "3.1.0");
     let operations = crate::api::operations();
     for operation in operations.iter().filter(|operation| !operation.docs.hidden) {

@@ -19,7 +19,7 @@ mod step_up;
 pub(crate) use facts::Facts;
 pub use facts::{NoParts, RequestFacts, RequestParts};
 pub use fastcms_expr::Context;
-pub use step_up::require_recent_sign_in;
+pub use step_up::{Recent, recent, require_recent};
 
 /// Leave for admins of `users` and the operator. Everybody else is told to sign in, or that it is not for them.
 pub fn require_admin(caller: &Caller) -> Result<()> {

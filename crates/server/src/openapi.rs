@@ -174,6 +174,9 @@ impl Entry {
                 refusal(403, "`forbidden`");
             }
         }
+        if self.docs.recent {
+            refusal(403, "`forbidden`, `insufficient_user_authentication`");
+        }
         for answer in &self.docs.answers {
             let mut response = json!({"description": answer.text});
             if let Some((media_type, schema)) = &answer.body {

@@ -9,7 +9,7 @@ use fastcms_store::{Change, ChangeKind, Plan, Tx};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session, session_of_refresh};
 use super::{Device, passwords};
-use crate::access;
+use crate::access::{self, Recent};
 use crate::app::App;
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, Result};
@@ -156,7 +156,7 @@ pub(crate) async fn end_in(tx: &mut Tx<'_>, realm: &str, account_id: &str, which
 }
 
 /// Changes the caller's own password. Every session ends, the calling one included.
-pub async fn change_password(caller: &Caller, app: &App, old: Secret<String>, new: Secret<String>) -> Result<()> {
+pub async fn change_password(caller: &Recent, app: &App, old: Secret<String>, new: Secret<String>) -> Result<()> {
     let account: &Account = access::require_account(caller)?;
     let realm = realm_text(&account.realm).to_owned();
     let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
@@ -207,12 +207,11 @@ pub(crate) async fn put_password(
 }
 
 /// Takes the caller's own account away, with its sessions.
-pub async fn delete_own(caller: &Caller, app: &App) -> Result<()> {
+pub async fn delete_own(caller: &Recent, app: &App) -> Result<()> {
     let account = access::require_account(caller)?;
     if account.realm != Realm::Users {
         return Err(Error::InvalidToken);
     }
-    access::require_recent_sign_in(account, app.now_seconds(), app.step_up_seconds())?;
     super::users::remove(app, &account.id).await
 }
 

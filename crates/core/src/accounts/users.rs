@@ -9,7 +9,7 @@ use super::setup::{email_taken, needs_setup};
 use super::sign_in::{End, end_in};
 use super::tokens::{Grant, open_session};
 use super::{Device, email, passwords};
-use crate::access;
+use crate::access::{self, Recent};
 use crate::app::App;
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
@@ -197,6 +197,9 @@ pub async fn get_by_admin(caller: &Caller, app: &App, id: &str) -> Result<User> 
 /// Makes a user or another admin. Admins made by admins are verified.
 pub async fn create_by_admin(caller: &Caller, app: &App, new: NewUser, role: &str) -> Result<User> {
     access::require_admin(caller)?;
+    if role == "admin" {
+        access::require_recent(caller, app)?;
+    }
     check_role(role).map_err(|message| Error::field("role", message))?;
     let (user, password) = draft(app, new, role, role == "admin").await?;
     store_new(app, &user, &password).await?;
@@ -207,9 +210,13 @@ fn check_role(role: &str) -> Result<(), &'static str> {
     if matches!(role, "user" | "admin") { Ok(()) } else { Err("Must be one of: user, admin") }
 }
 
-/// Changes a user. A role, address or password that changes, and disabling, end that user's sessions.
+/// Changes a user. A role, address or password that changes, and disabling, end that user's sessions. Role, address and password are
+/// what an account is taken over by: they want a recent sign-in of whoever changes them.
 pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: AdminChange) -> Result<User> {
     access::require_admin(caller)?;
+    if change.role.is_some() || change.email.is_some() || change.password.is_some() {
+        access::require_recent(caller, app)?;
+    }
     let mut faults = FieldErrors::default();
     let address = change.email.as_deref().map(|text| email::check("email", text));
     if let Some(Err(_)) = address {
@@ -317,12 +324,12 @@ async fn keep_an_admin(tx: &mut Tx<'_>, user: &User) -> Result<()> {
 }
 
 /// Gives a user another role.
-pub async fn set_role(caller: &Caller, app: &App, id: &str, role: &str) -> Result<User> {
+pub async fn set_role(caller: &Recent, app: &App, id: &str, role: &str) -> Result<User> {
     update_by_admin(caller, app, id, AdminChange { role: Some(role.to_owned()), ..AdminChange::default() }).await
 }
 
 /// Takes a user away.
-pub async fn delete_by_admin(caller: &Caller, app: &App, id: &str) -> Result<()> {
+pub async fn delete_by_admin(caller: &Recent, app: &App, id: &str) -> Result<()> {
     access::require_admin(caller)?;
     if caller.account().is_some_and(|account| account.id == id) {
         return Err(Error::SelfAction);

@@ -15,7 +15,7 @@ use super::account::{
 };
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, SessionCookie, UsersAccount};
+use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, Recent, SessionCookie, UsersAccount};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -55,10 +55,9 @@ pub fn routes() -> Vec<Operation> {
             .summary("Delete the own account; needs a recent sign-in")
             .answers_empty(204, "Deleted")
             .before_password_change()
-            .refuses(403, "insufficient_user_authentication")
             .refuses(409, "last_admin"),
         post("/api/v1/auth/change-password", change_password)
-            .summary("Change the own password; every session ends")
+            .summary("Change the own password; every session ends. Needs a recent sign-in")
             .answers_empty(204, "Changed")
             .refuses(401, "invalid_credentials")
             .refuses(422, "validation_failed, password_policy")
@@ -226,7 +225,7 @@ async fn change_me(
     Ok(Json(accounts::change_own(&caller, &app, change).await?.into()))
 }
 
-async fn delete_me(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer {
+async fn delete_me(caller: Recent<UsersAccount>, State(app): State<Arc<App>>) -> Answer {
     accounts::delete_own(&caller, &app).await?;
     Ok(signed_out())
 }
@@ -241,7 +240,7 @@ crate::form! {
 }
 
 async fn change_password(
-    UsersAccount(caller): UsersAccount,
+    caller: Recent<UsersAccount>,
     State(app): State<Arc<App>>,
     Json(body): Json<ChangePassword>,
 ) -> Answer<NoContent> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use fastcms_core::accounts::{self, AuthCollection, Grant};
-use fastcms_core::{App, FieldErrors};
+use fastcms_core::{Account, App, FieldErrors};
 use fastcms_secrets::Secret;
 use http::StatusCode;
 use serde::Serialize;
@@ -16,7 +16,9 @@ use super::account::{SessionsBody, TokenBody, device, sessions_schema, token_sch
 use super::auth::{AllButThis, ChangePassword, Logout, RefreshToken, confirmed, signed_out};
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Client, Facts, Form, Id, Json, JsonBytes, NoContent, Path, Place, Query, SignedIn};
+use crate::extract::{
+    Anyone, Client, Facts, Form, Id, Json, JsonBytes, NoContent, Path, Place, Query, Recent, SignedIn,
+};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -56,7 +58,7 @@ pub fn routes() -> Vec<Operation> {
             .summary("End every session but the calling one")
             .answers_empty(204, "Ended"),
         post("/api/v1/collections/{collection}/auth/me/change-password", change_password)
-            .summary("Change the own password; every session ends")
+            .summary("Change the own password; every session ends. Needs a recent sign-in")
             .answers_empty(204, "Changed")
             .refuses(401, "invalid_credentials")
             .refuses(422, "validation_failed, password_policy")
@@ -140,9 +142,9 @@ async fn login(
 }
 
 /// A caller who is an account of this very collection; everybody else's token means nothing here.
-fn member(signed_in: &SignedIn, app: &App, collection: &str) -> Answer<AuthCollection> {
+fn member(account: &Account, app: &App, collection: &str) -> Answer<AuthCollection> {
     let collection = AuthCollection::named(app, collection)?;
-    if signed_in.account().realm == collection.realm() {
+    if account.realm == collection.realm() {
         Ok(collection)
     } else {
         Err(Refusal::Core(fastcms_core::Error::InvalidToken))
@@ -150,7 +152,7 @@ fn member(signed_in: &SignedIn, app: &App, collection: &str) -> Answer<AuthColle
 }
 
 async fn me(signed_in: SignedIn, State(app): State<Arc<App>>, Path(collection): Path<String>) -> Answer<JsonBytes> {
-    let collection = member(&signed_in, &app, &collection)?;
+    let collection = member(signed_in.account(), &app, &collection)?;
     Ok(JsonBytes(accounts::own_record(&signed_in.0, &app, &collection).await?.into()))
 }
 
@@ -181,7 +183,7 @@ async fn sessions(
     State(app): State<Arc<App>>,
     Path(collection): Path<String>,
 ) -> Answer<Json<SessionsBody>> {
-    member(&signed_in, &app, &collection)?;
+    member(signed_in.account(), &app, &collection)?;
     let sessions = accounts::sessions_of(&signed_in.0, &app).await?;
     Ok(Json(SessionsBody::new(sessions, &signed_in.account().session)))
 }
@@ -191,7 +193,7 @@ async fn end_session(
     State(app): State<Arc<App>>,
     Path((collection, Id(id))): Path<(String, Id)>,
 ) -> Answer<NoContent> {
-    member(&signed_in, &app, &collection)?;
+    member(signed_in.account(), &app, &collection)?;
     accounts::end_session(&signed_in.0, &app, Some(&id)).await?;
     Ok(NoContent)
 }
@@ -202,7 +204,7 @@ async fn end_others(
     Path(collection): Path<String>,
     Query(query): Query<AllButThis>,
 ) -> Answer<NoContent> {
-    member(&signed_in, &app, &collection)?;
+    member(signed_in.account(), &app, &collection)?;
     if !query.others {
         return Err(Refusal::field("others", "Must be true"));
     }
@@ -211,13 +213,13 @@ async fn end_others(
 }
 
 async fn change_password(
-    signed_in: SignedIn,
+    signed_in: Recent<SignedIn>,
     State(app): State<Arc<App>>,
     Path(collection): Path<String>,
     Json(body): Json<ChangePassword>,
 ) -> Answer<NoContent> {
-    member(&signed_in, &app, &collection)?;
+    member(signed_in.account(), &app, &collection)?;
     confirmed("new_password_confirm", &body.new_password, &body.new_password_confirm)?;
-    accounts::change_password(&signed_in.0, &app, body.old_password, body.new_password).await?;
+    accounts::change_password(&signed_in, &app, body.old_password, body.new_password).await?;
     Ok(NoContent)
 }

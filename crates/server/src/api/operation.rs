@@ -45,6 +45,8 @@ pub struct Docs {
     pub(crate) tag: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) audience: Audience,
+    /// The sign-in must be recent.
+    pub(crate) recent: bool,
     /// Query parameters: name, schema, required.
     pub(crate) query: Vec<(&'static str, Value, bool)>,
     /// Schema of the JSON body.
@@ -98,7 +100,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         H: Handler<T, S, Future = Running> + Sync,
         T: Signature,
     {
-        let mut docs = Docs { audience: T::audience(), ..Docs::default() };
+        let mut docs = Docs { audience: T::audience(), recent: T::recent(), ..Docs::default() };
         T::describe(&mut docs);
         Self {
             method,
@@ -207,6 +209,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 /// The argument list of a handler. The first argument says who may call: a handler without one does not compile.
 pub trait Signature {
     fn audience() -> Audience;
+    fn recent() -> bool;
     fn describe(docs: &mut Docs);
 }
 
@@ -215,6 +218,10 @@ macro_rules! signatures {
         impl<M, C: CallerArgument, $($argument: Argument),*> Signature for (M, C, $($argument,)*) {
             fn audience() -> Audience {
                 C::AUDIENCE
+            }
+
+            fn recent() -> bool {
+                C::RECENT
             }
 
             fn describe(docs: &mut Docs) {

@@ -15,7 +15,7 @@ use super::account::{UserBody, user_schema};
 use super::auth::{Register, nullable};
 use super::{Operation, delete, get, patch, post};
 use crate::error::Answer;
-use crate::extract::{Admin, Id, Json, NoContent, Patch, Path, Query, Within};
+use crate::extract::{Admin, Id, Json, NoContent, Patch, Path, Query, Recent, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -26,24 +26,26 @@ pub fn routes() -> Vec<Operation> {
     vec![
         get("/api/v1/admin/users", list).summary("List users, newest first").answers(200, "A page", page),
         post("/api/v1/admin/users", create)
-            .summary("Make a user or an admin")
+            .summary("Make a user, or, after a recent sign-in, an admin")
             .answers(201, "The user", user_schema())
+            .refuses(403, "forbidden, insufficient_user_authentication")
             .refuses(409, "email_taken")
             .refuses(422, "validation_failed, password_policy"),
         get("/api/v1/admin/users/{id}", show).summary("One user").answers(200, "The user", user_schema()),
         patch("/api/v1/admin/users/{id}", change)
-            .summary("Change a user; a new role, address or password ends their sessions")
+            .summary("Change a user; a new role, address or password ends their sessions and needs a recent sign-in")
             .answers(200, "The user", user_schema())
             .refuses(400, "self_action")
+            .refuses(403, "forbidden, insufficient_user_authentication")
             .refuses(409, "email_taken, last_admin")
             .refuses(422, "validation_failed, password_policy"),
         delete("/api/v1/admin/users/{id}", remove)
-            .summary("Delete a user")
+            .summary("Delete a user; needs a recent sign-in")
             .answers_empty(204, "Deleted")
             .refuses(400, "self_action")
             .refuses(409, "last_admin"),
         patch("/api/v1/admin/users/{id}/role", set_role)
-            .summary("Give a user another role")
+            .summary("Give a user another role; needs a recent sign-in")
             .answers(200, "The user", user_schema())
             .refuses(400, "self_action")
             .refuses(409, "last_admin"),
@@ -136,13 +138,13 @@ async fn change(
     Ok(Json(accounts::update_by_admin(&caller, &app, &id, change).await?.into()))
 }
 
-async fn remove(Admin(caller): Admin, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<NoContent> {
+async fn remove(caller: Recent<Admin>, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<NoContent> {
     accounts::delete_by_admin(&caller, &app, &id).await?;
     Ok(NoContent)
 }
 
 async fn set_role(
-    Admin(caller): Admin,
+    caller: Recent<Admin>,
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id>,
     Query(query): Query<Promotion>,

@@ -1,9 +1,9 @@
 //! Who calls, as an argument: the type in a handler's signature is the permission.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, marker::PhantomData, net::IpAddr, ops::Deref, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use fastcms_core::{Account, Caller, Error, Realm};
+use fastcms_core::{Account, App, Caller, Error, Realm, access};
 use http::{header, request::Parts};
 
 use super::Argument;
@@ -25,6 +25,11 @@ pub enum Audience {
 /// An argument that says who may call; the first one of every handler.
 pub trait CallerArgument {
     const AUDIENCE: Audience;
+    /// Whether the sign-in must be recent.
+    const RECENT: bool = false;
+
+    /// The caller, checked.
+    fn into_caller(self) -> Caller;
 }
 
 /// Whoever calls, guests included. A rule or the operation itself may still refuse.
@@ -118,10 +123,57 @@ macro_rules! caller_arguments {
     ($($name:ident),*) => {$(
         impl CallerArgument for $name {
             const AUDIENCE: Audience = Audience::$name;
+
+            fn into_caller(self) -> Caller {
+                self.0
+            }
         }
     )*};
 }
 caller_arguments!(Anyone, SignedIn, UsersAccount, Admin);
+
+/// A caller of kind `C` whose sign-in is recent: the first argument of every sensitive action (contract 2.5).
+#[derive(Debug, Clone)]
+pub struct Recent<C> {
+    caller: access::Recent,
+    kind: PhantomData<fn() -> C>,
+}
+
+impl<C> Recent<C> {
+    /// The account behind the caller.
+    pub fn account(&self) -> &Account {
+        self.caller.account().expect("made only from a caller with an account")
+    }
+}
+
+impl<C> Deref for Recent<C> {
+    type Target = access::Recent;
+
+    fn deref(&self) -> &access::Recent {
+        &self.caller
+    }
+}
+
+impl<C: CallerArgument> CallerArgument for Recent<C> {
+    const AUDIENCE: Audience = C::AUDIENCE;
+    const RECENT: bool = true;
+
+    fn into_caller(self) -> Caller {
+        Caller::clone(&self.caller)
+    }
+}
+
+impl<C> FromRequestParts<Arc<App>> for Recent<C>
+where
+    C: CallerArgument + FromRequestParts<Arc<App>, Rejection = Refusal> + Send,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let caller = C::from_request_parts(parts, app).await?.into_caller();
+        Ok(Self { caller: access::recent(caller, app)?, kind: PhantomData })
+    }
+}
 
 /// Where the request came from: for sessions, lockout and the audit log.
 #[derive(Debug, Clone)]

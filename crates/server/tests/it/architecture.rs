@@ -152,7 +152,8 @@ fn every_operation_of_core_takes_the_caller_first() {
             for found in operation.captures_iter(text) {
                 let (name, first) = (&found[1], found[3].trim());
                 seen += 1;
-                let takes_caller = ["caller: &Caller", "_caller: &Caller", "_operator: &Caller"].contains(&first);
+                let takes_caller =
+                    ["caller: &Caller", "_caller: &Caller", "_operator: &Caller", "caller: &Recent"].contains(&first);
                 assert!(
                     takes_caller || exempt.contains(&name),
                     "{path}: `{name}` takes `{first}` first, not the caller"

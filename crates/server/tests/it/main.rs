@@ -25,3 +25,4 @@ mod records;
 mod request_log;
 mod rules;
 mod schema_life;
+mod step_up;

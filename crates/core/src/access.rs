@@ -10,7 +10,7 @@ use fastcms_store::schema::{Collection, Rule};
 use jiff::Timestamp;
 
 use crate::accounts::realm_text;
-use crate::caller::{Account, Caller, Realm};
+use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 
 mod facts;
@@ -33,9 +33,9 @@ pub fn require_account(caller: &Caller) -> Result<&Account> {
 
 /// The refusal that fits this caller: guests may try again with a credential, others may not.
 pub fn refusal(caller: &Caller) -> Error {
-    match caller {
-        Caller::Guest => Error::AuthenticationRequired,
-        Caller::Account(_) | Caller::Operator => Error::Forbidden,
+    match caller.principal {
+        Principal::Guest => Error::AuthenticationRequired,
+        Principal::Account(_) | Principal::Operator => Error::Forbidden,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is calling. The edge finds it out once per request; every public operation of this crate takes it first.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where an account lives, and with that the audience of its tokens.
@@ -48,31 +49,83 @@ pub struct Account {
     pub must_change_password: bool,
 }
 
-/// Who is calling.
+/// Who is calling, and how they reached us.
 #[derive(Debug, Clone)]
-pub enum Caller {
+pub struct Caller {
+    pub principal: Principal,
+    /// For the audit log; it gives nobody any rights.
+    pub channel: Channel,
+}
+
+/// Whose rights count.
+#[derive(Debug, Clone)]
+pub enum Principal {
     /// Nobody we know.
     Guest,
     /// A person with a live session.
     Account(Arc<Account>),
-    /// Whoever runs the binary on the host: the command line. Never reachable over the network.
+    /// Whoever runs the binary on the host: the command line, and the product's own chores. Never reachable over the network.
     Operator,
 }
 
+/// How a caller reached us.
+#[derive(Debug, Clone)]
+pub enum Channel {
+    /// A request over the network.
+    Network(Client),
+    /// A command on the host.
+    CommandLine,
+    /// A chore of the running product.
+    Background,
+}
+
+/// Where a request came from. Cheap to clone: it goes with every request.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Already resolved against the trusted proxies (contract 9.6).
+    pub address: IpAddr,
+    /// `User-Agent` as sent, where the request may leave an audit entry: changes, and whatever admins ask. Reads do without the copy.
+    pub user_agent: Option<Arc<str>>,
+    /// `X-Request-ID` of the answer, ASCII.
+    pub request_id: [u8; 32],
+}
+
+impl From<Principal> for Caller {
+    /// A caller of whom it is not known yet how they came.
+    fn from(principal: Principal) -> Self {
+        Self { principal, channel: Channel::Background }
+    }
+}
+
 impl Caller {
+    /// Nobody we know.
+    pub fn guest() -> Self {
+        Principal::Guest.into()
+    }
+
+    /// Whoever types a command on the host.
+    pub fn operator() -> Self {
+        Self { principal: Principal::Operator, channel: Channel::CommandLine }
+    }
+
+    /// A chore of the running product.
+    pub fn background() -> Self {
+        Self { principal: Principal::Operator, channel: Channel::Background }
+    }
+
     pub fn account(&self) -> Option<&Account> {
-        match self {
-            Self::Account(account) => Some(account),
-            Self::Guest | Self::Operator => None,
+        match &self.principal {
+            Principal::Account(account) => Some(account),
+            Principal::Guest | Principal::Operator => None,
         }
     }
 
     /// An admin of `users`, or the operator. A collection's `role` text never counts.
     pub fn is_admin(&self) -> bool {
-        match self {
-            Self::Operator => true,
-            Self::Account(account) => account.realm == Realm::Users && account.role.as_deref() == Some("admin"),
-            Self::Guest => false,
+        match &self.principal {
+            Principal::Operator => true,
+            Principal::Account(account) => account.realm == Realm::Users && account.role.as_deref() == Some("admin"),
+            Principal::Guest => false,
         }
     }
 }

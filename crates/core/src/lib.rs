@@ -16,5 +16,5 @@ pub mod request_log;
 pub mod time;
 
 pub use app::App;
-pub use caller::{Account, Caller, Realm};
+pub use caller::{Account, Caller, Principal, Realm};
 pub use error::{Error, FieldErrors, Result};

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::refusal;
 use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::{Caller, Principal};
 use crate::error::{Error, Result};
 
 /// A caller who signed in within `STEP_UP_MINUTES`. Sensitive operations take it in place of a [`Caller`], so that the check cannot be
@@ -32,12 +32,12 @@ pub fn recent(caller: Caller, app: &App) -> Result<Recent> {
 
 /// The same check where it depends on what is asked for. The operator needs no sign-in.
 pub fn require_recent(caller: &Caller, app: &App) -> Result<()> {
-    match caller {
-        Caller::Operator => Ok(()),
-        Caller::Account(account) => {
+    match &caller.principal {
+        Principal::Operator => Ok(()),
+        Principal::Account(account) => {
             let age = app.now_seconds().saturating_sub(account.authenticated_at);
             if age <= app.step_up_seconds() { Ok(()) } else { Err(Error::InsufficientUserAuthentication) }
         }
-        Caller::Guest => Err(refusal(caller)),
+        Principal::Guest => Err(refusal(caller)),
     }
 }

@@ -17,7 +17,7 @@ use super::sessions::{Key, Live, realm_text, table_of};
 use super::sign_in::{End, by_email, end, prove};
 use super::tokens::{begin_session, store_session};
 use crate::app::App;
-use crate::caller::{Account, Caller, Realm};
+use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
@@ -106,7 +106,7 @@ pub async fn sign_in_with_cookie(
 /// [`Error::InvalidToken`] for every way in which a cookie, its session or its account can be wrong; a store that cannot be asked is
 /// another error.
 pub async fn authenticate_cookie(app: &App, value: &str) -> Result<Caller> {
-    account_of(app, value).await.map(Caller::Account)
+    account_of(app, value).await.map(|account| Principal::Account(account).into())
 }
 
 async fn account_of(app: &App, value: &str) -> Result<Arc<Account>> {

@@ -56,7 +56,7 @@ pub async fn set_up(
     new: NewUser,
     device: &Device,
 ) -> Result<(Grant, users::User)> {
-    if !needs_setup(&Caller::Guest, app).await? {
+    if !needs_setup(&Caller::guest(), app).await? {
         return Err(Error::SetupAlreadyDone);
     }
     if token.is_none() && !is_local {

@@ -11,7 +11,7 @@ use fastcms_store::{Change, ChangeKind, Plan, Store, Tx};
 use super::Device;
 use super::sessions::{account_of, realm_text, table_of};
 use crate::app::App;
-use crate::caller::{Caller, Realm};
+use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
@@ -43,7 +43,7 @@ pub async fn authenticate(app: &App, bearer: &str) -> Result<Caller> {
         .claims;
     let realm = Realm::of_audience(&claims.aud).ok_or(Error::InvalidToken)?;
     let account = account_of(app, &claims.details.sid, &realm).await?;
-    if account.id == claims.sub { Ok(Caller::Account(account)) } else { Err(Error::InvalidToken) }
+    if account.id == claims.sub { Ok(Principal::Account(account).into()) } else { Err(Error::InvalidToken) }
 }
 
 /// What every token of ours must agree with. The audience names the realm and is judged by who asks.

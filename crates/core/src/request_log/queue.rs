@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::url;
 use super::writer::Writer;
-use crate::caller::{Account, Caller};
+use crate::caller::{Account, Caller, Principal};
 
 /// Requests that may wait to be written; past that they are lost. Two MB of usual URLs, 25 MB of the longest.
 pub(super) const CAPACITY: usize = 10_000;
@@ -55,8 +55,8 @@ pub(super) struct Entry {
 
 impl Entry {
     fn of(answered: &Answered<'_>) -> Self {
-        let account = match answered.caller {
-            Caller::Account(account) => Some(Arc::clone(account)),
+        let account = match &answered.caller.principal {
+            Principal::Account(account) => Some(Arc::clone(account)),
             _ => None,
         };
         Self {
@@ -166,16 +166,16 @@ mod tests {
     fn what_finds_the_queue_full_is_counted_and_lost() {
         let (log, mut entries, _asked) = RequestLog::of_capacity(3);
         for _ in 0..3 {
-            log.note(&answered(&Caller::Guest));
+            log.note(&answered(&Caller::guest()));
         }
         assert_eq!(log.lost(), 0);
-        log.note(&answered(&Caller::Guest));
+        log.note(&answered(&Caller::guest()));
         assert_eq!(log.lost(), 1);
         assert!(entries.try_recv().is_ok());
-        log.note(&answered(&Caller::Guest));
+        log.note(&answered(&Caller::guest()));
         assert_eq!((log.lost(), entries.len()), (1, 3));
         drop(entries);
-        log.note(&answered(&Caller::Guest));
+        log.note(&answered(&Caller::guest()));
         assert_eq!(log.lost(), 2);
     }
 
@@ -184,10 +184,10 @@ mod tests {
         let (log, _entries, _asked) = RequestLog::of_capacity(CAPACITY);
         let woken = |log: &RequestLog| futures_util::FutureExt::now_or_never(log.shared.full.notified()).is_some();
         for _ in 1..BATCH {
-            log.note(&answered(&Caller::Guest));
+            log.note(&answered(&Caller::guest()));
         }
         assert!(!woken(&log));
-        log.note(&answered(&Caller::Guest));
+        log.note(&answered(&Caller::guest()));
         assert!(woken(&log));
     }
 

@@ -20,7 +20,8 @@ pub fn create_admin(email: String, password_stdin: bool, name: Option<String>) -
     let password = read_password(password_stdin)?;
     block_on(async {
         let app = open(config).await?;
-        let made = accounts::create_by_admin(&Caller::Operator, &app, NewUser { email, password, name }, "admin").await;
+        let made =
+            accounts::create_by_admin(&Caller::operator(), &app, NewUser { email, password, name }, "admin").await;
         app.store.close().await;
         match made {
             Ok(user) => {
@@ -92,7 +93,7 @@ pub fn list_users(as_json: bool) -> Outcome {
 async fn all_users(app: &fastcms_core::App) -> Result<Vec<User>, Error> {
     let mut users = Vec::new();
     for page in 1.. {
-        let found = accounts::list_by_admin(&Caller::Operator, app, page, PAGE).await?;
+        let found = accounts::list_by_admin(&Caller::operator(), app, page, PAGE).await?;
         let done = found.items.is_empty();
         users.extend(found.items);
         if done {

@@ -56,7 +56,7 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
     let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
     sweeping.abort();
-    request_log::flush(&Caller::Operator, &app).await;
+    request_log::flush(&Caller::background(), &app).await;
     app.store.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -77,8 +77,8 @@ async fn greet(app: &App, socket: &tokio::net::TcpListener, is_dev: bool) -> Res
         println!("FastCMS    {shown}");
         println!("API docs   {shown}/docs  {shown}/redoc  {shown}/openapi.json");
     }
-    if accounts::needs_setup(&Caller::Operator, app).await? {
-        let link = accounts::offer_setup_link(&Caller::Operator, app).await?;
+    if accounts::needs_setup(&Caller::background(), app).await? {
+        let link = accounts::offer_setup_link(&Caller::background(), app).await?;
         let (text, label) = (link.0.expose(), if is_dev { "Setup     " } else { "Setup:" });
         println!("{label} {text}  (makes the first admin; good once, for 30 minutes)");
     }
@@ -106,10 +106,10 @@ async fn sweep(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
-        if let Err(error) = accounts::sweep_sessions(&Caller::Operator, &app).await {
+        if let Err(error) = accounts::sweep_sessions(&Caller::background(), &app).await {
             tracing::warn!(%error, "ended sessions could not be swept");
         }
-        if let Err(error) = request_log::cleanup(&Caller::Operator, &app, request_log::RETENTION_DAYS).await {
+        if let Err(error) = request_log::cleanup(&Caller::background(), &app, request_log::RETENTION_DAYS).await {
             tracing::warn!(%error, "the request log could not be swept");
         }
     }

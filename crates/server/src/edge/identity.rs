@@ -46,7 +46,7 @@ impl Identity {
     }
 
     fn refused(refusal: Refusal) -> Self {
-        Self { caller: Caller::Guest, noted: Some(refusal), cookie: CookieRole::Silent }
+        Self { caller: Caller::guest(), noted: Some(refusal), cookie: CookieRole::Silent }
     }
 
     fn of_cookie(outcome: Result<Caller, Error>) -> Self {
@@ -56,7 +56,7 @@ impl Identity {
             // Nobody knows whether the session is over.
             Err(_) => CookieRole::Silent,
         };
-        let outcome = if role == CookieRole::Stale { Ok(Caller::Guest) } else { outcome };
+        let outcome = if role == CookieRole::Stale { Ok(Caller::guest()) } else { outcome };
         Self { cookie: role, ..Self::of(outcome) }
     }
 }
@@ -82,7 +82,7 @@ impl<S: Backend> Inner<S> {
                 let asked = tokio::time::timeout(USUAL, self.state.authenticate_cookie(value)).await;
                 Identity::of_cookie(asked.unwrap_or(Err(Error::Timeout)))
             }
-            (Presented::Nothing, None) => Identity::of(Ok(Caller::Guest)),
+            (Presented::Nothing, None) => Identity::of(Ok(Caller::guest())),
         }
     }
 

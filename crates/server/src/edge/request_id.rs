@@ -43,6 +43,11 @@ impl RequestId {
         std::str::from_utf8(&self.0).expect("hex digits are ASCII")
     }
 
+    /// The text, ASCII.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     pub(super) fn header(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.0).expect("hex digits are a valid header value")
     }

@@ -9,7 +9,7 @@ mod routing;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::State;
-use fastcms_core::{Account, Realm};
+use fastcms_core::{Account, Principal, Realm};
 use fastcms_guard::{
     address::{AddressPolicy, TrustedProxies},
     cookie::CookiePolicy,
@@ -51,7 +51,7 @@ impl Backend for House {
             "member" => Account { realm: Realm::Collection("c".into()), ..account("admin") },
             _ => return Err(Error::InvalidToken),
         };
-        Ok(Caller::Account(Arc::new(account)))
+        Ok(Principal::Account(Arc::new(account)).into())
     }
 
     async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {

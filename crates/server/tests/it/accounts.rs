@@ -267,9 +267,9 @@ async fn admins_manage_users_and_the_last_one_stays(product: &Product) {
 async fn the_setup_link_is_good_once_and_for_half_an_hour(product: &Product) {
     use fastcms_core::{Caller, accounts};
     let link = |link: accounts::SetupLink| link.0.expose().split('#').nth(1).unwrap().to_owned();
-    let stale = link(accounts::offer_setup_link(&Caller::Operator, &product.app).await.unwrap());
+    let stale = link(accounts::offer_setup_link(&Caller::operator(), &product.app).await.unwrap());
     product.clock.advance_seconds(30 * 60 + 1);
-    let fresh = link(accounts::offer_setup_link(&Caller::Operator, &product.app).await.unwrap());
+    let fresh = link(accounts::offer_setup_link(&Caller::operator(), &product.app).await.unwrap());
     let attempt = |token: Option<String>| async move {
         let mut body = json!({"email": "root@example.com", "password": PASSWORD, "password_confirm": PASSWORD});
         if let Some(token) = token {

@@ -34,7 +34,7 @@ on_both_engines!(
 
 /// All rows, newest first, once everything noted is written. Asking is a row too, of the next time.
 async fn rows(product: &Product, admin: &impl Calls, parameters: &str) -> Vec<Value> {
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     let page = admin.get(&format!("{LOGS}?{parameters}")).await.expect(200).json();
     page["items"].as_array().unwrap().clone()
 }
@@ -172,7 +172,7 @@ async fn pages_come_newest_first_and_do_not_overlap(product: &Product) {
     for number in 0..250 {
         product.guest().get(&format!("/nothing/{number}")).await.expect(404);
     }
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     let mut seen = Vec::new();
     for offset in [0, 100, 200] {
         let page = admin.get(&format!("{LOGS}?status=404&offset={offset}")).await.expect(200).json();
@@ -195,10 +195,10 @@ async fn statistics_count_requests_and_errors(product: &Product) {
             started: tokio::time::Instant::now(),
             took: Duration::from_micros(took),
             client: IpAddr::from([127, 0, 0, 1]),
-            caller: &Caller::Guest,
+            caller: &Caller::guest(),
         });
     };
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     product.clock.advance_seconds(8 * DAY);
     let admin_now = sign_in(product).await;
     let empty = Totals::of(&admin_now.get(&statistics).await.expect(200).json());
@@ -207,7 +207,7 @@ async fn statistics_count_requests_and_errors(product: &Product) {
     for (status, took) in [(200, 1_000), (404, 2_000), (499, 3_000), (500, 4_000), (503, 5_000)] {
         note(status, took);
     }
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     let now = Totals::of(&admin_now.get(&statistics).await.expect(200).json());
     // The sign-in, the question before, the refused request, and the five.
     assert_eq!((now.total, now.errors_4xx, now.errors_5xx), (8, 3, 2));
@@ -241,10 +241,10 @@ async fn old_rows_go_and_young_ones_stay(product: &Product) {
     for _ in 0..3 {
         product.guest().get("/old").await.expect(404);
     }
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     product.clock.advance_seconds(5 * DAY);
     let admin = sign_in(product).await;
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     let none = admin.post(&cleanup, &json!({})).await.expect(200).json();
     assert_eq!(none, json!({"deleted": 0}));
     // Setup and the three.
@@ -256,12 +256,12 @@ async fn old_rows_go_and_young_ones_stay(product: &Product) {
 
     // More than are taken away in one transaction.
     for _ in 0..6_000 {
-        product.app.request_log.note(&flood());
+        product.app.request_log.note(&flood(&Caller::guest()));
     }
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     product.clock.advance_seconds(8 * DAY);
     let app = &product.app;
-    let deleted = request_log::cleanup(&Caller::Operator, app, request_log::RETENTION_DAYS).await;
+    let deleted = request_log::cleanup(&Caller::operator(), app, request_log::RETENTION_DAYS).await;
     assert_eq!(deleted.unwrap(), 6_004);
 }
 
@@ -275,7 +275,7 @@ async fn only_admins_look_and_clean(product: &Product) {
     let cleanup = format!("{LOGS}/cleanup");
     product.guest().post(&cleanup, &json!({})).await.refused(401, "authentication_required");
     user.post(&cleanup, &json!({})).await.refused(403, "forbidden");
-    let by_guest = request_log::cleanup(&Caller::Guest, &product.app, 1).await;
+    let by_guest = request_log::cleanup(&Caller::guest(), &product.app, 1).await;
     assert!(matches!(by_guest, Err(Error::AuthenticationRequired)), "{by_guest:?}");
 }
 
@@ -310,7 +310,7 @@ async fn parameters_have_limits(product: &Product) {
     admin.get(&format!("{LOGS}?nope=1")).await.refused(400, "unknown_parameter");
 }
 
-fn flood() -> Answered<'static> {
+fn flood(caller: &Caller) -> Answered<'_> {
     Answered {
         method: "GET",
         path: "/api/v1/flood",
@@ -319,7 +319,7 @@ fn flood() -> Answered<'static> {
         started: tokio::time::Instant::now(),
         took: Duration::from_millis(1),
         client: IpAddr::from([127, 0, 0, 1]),
-        caller: &Caller::Guest,
+        caller,
     }
 }
 
@@ -330,13 +330,13 @@ async fn a_flood_is_counted_and_never_waited_for(product: &Product) {
     let log = &product.app.request_log;
     let started = Instant::now();
     for _ in 0..FLOOD {
-        log.note(&flood());
+        log.note(&flood(&Caller::guest()));
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(log.lost() > 0, "the queue has room for all of them");
     admin.get(ME).await.expect(200);
-    request_log::flush(&Caller::Operator, &product.app).await;
+    request_log::flush(&Caller::operator(), &product.app).await;
     let statistics = admin.get(&format!("{LOGS}/statistics")).await.expect(200).json();
     let written = statistics["total_requests"].as_u64().unwrap();
     // Setup and the request for the own profile came on top.

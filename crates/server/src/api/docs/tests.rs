@@ -178,7 +178,7 @@ async fn the_setup_page_is_found_until_there_is_an_admin() {
         password: "Correct-Horse7-battery".to_owned().into(),
         name: None,
     };
-    create_by_admin(&Caller::Operator, &product.app, admin, "admin").await.unwrap();
+    create_by_admin(&Caller::operator(), &product.app, admin, "admin").await.unwrap();
     for path in ["/setup", "/admin/setup"] {
         assert_eq!(product.get(path).await.status, 404, "{path}");
     }

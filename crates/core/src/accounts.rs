@@ -21,7 +21,6 @@ pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{
     change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,
 };
-pub(crate) use tokens::ring_of;
 pub use tokens::{Grant, authenticate, refresh};
 pub use users::{
     AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,

@@ -15,11 +15,12 @@ use tokio::sync::Notify;
 use crate::accounts::Sessions;
 use crate::config::Config;
 use crate::error::Error;
+use crate::keys::Material;
 use crate::request_log::RequestLog;
 
 mod start;
 
-pub use start::{OlderSchema, Opening, StartError, WithoutSecret, open};
+pub use start::{OlderSchema, Opening, Process, StartError, WithoutSecret, open};
 
 /// Everything that operations need.
 pub struct App {
@@ -45,6 +46,12 @@ pub struct App {
     pub sessions: Sessions,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
+    /// The secrets that the ring is made of. Who holds this lock may replace the ring.
+    pub(crate) key_material: tokio::sync::Mutex<Material>,
+    /// Held while a later end of tokens is written down, so that one does it for all who wait.
+    pub(crate) key_ends: tokio::sync::Mutex<()>,
+    /// Rings when another node, or another process, changed what is remembered of the keys.
+    pub(crate) keys_changed: Arc<Notify>,
     /// Rings when another node, or another process, changed collections.
     collections_changed: Arc<Notify>,
     /// True once an admin was seen: it never becomes false again.
@@ -103,8 +110,12 @@ impl App {
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
                 app.collections_changed.notify_one();
             }
+            if matches!(change.kind, ChangeKind::Keys | ChangeKind::Everything) {
+                app.keys_changed.notify_one();
+            }
         });
         app.store.on_change(&correct_memory);
+        crate::keys::follow_changes(app);
         let (weak, changed) = (Arc::downgrade(app), Arc::clone(&app.collections_changed));
         tokio::spawn(async move {
             loop {

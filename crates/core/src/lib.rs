@@ -11,6 +11,7 @@ pub mod collections;
 pub mod config;
 pub mod error;
 pub mod fields;
+pub mod keys;
 pub mod records;
 pub mod request_log;
 pub mod time;

@@ -14,9 +14,11 @@
 
 mod ring;
 mod strength;
+mod usage;
 
-pub use ring::{KeyRing, PREVIOUS_KEY_CUT_OFF_SECONDS, PreviousKey, RingKey, Role};
+pub use ring::{KeyRing, PREVIOUS_KEY_CUT_OFF_SECONDS, PreviousKey, RingKey, Role, Standing};
 pub use strength::WeakKey;
+pub use usage::Usage;
 
 use std::fmt;
 
@@ -52,6 +54,19 @@ impl Purpose {
     /// Every purpose, in the order of their declaration.
     pub const ALL: [Self; 7] =
         [Self::Access, Self::Refresh, Self::File, Self::Impersonation, Self::OAuthState, Self::EmailAction, Self::Wrap];
+
+    /// One word for this purpose, as it is written down and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+            Self::File => "file",
+            Self::Impersonation => "impersonation",
+            Self::OAuthState => "oauth_state",
+            Self::EmailAction => "email_action",
+            Self::Wrap => "wrap",
+        }
+    }
 
     /// The HKDF `info` of this purpose. Part of the contract: another byte here ends every token.
     pub const fn label(self) -> &'static str {

@@ -90,9 +90,13 @@ pub enum TokenError {
     /// Issued under a previous key long after that was retired.
     #[error("the token was issued after its key was retired")]
     CutOff,
+    /// Issued before everything that its key had signed was declared void.
+    #[error("the token was revoked with its key")]
+    Void,
 }
 
-/// Signs `claims` with the ring's current key.
+/// Signs `claims` with the ring's current key. (Where `iat` is the very second in which that key was revoked, the next one is
+/// written: the token would be dead otherwise.)
 pub fn sign<K: Kind>(ring: &KeyRing, claims: &Claims<K>) -> String {
     sign_under(ring.current(), claims)
 }
@@ -107,10 +111,12 @@ pub fn sign_with<K: Kind>(ring: &KeyRing, kid: &Kid, claims: &Claims<K>) -> Resu
 }
 
 fn sign_under<K: Kind>(key: &RingKey, claims: &Claims<K>) -> String {
+    let iat = key.iat_for(claims.iat);
+    let json = if iat == claims.iat { claims.to_json() } else { Claims { iat, ..claims.clone() }.to_json() };
     let mut token = String::with_capacity(512);
     URL_SAFE_NO_PAD.encode_string(header_json::<K>(&key.kid()), &mut token);
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(claims.to_json(), &mut token);
+    URL_SAFE_NO_PAD.encode_string(json, &mut token);
     let mac = key.mac(K::PURPOSE, token.as_bytes());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(mac, &mut token);
@@ -142,6 +148,10 @@ pub fn verify<K: Kind>(ring: &KeyRing, token: &str, expected: &Expected<'_>) -> 
     if key.is_cut_off(claims.iat) {
         return Err(TokenError::CutOff);
     }
+    if key.is_void(claims.iat) {
+        return Err(TokenError::Void);
+    }
+    key.usage().note_verified(expected.now.as_seconds());
     Ok(Verified { claims, kid: key.kid(), role: key.role() })
 }
 

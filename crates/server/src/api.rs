@@ -18,6 +18,7 @@ mod collections;
 pub mod docs;
 pub mod health;
 mod indexes;
+pub mod keys;
 mod logs;
 pub mod operation;
 mod records;
@@ -36,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(setup::routes());
     operations.extend(auth::routes());
     operations.extend(users::routes());
+    operations.extend(keys::routes());
     operations.extend(collections::routes());
     operations.extend(indexes::routes());
     operations.extend(records::routes());

@@ -3,6 +3,7 @@
 mod accounts;
 mod config;
 mod init;
+mod keys;
 mod migrate;
 mod openapi;
 mod running;
@@ -44,6 +45,11 @@ enum Command {
     Users {
         #[command(subcommand)]
         action: UsersAction,
+    },
+    /// Keys that sign tokens: what still depends on each, new ones, rotation
+    Keys {
+        #[command(subcommand)]
+        action: KeysAction,
     },
     /// Schema of the database
     Migrate {
@@ -119,6 +125,18 @@ enum UsersAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeysAction {
+    /// What still depends on each key; exit code 0 only when every previous key may be removed
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a new key, good for `SECRET_KEY`
+    Generate,
+}
+
+#[derive(Debug, Subcommand)]
 enum MigrateAction {
     /// What was applied and what is pending; exit code 1 when something is
     Status {
@@ -141,6 +159,8 @@ pub fn main() -> ExitCode {
             accounts::create_admin(email, password_stdin, name)
         }
         Command::Users { action: UsersAction::List { json } } => accounts::list_users(json),
+        Command::Keys { action: KeysAction::Status { json } } => keys::status(json),
+        Command::Keys { action: KeysAction::Generate } => keys::generate(),
         Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
         Command::Migrate { action: MigrateAction::Up } => migrate::up(),
         Command::Config { json } => config::print(json),

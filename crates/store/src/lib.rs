@@ -20,6 +20,7 @@ mod reader;
 pub mod records;
 pub mod request_log;
 pub mod schema;
+pub mod signing_keys;
 mod sql;
 mod sqlite;
 mod transaction;

@@ -1,18 +1,19 @@
 //! Access and refresh tokens: issued at sign-in, checked on every request, rotated inside their session.
 
 use fastcms_guard::clock::Timestamp;
-use fastcms_guard::keys::{KeyRing, Kid, PreviousKey, Role, SecretKey};
+use fastcms_guard::keys::{KeyRing, Kid};
 use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, SessionKind, Which};
 use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
-use fastcms_store::{Change, ChangeKind, Plan, Store, Tx};
+use fastcms_store::{Change, ChangeKind, Tx};
 
 use super::Device;
 use super::sessions::{account_of, realm_text, table_of};
 use crate::app::App;
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
+use crate::keys;
 use crate::time::stamp;
 
 /// A pair of fresh tokens.
@@ -63,7 +64,7 @@ pub(crate) async fn open_session(
     let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let kind = SessionKind::Tokens { current: mark.clone(), previous: None };
     let session = begin_session(app, realm, credentials, device, kind, app.refresh_seconds());
-    let grant = grant(app, &ring, realm, &session, &mark, now)?;
+    let grant = grant(app, &ring, realm, &session, &mark, now).await?;
     store_session(app, session, credentials.password.clone()).await?;
     Ok(grant)
 }
@@ -119,7 +120,14 @@ async fn still_stands(
     if same && !stored.disabled { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
 
-fn grant(app: &App, ring: &KeyRing, realm: &Realm, session: &Session, mark: &RefreshMark, now: i64) -> Result<Grant> {
+async fn grant(
+    app: &App,
+    ring: &KeyRing,
+    realm: &Realm,
+    session: &Session,
+    mark: &RefreshMark,
+    now: i64,
+) -> Result<Grant> {
     let access = Claims::<Access> {
         iss: app.issuer.clone(),
         aud: realm.audience(),
@@ -142,7 +150,7 @@ fn grant(app: &App, ring: &KeyRing, realm: &Realm, session: &Session, mark: &Ref
     Ok(Grant {
         account_id: session.account_id.clone(),
         expires_in: access.exp - now,
-        access_token: token::sign(ring, &access),
+        access_token: keys::issue(app, ring, &access).await?,
         refresh_token: token::sign_with(ring, &kid, &refresh).map_err(|_| Error::InvalidRefreshToken)?,
     })
 }
@@ -198,7 +206,7 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
         })
         .await?;
     match rotation {
-        Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now),
+        Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now).await,
         Rotation::Refused => Err(Error::InvalidRefreshToken),
         Rotation::Reused(session) => {
             tracing::warn!(
@@ -216,46 +224,4 @@ pub(crate) fn session_of_refresh(app: &App, refresh_token: &str) -> Option<(Real
     let ring = app.keys.load();
     let claims = token::verify::<Refresh>(&ring, refresh_token, &expected(app, app.refresh_seconds())).ok()?.claims;
     Some((Realm::of_audience(&claims.aud)?, claims.sub, claims.details.sid))
-}
-
-/// Makes the ring of `current`, `previous` and `next`: writes down when each key was first seen, which gives previous keys their
-/// cut-off, and says in the log how many live sessions were signed by a key that is in the ring no more.
-pub(crate) async fn ring_of(
-    store: &Store,
-    current: &SecretKey,
-    previous: Vec<SecretKey>,
-    next: Vec<SecretKey>,
-    now: i64,
-) -> Result<KeyRing> {
-    let plain = previous.iter().cloned().map(|key| PreviousKey { key, seen_previous_at: None });
-    let ring = KeyRing::new(current, plain, next.iter().cloned());
-    let keys: Vec<(String, bool)> =
-        ring.keys().map(|key| (key.kid().to_string(), key.role() == Role::Previous)).collect();
-    let kids: Vec<String> = keys.iter().map(|(kid, _)| kid.clone()).collect();
-    let since = store
-        .write(move |tx| {
-            Box::pin(async move {
-                let mut since = Vec::new();
-                for (kid, is_previous) in keys {
-                    let at = rows::note_key(tx, &kid, is_previous, now).await?;
-                    since.push((kid, at));
-                }
-                Ok::<_, Error>(since)
-            })
-        })
-        .await?;
-    let lost = store
-        .read(Plan::Scan, move |reader| Box::pin(async move { rows::signed_by_others(reader, &kids, now).await }))
-        .await?;
-    if lost > 0 {
-        tracing::warn!(
-            sessions = lost,
-            "live sessions were signed by a key that is no longer configured: they must sign in again"
-        );
-    }
-    let retired = previous.into_iter().map(|key| {
-        let at = since.iter().find(|(kid, _)| *kid == key.kid().to_string()).and_then(|(_, at)| *at);
-        PreviousKey { key, seen_previous_at: at.map(Timestamp::from_seconds) }
-    });
-    Ok(KeyRing::new(current, retired, next))
 }

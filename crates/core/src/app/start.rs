@@ -14,9 +14,10 @@ use fastcms_store::{DatabaseUrl, Store, StoreConfig, migrations};
 use tokio::sync::Notify;
 
 use super::App;
-use crate::accounts::{Sessions, ring_of};
+use crate::accounts::Sessions;
 use crate::config::Config;
 use crate::error::Error;
+use crate::keys::{self, Material};
 use crate::request_log::RequestLog;
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
@@ -40,6 +41,16 @@ pub enum OlderSchema {
     Refuse,
 }
 
+/// What this process is to the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// It signs: since when it holds each key is written down.
+    Server,
+    /// It only looks, whatever its settings say: nothing is written down. Without a configured secret it takes the one that
+    /// `fastcms dev` keeps, if there is one.
+    Command,
+}
+
 /// What a start needs besides the settings.
 pub struct Opening {
     pub config: Config,
@@ -47,6 +58,7 @@ pub struct Opening {
     pub rng: Arc<dyn Rng>,
     pub without_secret: WithoutSecret,
     pub older_schema: OlderSchema,
+    pub process: Process,
 }
 
 /// Why the product did not start; each says what to do.
@@ -70,18 +82,16 @@ pub enum StartError {
 
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
-    let Opening { config, clock, rng, without_secret, older_schema } = opening;
+    let Opening { config, clock, rng, without_secret, older_schema, process } = opening;
     let url = DatabaseUrl::parse(config.database.url.expose())?;
     let store = Store::open(StoreConfig::new(url)).await?;
     prepare_schema(&store, older_schema).await?;
 
-    let current = match &config.keys.secret_key {
-        Some(text) => key(text)?,
-        None => development_key(&config, without_secret, &*rng)?,
+    let material = match Material::configured(&config.keys).map_err(|weak| StartError::SecretKey(weak.to_string()))? {
+        Some(material) => material,
+        None => Material::only(development_key(&config, without_secret, process, &*rng)?),
     };
-    let previous = config.keys.secret_key_previous.iter().map(key).collect::<Result<_, _>>()?;
-    let next = config.keys.secret_key_next.iter().map(key).collect::<Result<_, _>>()?;
-    let ring = ring_of(&store, &current, previous, next, clock.now().as_seconds()).await?;
+    let ring = keys::ring(&store, &material, clock.now().as_seconds(), process).await?;
     let schema = crate::collections::load(&store).await?;
 
     let app = Arc::new(App {
@@ -90,6 +100,9 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         hasher: Hasher::new(Arc::clone(&rng)),
         schema: ArcSwap::from_pointee(schema),
         keys: ArcSwap::from_pointee(ring),
+        key_material: tokio::sync::Mutex::new(material),
+        key_ends: tokio::sync::Mutex::new(()),
+        keys_changed: Arc::new(Notify::new()),
         sessions: Sessions::default(),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
@@ -118,20 +131,28 @@ fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
     SecretKey::parse(text.clone()).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
-fn development_key(config: &Config, without: WithoutSecret, rng: &dyn Rng) -> Result<SecretKey, StartError> {
-    if without == WithoutSecret::Forget {
+fn development_key(
+    config: &Config,
+    without: WithoutSecret,
+    process: Process,
+    rng: &dyn Rng,
+) -> Result<SecretKey, StartError> {
+    let fresh = || Secret::new(ids::hex::<32>(rng));
+    if without == WithoutSecret::Forget && process == Process::Server {
         tracing::warn!(
             "SECRET_KEY is not set: a random one serves until this process ends, then everybody signs in again"
         );
-        return key(&Secret::new(ids::hex::<32>(rng)));
+        return key(&fresh());
     }
     let path = config.data_directory().join(DEVELOPMENT_SECRET);
     let failed = |cause| StartError::DevelopmentSecret { path: path.clone(), cause };
     match std::fs::read_to_string(&path) {
         Ok(text) => key(&Secret::new(text.trim_end().to_owned())),
         Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
-            let text = Secret::new(ids::hex::<32>(rng));
-            write_private(&path, text.expose()).map_err(failed)?;
+            let text = fresh();
+            if process == Process::Server {
+                write_private(&path, text.expose()).map_err(failed)?;
+            }
             key(&text)
         }
         Err(cause) => Err(failed(cause)),

@@ -6,7 +6,7 @@ use fastcms_secrets::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Kid, Purpose, SecretKey};
+use super::{Kid, Purpose, SecretKey, Usage};
 use crate::clock::Timestamp;
 
 /// How long after a key was first seen as previous the tokens issued with it still count, in
@@ -35,6 +35,15 @@ pub struct PreviousKey {
     /// When a ring of this installation first held the key as previous; `None` if that is not known
     /// (no cut-off).
     pub seen_previous_at: Option<Timestamp>,
+}
+
+/// What an installation remembers of a key beyond its secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// When a ring of this installation first held the key as previous; `None` if it never did.
+    pub seen_previous_at: Option<Timestamp>,
+    /// When everything signed until then was declared void; `None` if it never was.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// The keys that sign and verify now. Cheap to clone; a rotation makes a new one.
@@ -70,6 +79,23 @@ impl KeyRing {
         Self::new(current, [], [])
     }
 
+    /// The same keys with what `of` says of each.
+    #[must_use]
+    pub fn with_standings(&self, of: impl Fn(&Kid) -> Standing) -> Self {
+        let keys = self.keys.iter().map(|key| RingKey { standing: of(&key.kid), ..key.clone() });
+        Self { keys: keys.collect() }
+    }
+
+    /// The same keys; of those that `earlier` holds too, what is known of their use is shared with it.
+    #[must_use]
+    pub fn sharing_usage(&self, earlier: &Self) -> Self {
+        let keys = self.keys.iter().map(|key| match earlier.get(&key.kid) {
+            Some(known) => RingKey { usage: Arc::clone(&known.usage), ..key.clone() },
+            None => key.clone(),
+        });
+        Self { keys: keys.collect() }
+    }
+
     /// The key that signs.
     pub fn current(&self) -> &RingKey {
         self.keys.first().expect("a ring is made with a current key")
@@ -91,7 +117,8 @@ impl KeyRing {
 pub struct RingKey {
     kid: Kid,
     role: Role,
-    seen_previous_at: Option<Timestamp>,
+    standing: Standing,
+    usage: Arc<Usage>,
     /// In the order of [`Purpose::ALL`].
     sub_keys: [SubKey; Purpose::ALL.len()],
 }
@@ -110,7 +137,8 @@ impl RingKey {
             let mac = Hmac::new_from_slice(bytes.expose()).expect("HMAC takes a key of any length");
             SubKey { bytes, mac }
         });
-        Self { kid: key.kid(), role, seen_previous_at, sub_keys }
+        let standing = Standing { seen_previous_at, revoked_at: None };
+        Self { kid: key.kid(), role, standing, usage: Arc::default(), sub_keys }
     }
 
     /// The id of this key.
@@ -125,7 +153,17 @@ impl RingKey {
 
     /// When this key was first seen as previous, where it is and that is known.
     pub const fn seen_previous_at(&self) -> Option<Timestamp> {
-        self.seen_previous_at
+        self.standing.seen_previous_at
+    }
+
+    /// What is remembered of this key.
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// What this process knows of the key's use.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// The sub-key for `purpose`, for ciphers. To sign or verify, [`RingKey::mac`] has it prepared.
@@ -150,7 +188,18 @@ impl RingKey {
     /// Whether a token issued at `iat` (seconds) is too late to be an honest one of this key.
     pub(crate) fn is_cut_off(&self, iat: i64) -> bool {
         let last = |seen: Timestamp| seen.as_seconds().saturating_add(PREVIOUS_KEY_CUT_OFF_SECONDS);
-        self.role == Role::Previous && self.seen_previous_at.is_some_and(|seen| iat > last(seen))
+        self.role == Role::Previous && self.standing.seen_previous_at.is_some_and(|seen| iat > last(seen))
+    }
+
+    /// Whether a token issued at `iat` (seconds) was declared void. Of a previous key all are: what it signed later, a thief did.
+    pub(crate) fn is_void(&self, iat: i64) -> bool {
+        self.standing.revoked_at.is_some_and(|at| self.role == Role::Previous || iat <= at.as_seconds())
+    }
+
+    /// The `iat` to write for a token made at `now`: of the second in which everything was declared void, the next one, so that who
+    /// signs in again at once need not do it twice. Well within what clocks may differ.
+    pub(crate) fn iat_for(&self, now: i64) -> i64 {
+        now + i64::from(self.standing.revoked_at.is_some_and(|at| now == at.as_seconds()))
     }
 }
 
@@ -159,7 +208,7 @@ impl std::fmt::Debug for RingKey {
         f.debug_struct("RingKey")
             .field("kid", &self.kid)
             .field("role", &self.role)
-            .field("seen_previous_at", &self.seen_previous_at)
+            .field("standing", &self.standing)
             .finish_non_exhaustive()
     }
 }

@@ -116,6 +116,16 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         }
     }
 
+    /// The method it answers.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The whole path, with `{name}` for a segment.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
     /// One line that says what the route does; no full stop.
     pub fn summary(mut self, summary: &'static str) -> Self {
         self.docs.summary = summary;

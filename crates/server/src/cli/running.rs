@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use fastcms_core::App;
-use fastcms_core::app::{self, OlderSchema, Opening, WithoutSecret};
+use fastcms_core::app::{self, OlderSchema, Opening, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Sources};
 use fastcms_guard::clock::SystemClock;
 use fastcms_guard::ids::SystemRng;
@@ -26,10 +26,10 @@ pub fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
 
 /// Opens the product for a command that works on it and ends.
 pub async fn open(config: Config) -> Result<Arc<App>, Failure> {
-    Ok(app::open(opening(config, WithoutSecret::Forget, OlderSchema::Migrate)).await?)
+    Ok(app::open(opening(config, WithoutSecret::Forget, OlderSchema::Migrate, Process::Command)).await?)
 }
 
 /// The real clock, real randomness.
-pub fn opening(config: Config, without_secret: WithoutSecret, older_schema: OlderSchema) -> Opening {
-    Opening { config, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), without_secret, older_schema }
+pub fn opening(config: Config, without_secret: WithoutSecret, older_schema: OlderSchema, process: Process) -> Opening {
+    Opening { config, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), without_secret, older_schema, process }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastcms_core::app::{self, OlderSchema, WithoutSecret};
+use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
 use fastcms_core::{App, Caller, accounts, request_log};
 
@@ -48,7 +48,7 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
         _ => OlderSchema::Migrate,
     };
     let (host, port) = (config.server.host.clone(), config.server.port);
-    let app = app::open(opening(config, without_secret, older_schema)).await?;
+    let app = app::open(opening(config, without_secret, older_schema, Process::Server)).await?;
     let socket = listener::bind(&host, port).await.map_err(|error| {
         Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
     })?;

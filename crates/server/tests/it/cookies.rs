@@ -11,6 +11,7 @@ use fastcms_guard::opaque::Digest;
 use fastcms_guard::token::{self, Access, AccessDetails, Claims};
 use fastcms_store::Plan;
 use fastcms_store::accounts::sessions as rows;
+use fastcms_store::signing_keys;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 

@@ -19,6 +19,7 @@ mod defects;
 mod fields;
 mod file_fields;
 mod hostile;
+mod keys;
 mod limits;
 mod polymorphic;
 mod records;

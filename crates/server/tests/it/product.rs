@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use fastcms::edge::{Connection, Edge};
 use fastcms_core::App;
-use fastcms_core::app::{self, OlderSchema, Opening, WithoutSecret};
+use fastcms_core::app::{self, OlderSchema, Opening, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Sources};
 use fastcms_guard::clock::{TestClock, Timestamp};
 use fastcms_guard::ids::SystemRng;
@@ -106,6 +106,7 @@ impl Product {
             rng: Arc::new(SystemRng),
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
+            process: Process::Server,
         };
         let app = app::open(opening).await.unwrap_or_else(|error| panic!("{error}"));
         let edge = fastcms::api::edge(Arc::clone(&app));

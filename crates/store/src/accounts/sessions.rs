@@ -165,7 +165,7 @@ pub async fn rotate(
     last_seen: &str,
 ) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());
-    sql.push("UPDATE sessions SET previous_jti = ").bind(superseded);
+    sql.push("UPDATE sessions SET previous_kid = current_kid, previous_jti = ").bind(superseded);
     sql.push(", previous_used_at = ").bind(now);
     sql.push(", current_jti = ").bind(next.jti.as_str()).push(", current_iat = ").bind(next.iat);
     sql.push(", current_kid = ").bind(next.kid.as_str()).push(", last_seen = ").bind(last_seen);
@@ -206,19 +206,11 @@ pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which
     tx.execute(&sql).await
 }
 
-/// Live sessions whose refresh token was signed by none of `kids`: who will have to sign in again. Those with a cookie are not signed.
-pub async fn signed_by_others(reader: &mut Reader<'_>, kids: &[String], now: i64) -> Result<i64, Error> {
-    let mut sql = Sql::new(reader.dialect());
-    sql.push("SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND expires_at > ").bind(now);
-    sql.push(" AND current_kid IS NOT NULL AND current_kid NOT IN (");
-    for (i, kid) in kids.iter().enumerate() {
-        if i > 0 {
-            sql.push(", ");
-        }
-        sql.bind(kid.as_str());
-    }
-    sql.push(")");
-    reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+/// Ends every live session of every account, those of browsers included; says how many there were.
+pub async fn revoke_everything(tx: &mut Tx<'_>, now: i64) -> Result<u64, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE sessions SET revoked_at = ").bind(now).push(" WHERE revoked_at IS NULL");
+    tx.execute(&sql).await
 }
 
 /// Takes away sessions that ended before `before` (unix seconds).
@@ -226,26 +218,4 @@ pub async fn sweep(tx: &mut Tx<'_>, before: i64) -> Result<u64, Error> {
     let mut sql = Sql::new(tx.dialect());
     sql.push("DELETE FROM sessions WHERE expires_at < ").bind(before);
     tx.execute(&sql).await
-}
-
-/// Notes when the ring first saw a key, and since when it is a previous one; the earliest time stays. A key that is current (or next)
-/// again is no longer previous.
-pub async fn note_key(tx: &mut Tx<'_>, kid: &str, is_previous: bool, now: i64) -> Result<Option<i64>, Error> {
-    let mut sql = Sql::new(tx.dialect());
-    sql.push("INSERT INTO signing_keys (kid, first_seen) VALUES (").bind(kid).push(", ").bind(now);
-    sql.push(") ON CONFLICT (kid) DO NOTHING");
-    tx.execute(&sql).await?;
-    let mut sql = Sql::new(tx.dialect());
-    if is_previous {
-        sql.push("UPDATE signing_keys SET previous_since = ")
-            .bind(now)
-            .push(" WHERE previous_since IS NULL AND kid = ")
-            .bind(kid);
-    } else {
-        sql.push("UPDATE signing_keys SET previous_since = NULL WHERE kid = ").bind(kid);
-    }
-    tx.execute(&sql).await?;
-    let mut sql = Sql::new(tx.dialect());
-    sql.push("SELECT previous_since FROM signing_keys WHERE kid = ").bind(kid);
-    tx.fetch_one(&sql).await?.map_or(Ok(None), |row| row.opt_int(0))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use fastcms_core::{
     Caller,
     accounts::{NewUser, create_by_admin},
-    app::{self, OlderSchema, Opening, WithoutSecret},
+    app::{self, OlderSchema, Opening, Process, WithoutSecret},
     config::{Command, Config, Sources},
 };
 use fastcms_guard::{clock::SystemClock, ids::SystemRng};
@@ -64,6 +64,7 @@ impl Product {
             rng: Arc::new(SystemRng),
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
+            process: Process::Server,
         };
         let app = app::open(opening).await.unwrap();
         Self { edge: crate::api::edge(Arc::clone(&app)), app, _folder: folder }

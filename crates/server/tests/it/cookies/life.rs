@@ -137,7 +137,7 @@ async fn a_cookie_outlives_every_key(product: &Product) {
     // Who must sign in again: the admin's token of setup, not the browser.
     let now = product.app.now_seconds();
     let lost = node.app.store.read(Plan::Scan, move |reader| {
-        Box::pin(async move { rows::signed_by_others(reader, &["new".to_owned()], now).await })
+        Box::pin(async move { signing_keys::signed_by_others(reader, &["new".to_owned()], now).await })
     });
     assert_eq!(lost.await.unwrap(), 1);
     node.close().await;

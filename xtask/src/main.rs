@@ -3,14 +3,15 @@
 //! Each subcommand is a module with one `run`; this file only picks one. It knows nothing of the product: whatever
 //! it does, it does by calling `cargo` and other programs.
 
+mod crash;
 mod docs;
-mod postgres;
 mod schemathesis;
 mod suite;
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::process::ExitCode;
+
+use xtask::{announce, postgres, workspace_root};
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -22,6 +23,10 @@ Commands:
       -p CRATE   tests (and lints) of this crate alone; may be repeated
       FILTER     only tests whose name contains this text
       TEST_DATABASE_URL, when set, names the PostgreSQL server to use instead
+
+  crash [--rounds N] [--engine sqlite|postgres|both] [--only FAULT]... [--seed N] [--binary FILE]
+      Break a server under load, again and again, and look whether it kept what it promised.
+      FAULT is one of kill, term, full-disk, read-only-disk, slow-disk, postgres-down
 
   docs
       Write the pages that come from the code: settings reference, `.env.example`
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("test") => suite::run(&rest),
+        Some("crash") => crash::run(&rest),
         Some("docs") => docs::run(&rest),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
@@ -75,17 +81,4 @@ fn main() -> ExitCode {
             ExitCode::from(WRONG_USAGE)
         }
     }
-}
-
-/// The root of the workspace, wherever the command was started.
-fn workspace_root() -> PathBuf {
-    let here =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    here.parent().map_or(here.clone(), Path::to_path_buf)
-}
-
-/// One line for each thing done, so that a log reads as a list of steps.
-fn announce(step: &str) {
-    // Tidying up announces too, and must go on when nobody reads any more.
-    let _ = writeln!(io::stdout(), "==> {step}");
 }

@@ -25,11 +25,15 @@ const ROLE: &str = "fastcms";
 /// Another program may take the free port between finding and using it.
 const PORT_ATTEMPTS: usize = 3;
 
-/// Speed over durability (the data lives for minutes), room for a pool in each parallel test, TCP only.
+/// Room for a pool in each parallel test, TCP only.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 200
+";
+
+/// Speed over durability: the data of a test lives for minutes.
+const HASTY: &str = "\
 fsync = off
 synchronous_commit = off
 full_page_writes = off
@@ -46,12 +50,24 @@ rm -rf -- "$2"
 /// A running server; dropping it stops the server and removes its folder.
 pub struct Cluster {
     url: String,
+    port: u16,
+    workshop: Workshop,
     watcher: Child,
 }
 
 impl Cluster {
-    /// Makes a cluster and starts it. Installs `PostgreSQL` first where it is missing and that is possible.
+    /// Makes a cluster that trades durability for speed, and starts it. Installs `PostgreSQL` first where it is missing and that is
+    /// possible.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(HASTY)
+    }
+
+    /// Makes a cluster that keeps what it has committed, whatever happens, and starts it.
+    pub fn start_durable() -> io::Result<Self> {
+        Self::start_with("")
+    }
+
+    fn start_with(more: &str) -> io::Result<Self> {
         let is_root = account::is_root()?;
         let binaries = Binaries::find_or_install(is_root)?;
         let account = if is_root { Some(Account::unprivileged()?) } else { None };
@@ -60,17 +76,35 @@ impl Cluster {
         let folder = make_folder(account.as_ref())?;
         // From here on the watcher answers for the folder, whatever goes wrong next.
         let watcher = watch(&binaries, &folder, account.as_ref())?;
-        let mut cluster = Self { url: String::new(), watcher };
-        let password = random_hex()?;
         let workshop = Workshop { binaries, folder, account };
-        workshop.initialise(&password)?;
-        let port = workshop.serve()?;
+        let mut cluster = Self { url: String::new(), port: 0, workshop, watcher };
+        let password = random_hex()?;
+        cluster.workshop.initialise(&password, more)?;
+        let port = cluster.workshop.serve()?;
+        cluster.port = port;
         cluster.url = format!("postgres://{ROLE}:{password}@127.0.0.1:{port}/postgres");
         announce(&format!("PostgreSQL: listening on 127.0.0.1:{port}"));
         Ok(cluster)
     }
 
+    /// Ends the server at once, as a crash does: nothing is flushed, connections break, the next start recovers.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn crash(&self) -> io::Result<()> {
+        self.workshop.control(&["stop", "--mode", "immediate"])
+    }
+
+    /// Starts a crashed server again, at the address it had.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&self) -> io::Result<()> {
+        self.workshop.start_at(self.port)
+    }
+
     /// Where the tests connect to. Contains the server's random password.
+    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -94,7 +128,7 @@ struct Workshop {
 }
 
 impl Workshop {
-    fn initialise(&self, password: &str) -> io::Result<()> {
+    fn initialise(&self, password: &str, more: &str) -> io::Result<()> {
         let password_file = self.folder.join("password");
         fs::write(&password_file, password)?;
         if let Some(account) = &self.account {
@@ -117,23 +151,38 @@ impl Workshop {
         }
         let configuration = self.data().join("postgresql.conf");
         let defaults = fs::read_to_string(&configuration)?;
-        fs::write(configuration, format!("{defaults}\n{SETTINGS}"))
+        fs::write(configuration, format!("{defaults}\n{SETTINGS}{more}"))
     }
 
     /// Starts the server and gives the port it listens on.
     fn serve(&self) -> io::Result<u16> {
-        let log = self.folder.join("log");
-        for _ in 0..PORT_ATTEMPTS {
+        for _ in 1..PORT_ATTEMPTS {
             let port = free_port()?;
-            let mut start = self.command(&self.binaries.pg_ctl());
-            start.args(["start", "--wait", "--silent", "--options"]).arg(format!("-p {port}"));
-            start.arg("--log").arg(&log).arg("--pgdata").arg(self.data());
-            if start.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+            if self.start_at(port).is_ok() {
                 return Ok(port);
             }
         }
-        let log = fs::read_to_string(log).unwrap_or_default();
-        Err(io::Error::other(format!("the PostgreSQL server does not start; its log:\n{}", log.trim())))
+        let port = free_port()?;
+        self.start_at(port).map(|()| port)
+    }
+
+    fn start_at(&self, port: u16) -> io::Result<()> {
+        let log = self.folder.join("log");
+        let options = format!("-p {port}");
+        let started = self.control(&["start", "--options", &options, "--log", &log.to_string_lossy()]);
+        started.map_err(|_| {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            io::Error::other(format!("the PostgreSQL server does not start; its log:\n{}", log.trim()))
+        })
+    }
+
+    fn control(&self, arguments: &[&str]) -> io::Result<()> {
+        let mut control = self.command(&self.binaries.pg_ctl());
+        control.args(arguments).args(["--wait", "--silent", "--pgdata"]).arg(self.data());
+        if control.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("`pg_ctl {}` failed", arguments[0])))
     }
 
     fn data(&self) -> PathBuf {

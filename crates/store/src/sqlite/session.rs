@@ -1,7 +1,7 @@
 //! Statements on a connection. Nothing here waits: what needs the disk is done when a call returns.
 
 use super::fault::meaning;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::sql::Sql;
 use crate::value::{Cell, Columns, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -12,7 +12,7 @@ use std::time::Instant;
 pub(crate) struct Session<'c> {
     // By `&mut` although statements need `&` only: a session is handed to futures that must be `Send`.
     conn: &'c mut Connection,
-    /// No statement begins after this.
+    /// Of a session that writes, inside a transaction: no statement begins after this.
     deadline: Option<Instant>,
 }
 
@@ -53,16 +53,25 @@ impl<'c> Session<'c> {
 
     /// Runs statements without binds.
     pub(crate) fn script(&mut self, text: &str) -> Result<()> {
+        self.check_transaction()?;
         tracing::trace!(target: "fastcms_store::sql", text);
         self.conn.execute_batch(text).map_err(meaning)
     }
 
     /// Runs a statement that steers the transaction.
     pub(crate) fn control(&mut self, text: &'static str) -> Result<()> {
+        self.check_transaction()?;
         control(self.conn, text)
     }
 
+    /// A disk that is full or fails makes the database roll the whole transaction back by itself. Whatever a job did after that would
+    /// stand alone, committed at once: so it may do nothing more.
+    fn check_transaction(&self) -> Result<()> {
+        if self.deadline.is_some() && self.conn.is_autocommit() { Err(rolled_back()) } else { Ok(()) }
+    }
+
     fn prepare(&mut self, sql: &Sql) -> Result<CachedStatement<'_>> {
+        self.check_transaction()?;
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(Error::Timeout);
         }
@@ -77,6 +86,11 @@ impl<'c> Session<'c> {
         }
         Ok(statement)
     }
+}
+
+/// What a job is told whose transaction the database has given up.
+pub(super) fn rolled_back() -> Error {
+    Error::Unavailable(Fault::new("rolled_back", "the database rolled a whole group of writes back"))
 }
 
 /// Runs a statement that steers the transaction: `BEGIN`, `SAVEPOINT`, `COMMIT`, ….

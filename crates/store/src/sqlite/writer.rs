@@ -7,7 +7,7 @@
 
 use super::connection::TimedConnection;
 use super::job::WriteJob;
-use super::session::control;
+use super::session::{control, rolled_back};
 use crate::change::Feed;
 use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
@@ -171,8 +171,7 @@ impl Work {
         let deadline = Instant::now() + job.budget();
         let effects = self.conn.until(deadline, |conn| job.run(conn, deadline));
         if self.conn.conn.is_autocommit() {
-            let fault = Fault::new("rolled_back", "the database rolled a whole group of writes back");
-            let error = Error::Unavailable(fault);
+            let error = rolled_back();
             if effects.is_some() {
                 job.fail(error.clone());
             }

@@ -207,6 +207,30 @@ fn a_failed_savepoint_leaves_the_rest_of_its_job_standing() {
 }
 
 #[test]
+fn a_job_whose_transaction_the_database_gave_up_does_nothing_more() {
+    // A disk that is full or fails makes SQLite roll back by itself, as this conflict clause does.
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let store = with_items(database).await;
+            let lost = store.write::<_, Error, _>(move |tx| {
+                Box::pin(async move {
+                    tx.execute(&insert(tx.dialect(), 1)).await?;
+                    let sql = Sql::with(tx.dialect(), "INSERT OR ROLLBACK INTO items (id, n) VALUES (?, 0)", [1]);
+                    assert!(tx.execute(&sql).await.is_err());
+                    let part = tx.savepoint::<_, Error, _>(|tx| {
+                        Box::pin(async move { tx.execute(&insert(tx.dialect(), 2)).await })
+                    });
+                    assert!(matches!(part.await, Err(Error::Unavailable(_))));
+                    tx.execute(&insert(tx.dialect(), 3)).await
+                })
+            });
+            assert!(matches!(lost.await, Err(Error::Unavailable(_))));
+            assert_eq!(number(&store, "SELECT count(*) FROM items").await, 0);
+        })
+    });
+}
+
+#[test]
 fn the_queue_takes_exactly_its_limit() {
     on_sqlite(|database| {
         Box::pin(async move {

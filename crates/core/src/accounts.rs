@@ -16,7 +16,7 @@ pub use collection::{
 };
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use sessions::Sessions;
-pub(crate) use sessions::realm_text;
+pub(crate) use sessions::{realm_text, table_of};
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{
     change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,

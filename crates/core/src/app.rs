@@ -16,6 +16,7 @@ use crate::accounts::Sessions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::Material;
+use crate::mail::Post;
 use crate::request_log::RequestLog;
 
 mod start;
@@ -44,6 +45,8 @@ pub struct App {
     pub rng: Arc<dyn Rng>,
     /// Sessions known to be alive.
     pub sessions: Sessions,
+    /// The queue of outgoing mail, as far as it is not in the store.
+    pub mail: Post,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
     /// The secrets that the ring is made of. Who holds this lock may replace the ring.
@@ -112,6 +115,9 @@ impl App {
             }
             if matches!(change.kind, ChangeKind::Keys | ChangeKind::Everything) {
                 app.keys_changed.notify_one();
+            }
+            if change.kind == ChangeKind::Mail {
+                app.mail.note_queued();
             }
         });
         app.store.on_change(&correct_memory);

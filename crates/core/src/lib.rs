@@ -12,6 +12,7 @@ pub mod config;
 pub mod error;
 pub mod fields;
 pub mod keys;
+pub mod mail;
 pub mod records;
 pub mod request_log;
 pub mod time;

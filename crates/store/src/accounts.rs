@@ -81,6 +81,16 @@ pub async fn by_email(
     reader.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
 }
 
+/// The same, read inside a transaction.
+pub async fn by_email_in(tx: &mut Tx<'_>, table: &AccountTable, email: &str) -> Result<Option<Credentials>, Error> {
+    if email.contains('\0') {
+        return Ok(None);
+    }
+    let mut sql = Credentials::select(tx.dialect(), table);
+    sql.push(" WHERE email_folded = ").bind(fold_email(email));
+    tx.fetch_one(&sql).await?.as_ref().map(Credentials::of).transpose()
+}
+
 /// The account whose `column` holds exactly this text; nobody when more than one does.
 pub async fn by_identity(
     reader: &mut Reader<'_>,

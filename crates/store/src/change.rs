@@ -42,10 +42,12 @@ pub enum ChangeKind {
     Keys,
     /// An event waits in the outbox. Said on the node that wrote it alone.
     Outbox,
+    /// A mail waits to be sent. Said on the node that wrote it alone.
+    Mail,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Everything,
         Self::Collections,
         Self::Account,
@@ -55,7 +57,13 @@ impl ChangeKind {
         Self::IpRules,
         Self::Keys,
         Self::Outbox,
+        Self::Mail,
     ];
+
+    /// Whether other nodes hear of it.
+    pub(crate) fn is_told_to_others(self) -> bool {
+        !matches!(self, Self::Outbox | Self::Mail)
+    }
 
     /// The word for it between nodes.
     pub fn as_str(self) -> &'static str {
@@ -69,6 +77,7 @@ impl ChangeKind {
             Self::IpRules => "ip_rules",
             Self::Keys => "keys",
             Self::Outbox => "outbox",
+            Self::Mail => "mail",
         }
     }
 

@@ -12,6 +12,7 @@ mod database_url;
 mod engine;
 mod error;
 pub mod files;
+pub mod mails;
 pub mod migrations;
 mod name;
 mod postgres;

@@ -8,7 +8,7 @@ mod tls;
 
 pub(crate) use session::Session;
 
-use crate::change::{Change, ChangeKind, Feed, wire};
+use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
 use crate::error::{Error, Fault, Result};
@@ -224,7 +224,7 @@ impl Link {
         // Every write of a record fills the outbox, and commits that notify queue on one lock of the whole server: nodes
         // look into the outbox by the clock, and only what corrects memory is sent.
         let sent: Vec<Change> =
-            effects.changes.iter().filter(|change| change.kind != ChangeKind::Outbox).cloned().collect();
+            effects.changes.iter().filter(|change| change.kind.is_told_to_others()).cloned().collect();
         if !sent.is_empty() {
             let mut session = Session::in_transaction(&transaction);
             for message in wire::encode(&self.node, &sent) {

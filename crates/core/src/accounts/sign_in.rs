@@ -13,6 +13,7 @@ use crate::access::{self, Recent};
 use crate::app::App;
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, Result};
+use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 /// Signs an account of `realm` in. Every way to fail gives the same [`Error::InvalidCredentials`] after the same work: an unknown
@@ -174,36 +175,42 @@ pub async fn change_password(caller: &Recent, app: &App, old: Secret<String>, ne
     }
     passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), in_force.as_ref()).await?;
     let fresh = passwords::hash(app, new).await?;
-    put_password(app, &table, &realm, &account.id, in_force, fresh, false).await
-}
-
-/// Stores a new password, remembers the old one, ends every session: one transaction.
-pub(crate) async fn put_password(
-    app: &App,
-    table: &AccountTable,
-    realm: &str,
-    id: &str,
-    in_force: Option<Secret<String>>,
-    fresh: Secret<String>,
-    must_change: bool,
-) -> Result<()> {
-    let (table, realm, id) = (table.clone(), realm.to_owned(), id.to_owned());
+    let owner = Owner { realm: &realm, id: &account.id, email: &stored.email };
+    let notice = mail::notice(app, Kind::PasswordChanged, owner);
+    let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh };
     let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
     app.store
         .write(move |tx| {
             Box::pin(async move {
-                if !accounts::replace_password(tx, &table, &id, in_force.as_ref(), &fresh, must_change, &stamped)
-                    .await?
-                {
-                    return Err(Error::InvalidCredentials);
-                }
-                if let Some(old) = &in_force {
-                    accounts::remember_password(tx, &realm, &id, old, &stamped).await?;
-                }
-                end_in(tx, &realm, &id, End::All, now).await.map(drop)
+                put_password(tx, &change, now, &stamped).await?;
+                mail::enqueue(tx, notice).await
             })
         })
         .await
+}
+
+/// A password that its owner chose, checked and hashed.
+pub(crate) struct PasswordChange {
+    pub table: AccountTable,
+    /// As it is written in the store.
+    pub realm: String,
+    pub id: String,
+    /// The hash that the change was decided upon.
+    pub in_force: Option<Secret<String>>,
+    pub fresh: Secret<String>,
+}
+
+/// Stores a new password, remembers the old one, ends every session and voids every link in a mail.
+pub(crate) async fn put_password(tx: &mut Tx<'_>, change: &PasswordChange, now: i64, stamped: &str) -> Result<()> {
+    let PasswordChange { table, realm, id, in_force, fresh } = change;
+    if !accounts::replace_password(tx, table, id, in_force.as_ref(), fresh, false, stamped).await? {
+        return Err(Error::InvalidCredentials);
+    }
+    if let Some(old) = in_force {
+        accounts::remember_password(tx, realm, id, old, stamped).await?;
+    }
+    mail::void_links(tx, realm, id).await?;
+    end_in(tx, realm, id, End::All, now).await.map(drop)
 }
 
 /// Takes the caller's own account away, with its sessions.

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 /// A pair of fresh tokens.
@@ -177,14 +178,16 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
     let next = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let (last_seen, grace) = (stamp(app.now_millis()), i64::from(app.config.tokens.refresh_grace_seconds));
     let (sid, sub, jti) = (claims.details.sid, claims.sub, claims.jti);
+    let realm_word = realm_text(realm).to_owned();
+    let warning = mail::notice(app, Kind::RefreshReused, Owner { realm: &realm_word, id: &sub, email: "" });
     let rotation = app
         .store
         .write(move |tx| {
             Box::pin(async move {
                 let Some(session) = rows::by_id_locked(tx, &sid).await? else { return Ok(Rotation::Refused) };
                 let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
-                if !session.is_live(now) || session.account_id != sub || account.is_none_or(|account| account.disabled)
-                {
+                let Some(account) = account.filter(|account| !account.disabled) else { return Ok(Rotation::Refused) };
+                if !session.is_live(now) || session.account_id != sub {
                     return Ok(Rotation::Refused);
                 }
                 let SessionKind::Tokens { current, previous } = &session.kind else { return Ok(Rotation::Refused) };
@@ -201,6 +204,7 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
                 }
                 rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;
                 tx.announce(Change::new(ChangeKind::Session, session.id.clone()));
+                mail::enqueue(tx, warning.addressed_to(account.email)).await?;
                 Ok::<_, Error>(Rotation::Reused(Box::new(session)))
             })
         })

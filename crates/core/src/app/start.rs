@@ -18,6 +18,7 @@ use crate::accounts::Sessions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::{self, Material};
+use crate::mail::Post;
 use crate::request_log::RequestLog;
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
@@ -104,6 +105,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         key_ends: tokio::sync::Mutex::new(()),
         keys_changed: Arc::new(Notify::new()),
         sessions: Sessions::default(),
+        mail: Post::default(),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, request_log};
+use fastcms_core::{App, Caller, accounts, mail, request_log};
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome};
@@ -54,8 +54,10 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
     })?;
     greet(&app, &socket, is_dev).await?;
     let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
+    let posting = tokio::spawn(post(Arc::clone(&app)));
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
     sweeping.abort();
+    posting.abort();
     request_log::flush(&Caller::background(), &app).await;
     app.store.close().await;
     tracing::info!("stopped");
@@ -112,5 +114,13 @@ async fn sweep(app: Arc<App>) {
         if let Err(error) = request_log::cleanup(&Caller::background(), &app, request_log::RETENTION_DAYS).await {
             tracing::warn!(%error, "the request log could not be swept");
         }
+        if let Err(error) = mail::sweep(&Caller::background(), &app).await {
+            tracing::warn!(%error, "links of mails could not be swept");
+        }
     }
+}
+
+/// Sends queued mail.
+async fn post(app: Arc<App>) {
+    mail::run(&Caller::background(), &app).await;
 }

@@ -21,6 +21,7 @@ mod file_fields;
 mod hostile;
 mod keys;
 mod limits;
+mod mails;
 mod polymorphic;
 mod records;
 mod request_log;

@@ -214,7 +214,14 @@ impl<'c> Tx<'c> {
 
     /// The verdict on a job that answered: its effects, unless a statement of it failed.
     pub(crate) fn finish(self) -> Result<Effects> {
-        if self.failed { Err(Self::went_on()) } else { Ok(self.effects) }
+        if !self.failed {
+            return Ok(self.effects);
+        }
+        // Parts that each failed are nothing a job need fail for, unless the failure took everything with it.
+        if let Engine::Sqlite(session) = &self.engine {
+            session.check_transaction()?;
+        }
+        Err(Self::went_on())
     }
 
     fn went_on() -> Error {

@@ -13,6 +13,7 @@ use fastcms_store::{Change, ChangeKind, Store, Subscriber};
 use tokio::sync::Notify;
 
 use crate::accounts::Sessions;
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::Material;
@@ -47,6 +48,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The queue of outgoing mail, as far as it is not in the store.
     pub mail: Post,
+    /// Where events are recorded.
+    pub audit: Audit,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
     /// The secrets that the ring is made of. Who holds this lock may replace the ring.

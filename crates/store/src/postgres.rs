@@ -8,6 +8,7 @@ mod tls;
 
 pub(crate) use session::Session;
 
+use crate::audit;
 use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
@@ -220,7 +221,10 @@ impl Link {
         }
     }
 
-    async fn commit(&self, transaction: Transaction<'_>, effects: Effects) -> Result<()> {
+    async fn commit(&self, transaction: Transaction<'_>, mut effects: Effects) -> Result<()> {
+        for insertion in audit::insertions(Dialect::Postgres, std::mem::take(&mut effects.audit)) {
+            Session::in_transaction(&transaction).execute(&insertion).await?;
+        }
         // Every write of a record fills the outbox, and commits that notify queue on one lock of the whole server: nodes
         // look into the outbox by the clock, and only what corrects memory is sent.
         let sent: Vec<Change> =

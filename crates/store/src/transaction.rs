@@ -1,5 +1,6 @@
 //! The transaction a write job gets: the same on both engines.
 
+use crate::audit::AuditRow;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::sql::{Dialect, Sql};
@@ -16,6 +17,8 @@ pub(crate) struct Effects {
     pub(crate) counts: BTreeMap<String, i64>,
     /// What to announce, in order.
     pub(crate) changes: Vec<Change>,
+    /// Rows of the audit log, in order.
+    pub(crate) audit: Vec<AuditRow>,
     /// Whether tables were changed, which makes prepared statements stale on `PostgreSQL`.
     pub(crate) altered: bool,
 }
@@ -27,6 +30,7 @@ impl Effects {
             *self.counts.entry(collection).or_default() += delta;
         }
         self.changes.extend(other.changes);
+        self.audit.extend(other.audit);
         self.altered |= other.altered;
     }
 }
@@ -173,6 +177,11 @@ impl<'c> Tx<'c> {
         if delta != 0 && self.dialect() == Dialect::Sqlite {
             *self.effects.counts.entry(collection_id.to_owned()).or_default() += delta;
         }
+    }
+
+    /// What is done with the commit.
+    pub(crate) fn effects_mut(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 
     /// Tells the subscribers on all nodes of a change, once it is committed.

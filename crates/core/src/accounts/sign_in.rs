@@ -219,7 +219,7 @@ pub async fn delete_own(caller: &Recent, app: &App) -> Result<()> {
     if account.realm != Realm::Users {
         return Err(Error::InvalidToken);
     }
-    super::users::remove(app, &account.id).await
+    super::users::remove(caller, app, &account.id).await
 }
 
 /// Takes away sessions whose absolute end lies a day back: nothing can refer to them any more.

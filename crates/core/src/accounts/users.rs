@@ -4,6 +4,7 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::users::{self as rows, User, UserChange};
 use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_password, replace_password};
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
+use serde_json::Value as Json;
 
 use super::setup::{email_taken, needs_setup};
 use super::sign_in::{End, end_in};
@@ -11,6 +12,7 @@ use super::tokens::{Grant, open_session};
 use super::{Device, email, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::time::stamp;
@@ -103,12 +105,22 @@ pub(crate) fn credentials(user: &User, password: Secret<String>) -> Credentials 
     }
 }
 
-async fn store_new(app: &App, user: &User, password: &Secret<String>) -> Result<()> {
-    let (row, phc) = (user.clone(), password.clone());
-    app.store
-        .write(move |tx| Box::pin(async move { rows::insert(tx, &row, Some(&phc)).await.map_err(Error::from) }))
-        .await
-        .map_err(email_taken)
+async fn store_new(
+    caller: &Caller,
+    app: &App,
+    user: &User,
+    password: &Secret<String>,
+    event: audit::Entry,
+) -> Result<()> {
+    let (row, phc, event) = (user.clone(), password.clone(), event.on("user", &user.id));
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            rows::insert(tx, &row, Some(&phc)).await?;
+            Ok(trail.record(tx, event).with(()))
+        })
+    })
+    .await
+    .map_err(email_taken)
 }
 
 /// Anyone may register once an admin exists.
@@ -117,7 +129,8 @@ pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device)
         return Err(Error::RegistrationClosed);
     }
     let (user, password) = draft(app, new, "user", false).await?;
-    store_new(app, &user, &password).await?;
+    let event = Event::Registered.of_account(Some(&user.id), Some(&user.email));
+    store_new(caller, app, &user, &password, event).await?;
     let grant = open_session(app, &Realm::Users, &credentials(&user, password), device).await?;
     Ok((grant, user))
 }
@@ -157,23 +170,45 @@ pub async fn change_own(caller: &Caller, app: &App, change: OwnChange) -> Result
     faults.into_result()?;
     let change =
         UserChange { name, avatar: change.avatar, email_visibility: change.email_visibility, ..UserChange::default() };
-    apply(app, &account.id, change).await?;
+    apply(caller, app, &account.id, change).await?;
     get(app, &account.id).await?.ok_or(Error::InvalidToken)
 }
 
-async fn apply(app: &App, id: &str, change: UserChange) -> Result<()> {
+async fn apply(caller: &Caller, app: &App, id: &str, change: UserChange) -> Result<()> {
     let (id, now) = (id.to_owned(), stamp(app.now_millis()));
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                if !rows::update(tx, &id, &change, &now).await? {
-                    return Err(Error::NotFound);
-                }
-                tx.announce(Change::new(ChangeKind::Account, id));
-                Ok(())
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            rows::update(tx, &id, &change, &now).await?;
+            tx.announce(Change::new(ChangeKind::Account, id.as_str()));
+            let event = Event::UserUpdated.on("user", id).change(seen(&before), seen(&changed(&before, &change)));
+            Ok(trail.record(tx, event).with(()))
         })
-        .await
+    })
+    .await
+}
+
+/// A user as the audit log shows it.
+fn seen(user: &User) -> Json {
+    serde_json::json!({
+        "email": user.email, "name": user.name, "avatar": user.avatar, "role": user.role, "verified": user.verified,
+        "email_visibility": user.email_visibility, "disabled": user.disabled,
+    })
+}
+
+/// The user once the change is made.
+fn changed(before: &User, change: &UserChange) -> User {
+    let UserChange { name, avatar, email, role, verified, disabled, email_visibility } = change.clone();
+    User {
+        name: name.unwrap_or_else(|| before.name.clone()),
+        avatar: avatar.unwrap_or_else(|| before.avatar.clone()),
+        email: email.unwrap_or_else(|| before.email.clone()),
+        role: role.unwrap_or_else(|| before.role.clone()),
+        verified: verified.unwrap_or(before.verified),
+        disabled: disabled.unwrap_or(before.disabled),
+        email_visibility: email_visibility.unwrap_or(before.email_visibility),
+        ..before.clone()
+    }
 }
 
 /// A page of users, newest first.
@@ -202,7 +237,8 @@ pub async fn create_by_admin(caller: &Caller, app: &App, new: NewUser, role: &st
     }
     check_role(role).map_err(|message| Error::field("role", message))?;
     let (user, password) = draft(app, new, role, role == "admin").await?;
-    store_new(app, &user, &password).await?;
+    let event = Event::UserCreated.with("email", user.email.as_str()).with("role", role);
+    store_new(caller, app, &user, &password, event).await?;
     Ok(user)
 }
 
@@ -250,7 +286,7 @@ pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: Admin
         }
         None => None,
     };
-    change_guarded(app, id, row_change, password).await?;
+    change_guarded(caller, app, id, row_change, password).await?;
     get(app, id).await?.ok_or(Error::NotFound)
 }
 
@@ -282,40 +318,61 @@ async fn given_password(
 }
 
 /// Applies a change that may take an admin away, or end sessions, in one transaction.
-async fn change_guarded(app: &App, id: &str, change: UserChange, password: Option<GivenPassword>) -> Result<()> {
+async fn change_guarded(
+    caller: &Caller,
+    app: &App,
+    id: &str,
+    change: UserChange,
+    password: Option<GivenPassword>,
+) -> Result<()> {
     let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.lock(LockName::new("setup")).await?;
-                let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
-                let loses_admin =
-                    change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
-                if loses_admin {
-                    keep_an_admin(tx, &before).await?;
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            tx.lock(LockName::new("setup")).await?;
+            let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            let loses_admin =
+                change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
+            if loses_admin {
+                keep_an_admin(tx, &before).await?;
+            }
+            rows::update(tx, &id, &change, &stamped).await?;
+            if let Some(GivenPassword { hash, must_change }) = &password {
+                let replaced = accounts::by_id_in(tx, &AccountTable::Users, &id).await?;
+                if let Some(old) = replaced.and_then(|account| account.password) {
+                    remember_password(tx, "users", &id, &old, &stamped).await?;
                 }
-                rows::update(tx, &id, &change, &stamped).await?;
-                if let Some(GivenPassword { hash, must_change }) = &password {
-                    let replaced = accounts::by_id_in(tx, &AccountTable::Users, &id).await?;
-                    if let Some(old) = replaced.and_then(|account| account.password) {
-                        remember_password(tx, "users", &id, &old, &stamped).await?;
-                    }
-                    replace_password(tx, &AccountTable::Users, &id, None, hash, *must_change, &stamped).await?;
-                }
-                let ends = password.is_some()
-                    || change.role.as_deref().is_some_and(|role| role != before.role)
-                    || change.email.as_deref().is_some_and(|email| email != before.email)
-                    || change.disabled == Some(true);
-                if ends {
-                    end_in(tx, "users", &id, End::All, now).await?;
-                } else {
-                    tx.announce(Change::new(ChangeKind::Account, id));
-                }
-                Ok(())
-            })
+                replace_password(tx, &AccountTable::Users, &id, None, hash, *must_change, &stamped).await?;
+            }
+            let after = changed(&before, &change);
+            let ends = password.is_some()
+                || after.role != before.role
+                || after.email != before.email
+                || change.disabled == Some(true);
+            if ends {
+                end_in(tx, "users", &id, End::All, now).await?;
+            } else {
+                tx.announce(Change::new(ChangeKind::Account, id.as_str()));
+            }
+            if password.is_some() {
+                let _ = trail.record(tx, Event::PasswordChanged.on("user", id.as_str()));
+            }
+            let event = change_event(&before, &after).on("user", id).change(seen(&before), seen(&after));
+            Ok(trail.record(tx, event).with(()))
         })
-        .await
-        .map_err(email_taken)
+    })
+    .await
+    .map_err(email_taken)
+}
+
+/// What a change of a user is called: by its weightiest part.
+fn change_event(before: &User, after: &User) -> Event {
+    match (after.role != before.role, before.disabled, after.disabled) {
+        (true, _, _) => Event::UserRoleChanged,
+        (false, false, true) => Event::UserDisabled,
+        (false, true, false) => Event::UserEnabled,
+        _ if after.email != before.email => Event::EmailChanged,
+        _ => Event::UserUpdated,
+    }
 }
 
 async fn keep_an_admin(tx: &mut Tx<'_>, user: &User) -> Result<()> {
@@ -334,23 +391,22 @@ pub async fn delete_by_admin(caller: &Recent, app: &App, id: &str) -> Result<()>
     if caller.account().is_some_and(|account| account.id == id) {
         return Err(Error::SelfAction);
     }
-    remove(app, id).await
+    remove(caller, app, id).await
 }
 
 /// Takes a user away with all that hangs on it; the last admin stays.
-pub(crate) async fn remove(app: &App, id: &str) -> Result<()> {
+pub(crate) async fn remove(caller: &Caller, app: &App, id: &str) -> Result<()> {
     let id = id.to_owned();
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.lock(LockName::new("setup")).await?;
-                let user = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
-                keep_an_admin(tx, &user).await?;
-                forget(tx, "users", &id).await?;
-                rows::delete(tx, &id).await?;
-                tx.announce(Change::new(ChangeKind::Account, id));
-                Ok(())
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            tx.lock(LockName::new("setup")).await?;
+            let user = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            keep_an_admin(tx, &user).await?;
+            forget(tx, "users", &id).await?;
+            rows::delete(tx, &id).await?;
+            tx.announce(Change::new(ChangeKind::Account, id.as_str()));
+            Ok(trail.record(tx, Event::UserDeleted.on("user", id).with("before", seen(&user))).with(()))
         })
-        .await
+    })
+    .await
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::App;
 use crate::accounts::Sessions;
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::{self, Material};
@@ -106,6 +107,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         keys_changed: Arc::new(Notify::new()),
         sessions: Sessions::default(),
         mail: Post::default(),
+        audit: Audit::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

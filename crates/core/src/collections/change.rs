@@ -12,6 +12,7 @@ use super::adopt;
 use super::definition::{MAX_COLLECTIONS, Sent, check_fields, read};
 use crate::access;
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 
@@ -136,10 +137,18 @@ pub struct Truncated {
 pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncated> {
     access::require_admin(caller)?;
     let (wanted, dialect) = (name.to_owned(), app.store.dialect());
-    app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(empty(tx, wanted, dialect))).await
+    audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let (id, emptied) = empty(tx, wanted, dialect).await?;
+            let event = Event::CollectionTruncated.on("collection", id).with("name", emptied.collection.as_str());
+            Ok(trail.record(tx, event.with("deleted", emptied.deleted)).with(emptied))
+        })
+    })
+    .await
 }
 
-async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Truncated> {
+/// The collection's id, and what was done.
+async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<(String, Truncated)> {
     let schema = rows::load_locked(tx).await?.into_schema(dialect)?;
     let collection = schema.by_name(&name).ok_or(Error::NotFound)?;
     if collection.kind() == CollectionKind::View || collection.definition().system {
@@ -156,7 +165,7 @@ async fn empty(tx: &mut Tx<'_>, name: String, dialect: Dialect) -> Result<Trunca
         }
     }
     check_polymorphic(tx, &schema, collection).await?;
-    Ok(Truncated { collection: collection.name().to_owned(), deleted })
+    Ok((collection.id().to_owned(), Truncated { collection: collection.name().to_owned(), deleted }))
 }
 
 pub(super) fn adopted(app: &App, schema: &Arc<Schema>, id: &str) -> Result<Arc<Collection>> {

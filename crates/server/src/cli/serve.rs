@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, mail, request_log};
+use fastcms_core::{App, Caller, accounts, audit, mail, request_log};
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome};
@@ -59,6 +59,7 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
     sweeping.abort();
     posting.abort();
     request_log::flush(&Caller::background(), &app).await;
+    audit::flush(&Caller::background(), &app).await;
     app.store.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -7,10 +7,12 @@
 
 use super::connection::TimedConnection;
 use super::job::WriteJob;
-use super::session::{control, rolled_back};
+use super::session::{Session, control, rolled_back};
+use crate::audit;
 use crate::change::Feed;
 use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
+use crate::sql::Dialect;
 use crate::transaction::Effects;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::collections::{BTreeMap, VecDeque};
@@ -144,7 +146,7 @@ impl Work {
             }
             done.push(job);
         }
-        let ended = match &effects {
+        let ended = match &mut effects {
             Some(effects) => self.commit(effects),
             None => control(&self.conn.conn, "ROLLBACK"),
         };
@@ -188,8 +190,12 @@ impl Work {
         Ok(effects)
     }
 
-    fn commit(&mut self, effects: &Effects) -> Result<()> {
+    fn commit(&mut self, effects: &mut Effects) -> Result<()> {
         write_counts(&self.conn.conn, &effects.counts)?;
+        let mut session = Session::new(&mut self.conn.conn);
+        for insertion in audit::insertions(Dialect::Sqlite, std::mem::take(&mut effects.audit)) {
+            session.execute(&insertion)?;
+        }
         control(&self.conn.conn, "COMMIT")
     }
 

@@ -1,0 +1,160 @@
+//! The one way into the audit log, and the reason why it cannot be forgotten: a job that writes has to end in an [`Audited`] value,
+//! and only [`Trail::record`] makes what one is made of.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fastcms_guard::clock::Clock;
+use fastcms_guard::ids::Rng;
+use fastcms_store::audit::AuditRow;
+use fastcms_store::{BoxFuture, Error as StoreError, Tx};
+use serde_json::Value as Json;
+
+use super::actor::Actor;
+use super::entry::{Entry, tamed, written};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::time::stamp;
+
+/// What makes rows: time, ids, and the key that signs them. Shared by all trails of a product.
+pub(crate) struct Scribe {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rng: Arc<dyn Rng>,
+}
+
+/// Where the events of one operation go: knows who acts.
+#[derive(Clone)]
+pub struct Trail {
+    scribe: Arc<Scribe>,
+    actor: Arc<Actor>,
+}
+
+/// Proof that an event goes with the transaction it was recorded in.
+#[derive(Debug)]
+#[must_use = "a job answers with it: `Ok(recorded.with(value))`"]
+pub struct Recorded(());
+
+/// What an audited job answers.
+#[derive(Debug)]
+pub struct Audited<T>(T);
+
+impl Recorded {
+    /// The job's answer.
+    pub fn with<T>(self, value: T) -> Audited<T> {
+        Audited(value)
+    }
+
+    /// Where a job turns out to change nothing that anybody could ask about: the session to end was over already, say.
+    pub fn nothing_happened() -> Self {
+        Self(())
+    }
+}
+
+impl Trail {
+    pub(crate) fn new(app: &App, actor: Actor) -> Self {
+        Self { scribe: Arc::clone(&app.audit.scribe), actor: Arc::new(actor) }
+    }
+
+    /// Writes an event with the commit of this transaction, or not at all.
+    pub fn record(&self, tx: &mut Tx<'_>, entry: impl Into<Entry>) -> Recorded {
+        tx.append_audit(self.scribe.row(&self.actor, entry.into()));
+        Recorded(())
+    }
+}
+
+impl std::fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scribe").finish_non_exhaustive()
+    }
+}
+
+impl Scribe {
+    /// The row of an event that happens now.
+    pub(super) fn row(&self, actor: &Actor, entry: Entry) -> AuditRow {
+        let Entry { event, resource, account, details, error } = entry;
+        let mut all = actor.details.clone();
+        let (user_id, user_email) = match account {
+            None => (actor.user_id.clone(), actor.user_email.clone()),
+            Some((id, email)) => {
+                // Somebody is signed in, and this is about somebody else.
+                if let Some(by) = actor.user_id.as_ref().filter(|by| Some(*by) != id.as_ref()) {
+                    all.insert("by".to_owned(), Json::from(by.as_str()));
+                }
+                (id, email.as_deref().map(tamed))
+            }
+        };
+        all.extend(details);
+        let now = self.clock.now().as_millis();
+        let (resource_type, resource_id) = resource.map_or((None, None), |(kind, id)| (Some(kind), Some(tamed(&id))));
+        AuditRow {
+            id: self.id(now),
+            created: stamp(now),
+            event_type: event.event_type().name().into(),
+            event_action: event.action().name().into(),
+            severity: event.severity().name().into(),
+            outcome: event.outcome().name().into(),
+            user_id,
+            user_email,
+            ip_address: actor.ip_address.clone(),
+            user_agent: actor.user_agent.clone(),
+            resource_type: resource_type.map(Cow::Borrowed),
+            resource_id,
+            description: event.sentence(),
+            details: written(&all),
+            error_message: error.as_deref().map(tamed),
+            shift: 0,
+            key_id: 0,
+            mac: Vec::new(),
+        }
+    }
+
+    /// A fresh `UUIDv7`.
+    fn id(&self, millis: i64) -> String {
+        let mut random = [0; 10];
+        self.rng.fill(&mut random);
+        let millis = u64::try_from(millis).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().to_string()
+    }
+}
+
+/// Runs a job in a transaction of its own, with the events that it records: both are committed, or neither is. A job that records
+/// nothing does not compile; see [`fastcms_store::Store::write`] for the rest.
+pub(crate) async fn write<T, E, F>(caller: &Caller, app: &App, job: F) -> Result<T, E>
+where
+    F: for<'a, 'c> FnOnce(&'a mut Tx<'c>, &'a Trail) -> BoxFuture<'a, Result<Audited<T>, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let trail = Trail::new(app, caller.into());
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let Audited(value) = job(tx, &trail).await?;
+                Ok(value)
+            })
+        })
+        .await
+}
+
+/// As [`write`], for a job that may take as long as `budget`.
+pub(crate) async fn write_within<T, E, F>(
+    caller: &Caller,
+    app: &App,
+    budget: std::time::Duration,
+    job: F,
+) -> Result<T, E>
+where
+    F: for<'a, 'c> FnOnce(&'a mut Tx<'c>, &'a Trail) -> BoxFuture<'a, Result<Audited<T>, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let trail = Trail::new(app, caller.into());
+    app.store
+        .write_within(budget, move |tx| {
+            Box::pin(async move {
+                let Audited(value) = job(tx, &trail).await?;
+                Ok(value)
+            })
+        })
+        .await
+}

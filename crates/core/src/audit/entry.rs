@@ -85,7 +85,7 @@ impl Entry {
     /// What was before and what is after: of two objects only the members that differ.
     pub fn change(self, before: Json, after: Json) -> Self {
         let (before, after) = match (before, after) {
-            (Json::Object(before), Json::Object(after)) => difference(before, after),
+            (Json::Object(before), Json::Object(after)) => difference(&before, &after),
             other => other,
         };
         self.with("before", before).with("after", after)
@@ -107,13 +107,13 @@ impl Entry {
     }
 }
 
-fn difference(before: Map<String, Json>, after: Map<String, Json>) -> (Json, Json) {
+fn difference(before: &Map<String, Json>, after: &Map<String, Json>) -> (Json, Json) {
     let differs = |name: &String| before.get(name) != after.get(name);
     let names: Vec<String> = before.keys().chain(after.keys()).filter(|name| differs(name)).cloned().collect();
     let only = |of: &Map<String, Json>| {
         names.iter().filter_map(|name| of.get(name).map(|value| (name.clone(), value.clone()))).collect()
     };
-    (Json::Object(only(&before)), Json::Object(only(&after)))
+    (Json::Object(only(before)), Json::Object(only(after)))
 }
 
 /// The value with everything masked that goes under a name of secrets, at any depth.

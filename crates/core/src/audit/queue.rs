@@ -179,7 +179,9 @@ impl Writer {
                 .store
                 .write(move |tx| {
                     Box::pin(async move {
-                        batch.into_iter().for_each(|row| tx.append_audit(row));
+                        for row in batch {
+                            tx.append_audit(row);
+                        }
                         Ok(())
                     })
                 })

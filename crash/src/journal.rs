@@ -1,6 +1,6 @@
 //! What was asked of the server and what it answered: all that a harness may hold against it afterwards.
 //!
-//! An answer below 300 is a promise. An answer of 4xx, or a 503, says that nothing was done. Whatever else happens to a request (a
+//! An answer below 300 is a promise. An answer of 4xx, or a 503 that says so, means that nothing was done. Whatever else happens to a request (a
 //! connection that breaks, another 5xx) leaves both outcomes open.
 
 use std::collections::HashMap;

@@ -28,6 +28,8 @@ pub struct Load<'l> {
     /// Characters of text in each record.
     pub size: usize,
     pub stop: &'l AtomicBool,
+    /// Whether the database is a server of its own.
+    pub is_remote: bool,
     /// Whether writers go on after a connection that broke or a refusal.
     pub goes_on: bool,
 }
@@ -182,8 +184,11 @@ impl<'w> Writer<'w> {
             }
             Ok(answer) if answer.status == 503 => {
                 self.journal.refused += 1;
-                // A write that ran out of time may have been carried out all the same.
-                if answer.body["error"] == "timeout" { Outcome::Open } else { Outcome::Refused }
+                // A write that ran out of time may have been carried out all the same. So may one whose database went away: nobody
+                // can tell whether the commit it was about to confirm had happened.
+                let is_open =
+                    answer.body["error"] == "timeout" || (self.load.is_remote && answer.body["error"] == "unavailable");
+                if is_open { Outcome::Open } else { Outcome::Refused }
             }
             // Each writer asks for records of its own only, which are there; so this is odd.
             Ok(answer) => {

@@ -143,6 +143,7 @@ impl<'c> Round<'c> {
             round: self.random.below(u64::MAX),
             size,
             stop: &stop,
+            is_remote: self.cluster.is_some(),
             goes_on,
         };
         let server = &self.server;

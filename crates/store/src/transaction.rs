@@ -69,6 +69,8 @@ pub struct Tx<'c> {
     engine: Engine<'c>,
     effects: Effects,
     failed: bool,
+    /// Why the transaction cannot go on, whatever its job does: a part of it could not be begun, undone or ended.
+    lost: Option<Error>,
 }
 
 enum Engine<'c> {
@@ -78,11 +80,11 @@ enum Engine<'c> {
 
 impl<'c> Tx<'c> {
     pub(crate) fn sqlite(session: sqlite::Session<'c>) -> Self {
-        Self { engine: Engine::Sqlite(session), effects: Effects::default(), failed: false }
+        Self { engine: Engine::Sqlite(session), effects: Effects::default(), failed: false, lost: None }
     }
 
     pub(crate) fn postgres(session: postgres::Session<'c>) -> Self {
-        Self { engine: Engine::Postgres(session), effects: Effects::default(), failed: false }
+        Self { engine: Engine::Postgres(session), effects: Effects::default(), failed: false, lost: None }
     }
 
     /// Which engine this runs on.
@@ -218,6 +220,9 @@ impl<'c> Tx<'c> {
             Engine::Sqlite(session) => session.control(text),
             Engine::Postgres(session) => session.script(text).await,
         };
+        if let Err(error) = &done {
+            self.lost.get_or_insert_with(|| error.clone());
+        }
         self.noted(done)
     }
 
@@ -226,11 +231,7 @@ impl<'c> Tx<'c> {
         if !self.failed {
             return Ok(self.effects);
         }
-        // Parts that each failed are nothing a job need fail for, unless the failure took everything with it.
-        if let Engine::Sqlite(session) = &self.engine {
-            session.check_transaction()?;
-        }
-        Err(Self::went_on())
+        Err(self.lost.unwrap_or_else(Self::went_on))
     }
 
     fn went_on() -> Error {

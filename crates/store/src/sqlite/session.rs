@@ -66,7 +66,7 @@ impl<'c> Session<'c> {
 
     /// A disk that is full or fails makes the database roll the whole transaction back by itself. Whatever a job did after that would
     /// stand alone, committed at once: so it may do nothing more.
-    pub(crate) fn check_transaction(&self) -> Result<()> {
+    fn check_transaction(&self) -> Result<()> {
         if self.deadline.is_some() && self.conn.is_autocommit() { Err(rolled_back()) } else { Ok(()) }
     }
 

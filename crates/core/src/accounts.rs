@@ -30,6 +30,8 @@ pub use users::{
 pub use fastcms_store::accounts::sessions::Session;
 pub use fastcms_store::accounts::users::User;
 
+use fastcms_secrets::Secret;
+
 /// Where a request came from, as sessions remember it.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
@@ -37,16 +39,22 @@ pub struct Device {
     pub address: String,
     /// `User-Agent` as sent, at most [`Device::USER_AGENT_LIMIT`] characters.
     pub user_agent: String,
+    /// The value of the cookie by which a browser that signed in before is known.
+    pub cookie: Option<Secret<String>>,
 }
 
 impl Device {
     /// Characters of a user agent that are kept.
     pub const USER_AGENT_LIMIT: usize = 512;
 
-    pub fn new(address: impl Into<String>, user_agent: &str) -> Self {
+    /// Seconds that a browser stays known after its last sign-in: a year (R43).
+    pub const KNOWN_SECONDS: u32 = 365 * 24 * 3600;
+
+    pub fn new(address: impl Into<String>, user_agent: &str, cookie: Option<Secret<String>>) -> Self {
         Self {
             address: address.into(),
             user_agent: user_agent.chars().filter(|c| !c.is_control()).take(Self::USER_AGENT_LIMIT).collect(),
+            cookie,
         }
     }
 }

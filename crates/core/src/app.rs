@@ -13,6 +13,7 @@ use fastcms_store::{Change, ChangeKind, Store, Subscriber};
 use tokio::sync::Notify;
 
 use crate::accounts::Sessions;
+use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
@@ -40,6 +41,8 @@ pub struct App {
     pub passwords: Policy,
     /// `iss` of every token and the head of every link: `BASE_URL` without its trailing slash.
     pub issuer: String,
+    /// How guesses at credentials are counted and refused.
+    pub attempts: Attempts,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.

@@ -84,6 +84,8 @@ pub enum Error {
     InvalidToken,
     #[error("wrong e-mail address, password or code")]
     InvalidCredentials,
+    #[error("the account is locked for {retry_after_seconds} s")]
+    AccountLocked { retry_after_seconds: u64 },
     #[error("the refresh token is invalid, expired, used or revoked")]
     InvalidRefreshToken,
     #[error("not allowed for this caller")]

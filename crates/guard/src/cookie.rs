@@ -1,4 +1,4 @@
-//! The product's cookies, both of them, in one place: their names, how they are found in a request, how they are set and taken away
+//! The product's cookies, all of them, in one place: their names, how they are found in a request, how they are set and taken away
 //! (RFC 6265bis, ASVS 3.3).
 //!
 //! Every cookie is `HttpOnly`, `SameSite=Lax`, `Path=/` and has no `Domain`; there is no way to write one otherwise. What a value
@@ -13,6 +13,8 @@ pub enum Cookie {
     Session,
     /// The state of a sign-in at another provider, from its start to its callback.
     OauthFlow,
+    /// A browser that signed in before: a random id that gives no access, only a counter of failures of its own.
+    Device,
 }
 
 /// Largest name and value together, bytes (RFC 6265bis section 5.6 has user agents drop what is larger).
@@ -34,6 +36,8 @@ pub struct Sent<'r> {
     pub session: Option<&'r str>,
     /// That of [`Cookie::OauthFlow`].
     pub oauth_flow: Option<&'r str>,
+    /// That of [`Cookie::Device`].
+    pub device: Option<&'r str>,
 }
 
 impl fmt::Debug for Sent<'_> {
@@ -42,6 +46,7 @@ impl fmt::Debug for Sent<'_> {
         f.debug_struct("Sent")
             .field("session", &self.session.is_some())
             .field("oauth_flow", &self.oauth_flow.is_some())
+            .field("device", &self.device.is_some())
             .finish()
     }
 }
@@ -70,6 +75,8 @@ impl CookiePolicy {
             (Cookie::Session, true) => "__Host-fastcms_session",
             (Cookie::OauthFlow, false) => "oauth_collection",
             (Cookie::OauthFlow, true) => "__Host-oauth_collection",
+            (Cookie::Device, false) => "fastcms_device",
+            (Cookie::Device, true) => "__Host-fastcms_device",
         }
     }
 
@@ -120,6 +127,8 @@ impl CookiePolicy {
                 (&mut sent.session, self.name(Cookie::Session))
             } else if name == self.name(Cookie::OauthFlow).as_bytes() {
                 (&mut sent.oauth_flow, self.name(Cookie::OauthFlow))
+            } else if name == self.name(Cookie::Device).as_bytes() {
+                (&mut sent.device, self.name(Cookie::Device))
             } else {
                 continue;
             };
@@ -149,7 +158,7 @@ mod tests {
     const PLAIN: CookiePolicy = CookiePolicy { host_prefix: false, always_secure: false };
     const PRODUCTION: CookiePolicy = CookiePolicy { always_secure: true, ..PLAIN };
     const PREFIXED: CookiePolicy = CookiePolicy { host_prefix: true, ..PLAIN };
-    const BOTH: [Cookie; 2] = [Cookie::Session, Cookie::OauthFlow];
+    const ALL: [Cookie; 3] = [Cookie::Session, Cookie::OauthFlow, Cookie::Device];
 
     fn attributes(set_cookie: &str) -> Vec<String> {
         set_cookie.split("; ").skip(1).map(str::to_owned).collect()
@@ -158,7 +167,7 @@ mod tests {
     /// R83, R84.
     #[test]
     fn every_cookie_is_http_only_lax_host_only_and_for_the_whole_site() {
-        for cookie in BOTH {
+        for cookie in ALL {
             let set = PLAIN.set(cookie, "value", 300, false).unwrap();
             assert!(set.starts_with(&format!("{}=value; ", PLAIN.name(cookie))));
             assert_eq!(attributes(&set), ["Path=/", "Max-Age=300", "HttpOnly", "SameSite=Lax"]);
@@ -167,14 +176,15 @@ mod tests {
 
     #[test]
     fn the_names_are_the_documented_ones() {
-        assert_eq!(BOTH.map(|cookie| PLAIN.name(cookie)), ["fastcms_session", "oauth_collection"]);
-        assert_eq!(BOTH.map(|cookie| PREFIXED.name(cookie)), ["__Host-fastcms_session", "__Host-oauth_collection"]);
+        assert_eq!(ALL.map(|cookie| PLAIN.name(cookie)), ["fastcms_session", "oauth_collection", "fastcms_device"]);
+        let prefixed = ["__Host-fastcms_session", "__Host-oauth_collection", "__Host-fastcms_device"];
+        assert_eq!(ALL.map(|cookie| PREFIXED.name(cookie)), prefixed);
     }
 
     /// R83: Secure in production, over HTTPS, and wherever the name demands it.
     #[test]
     fn secure_is_left_out_over_plain_http_outside_production_only() {
-        for cookie in BOTH {
+        for cookie in ALL {
             for (policy, over_https, secure) in [
                 (PLAIN, false, false),
                 (PLAIN, true, true),
@@ -230,8 +240,8 @@ mod tests {
         ] {
             assert_eq!(session(PLAIN, headers), Ok(expected), "{headers:?}");
         }
-        let sent = PLAIN.read([&b"oauth_collection=flow; fastcms_session=\xff"[..]]);
-        assert_eq!(sent, Ok(Sent { session: Some(""), oauth_flow: Some("flow") }));
+        let sent = PLAIN.read([&b"oauth_collection=flow; fastcms_session=\xff; fastcms_device=d"[..]]);
+        assert_eq!(sent, Ok(Sent { session: Some(""), oauth_flow: Some("flow"), device: Some("d") }));
     }
 
     /// R85: cookie tossing is refused, whichever header it hides in.

@@ -12,11 +12,13 @@
 //! | [`token`] | signed tokens whose purpose is part of their type |
 //! | [`opaque`] | random tokens of which only a digest is kept |
 //! | [`password`] | which passwords are taken, and how they are stored |
+//! | [`attempts`] | how guesses at credentials are named and slowed down |
 //! | [`address`] | whose request it is, behind proxies or not |
 //! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
 //! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
 pub mod address;
+pub mod attempts;
 pub mod clock;
 pub mod cookie;
 pub mod cors;

@@ -17,7 +17,7 @@ mod hasher;
 mod policy;
 mod stored;
 
-pub use hasher::{Cost, DEFAULT_QUEUE, HashError, Hasher, Verdict};
+pub use hasher::{Admission, Cost, DEFAULT_QUEUE, HashError, Hasher, Verdict};
 pub use policy::{MAX_LENGTH, MIN_CONTEXT_LENGTH, MIN_LENGTH, Policy, host_labels, local_part};
 
 /// Texts longer than this many bytes are never a password of ours: 128 code points have at most a

@@ -122,6 +122,8 @@ enum UsersAction {
         #[arg(long)]
         json: bool,
     },
+    /// End the locks of a user and forget failed attempts
+    Unlock { email: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Users { action: UsersAction::List { json } } => accounts::list_users(json),
         Command::Keys { action: KeysAction::Status { json } } => keys::status(json),
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
+        Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
         Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
         Command::Migrate { action: MigrateAction::Up } => migrate::up(),
         Command::Config { json } => config::print(json),

@@ -158,7 +158,7 @@ impl Refusal {
                 // The rest of the body is not waited for, so the connection cannot be used again.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::Core(Error::Overloaded { retry_after_seconds }) => {
+            Self::Core(Error::Overloaded { retry_after_seconds } | Error::AccountLocked { retry_after_seconds }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
             Self::Core(Error::InvalidToken | Error::InvalidRefreshToken) => {
@@ -227,6 +227,7 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::AuthenticationRequired => (401, "authentication_required"),
         Error::InvalidToken => (401, "invalid_token"),
         Error::InvalidCredentials => (401, "invalid_credentials"),
+        Error::AccountLocked { .. } => (403, "account_locked"),
         Error::InvalidRefreshToken => (401, "invalid_refresh_token"),
         Error::Forbidden => (403, "forbidden"),
         Error::RegistrationClosed => (403, "registration_closed"),
@@ -265,6 +266,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::AuthenticationRequired => "Sign in first",
         Error::InvalidToken => "The token is invalid, expired or revoked",
         Error::InvalidCredentials => "The credentials are wrong",
+        Error::AccountLocked { .. } => "Too many attempts failed; try again later",
         Error::InvalidRefreshToken => "The refresh token is invalid, expired or used",
         Error::Forbidden => "You are not allowed to do this",
         Error::RegistrationClosed => "Registration is closed",

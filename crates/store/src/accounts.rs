@@ -1,6 +1,7 @@
 //! Accounts as rows: `users`, and the account columns of auth collections, which are the same. What may be done to an account, and by
 //! whom, is decided above.
 
+pub mod devices;
 pub mod sessions;
 pub mod setup;
 pub mod users;
@@ -182,9 +183,21 @@ pub async fn earlier_passwords(
     reader.fetch(&sql).await?.iter().map(|row| Ok(Secret::new(row.text(0)?.to_owned()))).collect()
 }
 
-/// Takes away what is kept beside an account: its sessions and its password history.
+/// Where something is kept beside an account.
+const BESIDE: [&str; 8] = [
+    "DELETE FROM sessions WHERE realm = ",
+    "DELETE FROM password_history WHERE realm = ",
+    "DELETE FROM attempts WHERE realm = ",
+    "DELETE FROM devices WHERE realm = ",
+    "DELETE FROM one_time_codes WHERE realm = ",
+    "DELETE FROM second_factors WHERE realm = ",
+    "DELETE FROM backup_codes WHERE realm = ",
+    "DELETE FROM mail_tokens WHERE realm = ",
+];
+
+/// Takes away what is kept beside an account: its sessions, its password history, what lets it in and what keeps it out.
 pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error> {
-    for head in ["DELETE FROM sessions WHERE realm = ", "DELETE FROM password_history WHERE realm = "] {
+    for head in BESIDE {
         let mut sql = Sql::new(tx.dialect());
         sql.push(head).bind(realm).push(" AND account_id = ").bind(id);
         tx.execute(&sql).await?;

@@ -8,9 +8,11 @@ use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 use fastcms_store::schema::{Collection, Rule};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::Device;
 use super::sessions::{realm_text, table_of};
+use super::sign_in::{Guess, Proven};
 use super::tokens::{Grant, open_session};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
@@ -73,7 +75,7 @@ pub async fn register(
         .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
         .await?
         .ok_or(Error::NotFound)?;
-    let grant = open_session(app, &realm, &credentials, device).await?;
+    let grant = open_session(app, &realm, Proven { credentials, attempt: None }, device).await?;
     let signed_in = super::authenticate(app, &grant.access_token).await?;
     let record = records::own(&signed_in, app).await?;
     Ok((grant, record))
@@ -110,21 +112,23 @@ pub async fn sign_in(
     if field == "email" {
         return super::sign_in(caller, app, &realm, identity, password, device).await;
     }
+    let opened = Instant::now();
     let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
     let column = collection.0.position(field).map(|at| collection.0.column(at).clone());
-    let (identity, wanted) = (identity.to_owned(), table.clone());
+    let (looked_up, wanted) = (identity.to_owned(), table.clone());
     let found = match column {
         Some(column) => {
             app.store
                 .read(Plan::Bounded, move |reader| {
-                    Box::pin(async move { rows::by_identity(reader, &wanted, &column, &identity).await })
+                    Box::pin(async move { rows::by_identity(reader, &wanted, &column, &looked_up).await })
                 })
                 .await?
         }
         None => None,
     };
-    let credentials = super::sign_in::prove(app, &table, found, password).await?;
-    open_session(app, &realm, &credentials, device).await
+    let guess = Guess { realm: &realm, table: &table, name: identity, found, password, device, opened };
+    let proven = super::sign_in::prove(app, guess).await?;
+    open_session(app, &realm, proven, device).await
 }
 
 /// The caller's own record, if the caller is an account of this collection.

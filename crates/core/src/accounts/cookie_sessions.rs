@@ -13,8 +13,8 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, SessionKind};
 
 use super::Device;
-use super::sessions::{Key, Live, realm_text, table_of};
-use super::sign_in::{End, by_email, end, prove};
+use super::sessions::{Key, Live};
+use super::sign_in::{End, end, prove_by_email};
 use super::tokens::{begin_session, store_session};
 use crate::app::App;
 use crate::caller::{Account, Caller, Principal, Realm};
@@ -36,6 +36,8 @@ pub struct CookieGrant {
     pub value: OpaqueToken,
     /// Absolute life, seconds.
     pub max_age_seconds: u32,
+    /// The cookie by which the browser is known from now on.
+    pub device: Secret<String>,
 }
 
 /// A session as its cookie is known on this node. Which session a cookie belongs to never changes, so this is never forgotten for
@@ -89,15 +91,15 @@ pub async fn sign_in_with_cookie(
     device: &Device,
 ) -> Result<CookieGrant> {
     let realm = Realm::Users;
-    let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
-    let credentials = prove(app, &table, by_email(app, &table, email).await?, password).await?;
+    let proven = prove_by_email(app, &realm, email, password, device).await?;
     let value = OpaqueToken::generate(&*app.rng);
     let kind = SessionKind::Cookie { digest: *value.digest().as_bytes() };
     let max_age_seconds = app.cookie_seconds();
-    let session = begin_session(app, &realm, &credentials, device, kind, i64::from(max_age_seconds));
-    store_session(app, session, credentials.password).await?;
+    let session = begin_session(app, &realm, &proven.credentials, device, kind, i64::from(max_age_seconds));
+    let account_id = session.account_id.clone();
+    let device = store_session(app, session, proven, device).await?;
     sign_out_cookie(caller, app, before).await?;
-    Ok(CookieGrant { account_id: credentials.id, value, max_age_seconds })
+    Ok(CookieGrant { account_id, value, max_age_seconds, device })
 }
 
 /// Who presents this cookie.

@@ -6,6 +6,7 @@ use fastcms_store::accounts::{setup as rows, users};
 use fastcms_store::{LockName, Plan};
 
 use super::Device;
+use super::sign_in::Proven;
 use super::tokens::{Grant, open_session};
 use super::users::{NewUser, draft};
 use crate::app::App;
@@ -85,7 +86,8 @@ pub async fn set_up(
         .await
         .map_err(email_taken)?;
     app.note_set_up();
-    let grant = open_session(app, &Realm::Users, &super::users::credentials(&user, password), device).await?;
+    let proven = Proven { credentials: super::users::credentials(&user, password), attempt: None };
+    let grant = open_session(app, &Realm::Users, proven, device).await?;
     Ok((grant, user))
 }
 

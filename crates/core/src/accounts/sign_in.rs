@@ -5,12 +5,14 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, Session, Which};
 use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
 use fastcms_store::{Change, ChangeKind, Plan, Tx};
+use tokio::time::Instant;
 
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session, session_of_refresh};
 use super::{Device, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
+use crate::attempts::{Attempt, Guessed};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, Result};
 use crate::mail::{self, Kind, Owner};
@@ -26,31 +28,65 @@ pub async fn sign_in(
     password: Secret<String>,
     device: &Device,
 ) -> Result<Grant> {
-    let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
-    let credentials = prove(app, &table, by_email(app, &table, email).await?, password).await?;
-    open_session(app, realm, &credentials, device).await
+    let proven = prove_by_email(app, realm, email, password, device).await?;
+    open_session(app, realm, proven, device).await
 }
 
-/// Holds a password against the account that was found, or against nothing for as long; the account, if it is that one's.
-pub(super) async fn prove(
+/// An account that somebody has shown to be theirs, and the guess that showed it: whatever is opened now forgives it.
+pub(super) struct Proven {
+    pub(super) credentials: Credentials,
+    /// `None` where the account was made just now.
+    pub(super) attempt: Option<Attempt>,
+}
+
+/// A guess about to be made: at which name, with which password, and what the name was found to be.
+pub(super) struct Guess<'a> {
+    pub(super) realm: &'a Realm,
+    pub(super) table: &'a AccountTable,
+    pub(super) name: &'a str,
+    pub(super) found: Option<Credentials>,
+    pub(super) password: Secret<String>,
+    pub(super) device: &'a Device,
+    pub(super) opened: Instant,
+}
+
+/// [`prove`] for whoever has this address.
+pub(super) async fn prove_by_email(
     app: &App,
-    table: &AccountTable,
-    found: Option<Credentials>,
+    realm: &Realm,
+    email: &str,
     password: Secret<String>,
-) -> Result<Credentials> {
-    let stored = found.as_ref().and_then(|credentials| credentials.password.as_ref());
-    let verdict = app
-        .hasher
-        .verify(password.clone(), stored.map(|phc| phc.expose().as_str()))
-        .await
-        .map_err(passwords::failed)?;
-    let Some(mut credentials) = found.filter(|credentials| verdict.is_match() && !credentials.disabled) else {
-        return Err(Error::InvalidCredentials);
+    device: &Device,
+) -> Result<Proven> {
+    let opened = Instant::now();
+    let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
+    let found = by_email(app, &table, email).await?;
+    prove(app, Guess { realm, table: &table, name: email, found, password, device, opened }).await
+}
+
+/// Counts a guess, then holds its password against the account that was found. For a name that nobody has, and for a locked account,
+/// against nothing for as long. A full pool of hashing refuses before anything is counted.
+pub(super) async fn prove(app: &App, guess: Guess<'_>) -> Result<Proven> {
+    let Guess { realm, table, name, found, password, device, opened } = guess;
+    let admission = app.hasher.admit().map_err(passwords::failed)?;
+    let realm = realm_text(realm);
+    let folded = accounts::fold_email(name);
+    let guessed = match &found {
+        Some(account) => Guessed::Account { realm, id: &account.id },
+        None => Guessed::Nobody { realm, name: &folded },
+    };
+    let attempt = Attempt::count(app, guessed, device, opened).await?;
+    let account = found.filter(|_| attempt.is_open(app));
+    let stored = account.as_ref().and_then(|account| account.password.as_ref());
+    let stored = stored.map(|phc| phc.expose().as_str());
+    let verdict = app.hasher.verify_admitted(admission, password.clone(), stored).await.map_err(passwords::failed)?;
+    let Some(mut credentials) = account.filter(|account| verdict.is_match() && !account.disabled) else {
+        return Err(attempt.refuse(app).await);
     };
     if verdict == (Verdict::Match { needs_rehash: true }) {
         renew_hash(app, table, &mut credentials, password).await?;
     }
-    Ok(credentials)
+    Ok(Proven { credentials, attempt: Some(attempt) })
 }
 
 pub(super) async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
@@ -157,7 +193,14 @@ pub(crate) async fn end_in(tx: &mut Tx<'_>, realm: &str, account_id: &str, which
 }
 
 /// Changes the caller's own password. Every session ends, the calling one included.
-pub async fn change_password(caller: &Recent, app: &App, old: Secret<String>, new: Secret<String>) -> Result<()> {
+pub async fn change_password(
+    caller: &Recent,
+    app: &App,
+    old: Secret<String>,
+    new: Secret<String>,
+    device: &Device,
+) -> Result<()> {
+    let opened = Instant::now();
     let account: &Account = access::require_account(caller)?;
     let realm = realm_text(&account.realm).to_owned();
     let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
@@ -167,15 +210,23 @@ pub async fn change_password(caller: &Recent, app: &App, old: Secret<String>, ne
         .read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_id(reader, &wanted, &id).await }))
         .await?
         .ok_or(Error::InvalidToken)?;
-    let in_force = stored.password;
-    let verdict =
-        app.hasher.verify(old, in_force.as_ref().map(|phc| phc.expose().as_str())).await.map_err(passwords::failed)?;
-    if !verdict.is_match() {
-        return Err(Error::InvalidCredentials);
+    let guess = Guess {
+        realm: &account.realm,
+        table: &table,
+        name: &account.email,
+        found: Some(stored),
+        password: old,
+        device,
+        opened,
+    };
+    let Proven { credentials, attempt } = prove(app, guess).await?;
+    if let Some(attempt) = attempt {
+        attempt.forgive(app).await?;
     }
+    let in_force = credentials.password.clone();
     passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), in_force.as_ref()).await?;
     let fresh = passwords::hash(app, new).await?;
-    let owner = Owner { realm: &realm, id: &account.id, email: &stored.email };
+    let owner = Owner { realm: &realm, id: &account.id, email: &credentials.email };
     let notice = mail::notice(app, Kind::PasswordChanged, owner);
     let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh };
     let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));

@@ -2,6 +2,7 @@
 
 use fastcms_guard::clock::Timestamp;
 use fastcms_guard::keys::{KeyRing, Kid};
+use fastcms_guard::opaque::OpaqueToken;
 use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, SessionKind, Which};
@@ -10,7 +11,9 @@ use fastcms_store::{Change, ChangeKind, Tx};
 
 use super::Device;
 use super::sessions::{account_of, realm_text, table_of};
+use super::sign_in::Proven;
 use crate::app::App;
+use crate::attempts::Attempt;
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::keys;
@@ -26,6 +29,8 @@ pub struct Grant {
     pub refresh_token: String,
     /// Lifetime of the access token, seconds.
     pub expires_in: i64,
+    /// The cookie by which the browser is known from now on; `None` where nobody signed in.
+    pub device: Option<Secret<String>>,
 }
 
 impl std::fmt::Debug for Grant {
@@ -54,19 +59,14 @@ fn expected(app: &App, max_lifetime: i64) -> Expected<'_> {
 }
 
 /// A new session for an account that has just proved who it is.
-pub(crate) async fn open_session(
-    app: &App,
-    realm: &Realm,
-    credentials: &Credentials,
-    device: &Device,
-) -> Result<Grant> {
+pub(crate) async fn open_session(app: &App, realm: &Realm, proven: Proven, device: &Device) -> Result<Grant> {
     let now = app.now_seconds();
     let ring = app.keys.load_full();
     let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let kind = SessionKind::Tokens { current: mark.clone(), previous: None };
-    let session = begin_session(app, realm, credentials, device, kind, app.refresh_seconds());
-    let grant = grant(app, &ring, realm, &session, &mark, now).await?;
-    store_session(app, session, credentials.password.clone()).await?;
+    let session = begin_session(app, realm, &proven.credentials, device, kind, app.refresh_seconds());
+    let mut grant = grant(app, &ring, realm, &session, &mark, now).await?;
+    grant.device = Some(store_session(app, session, proven, device).await?);
     Ok(grant)
 }
 
@@ -95,18 +95,62 @@ pub(super) fn begin_session(
     }
 }
 
-/// Stores a session, provided the password it was decided on is still the one in force.
-pub(super) async fn store_session(app: &App, session: Session, decided_on: Option<Secret<String>>) -> Result<()> {
+/// Stores a session, provided the password it was decided on is still the one in force; forgives the guess that led here, and
+/// remembers the browser. The cookie by which it is known from now on.
+pub(super) async fn store_session(
+    app: &App,
+    session: Session,
+    proven: Proven,
+    device: &Device,
+) -> Result<Secret<String>> {
     let table = table_of(&app.schema.load(), &session.realm).ok_or(Error::InvalidCredentials)?;
+    let Proven { credentials, attempt } = proven;
+    let browser = Browser::of(app, attempt.as_ref(), device);
+    let cookie = browser.cookie.clone();
     app.store
         .write(move |tx| {
             Box::pin(async move {
-                still_stands(tx, &table, &session.account_id, decided_on.as_ref()).await?;
+                still_stands(tx, &table, &session.account_id, credentials.password.as_ref()).await?;
                 rows::insert(tx, &session).await?;
-                Ok::<_, Error>(())
+                if let Some(attempt) = attempt {
+                    attempt.forgive_in(tx).await?;
+                }
+                browser.remember(tx, &session).await
             })
         })
-        .await
+        .await?;
+    Ok(cookie)
+}
+
+/// A browser that signs in, and what it will be known by. A value it brought is kept only where it is known for this very account:
+/// whoever planted another one does not learn the new value.
+struct Browser {
+    cookie: Secret<String>,
+    digest: [u8; 32],
+    before: Option<[u8; 32]>,
+    now: i64,
+}
+
+impl Browser {
+    fn of(app: &App, attempt: Option<&Attempt>, device: &Device) -> Self {
+        let now = app.now_seconds();
+        if let (Some(digest), Some(cookie)) = (attempt.and_then(|attempt| attempt.known_device), &device.cookie) {
+            return Self { cookie: cookie.clone(), digest, before: None, now };
+        }
+        let fresh = OpaqueToken::generate(&*app.rng);
+        Self {
+            digest: *fresh.digest().as_bytes(),
+            cookie: Secret::new(fresh.expose().to_owned()),
+            before: device.cookie_digest(),
+            now,
+        }
+    }
+
+    async fn remember(&self, tx: &mut Tx<'_>, session: &Session) -> Result<()> {
+        let until = self.now + i64::from(Device::KNOWN_SECONDS);
+        let account = (session.realm.as_str(), session.account_id.as_str());
+        Ok(accounts::devices::remember(tx, &self.digest, self.before.as_ref(), account, self.now, until).await?)
+    }
 }
 
 /// A password that was changed, or an account that was disabled, while the old password was being verified opens nothing.
@@ -153,6 +197,7 @@ async fn grant(
         expires_in: access.exp - now,
         access_token: keys::issue(app, ring, &access).await?,
         refresh_token: token::sign_with(ring, &kid, &refresh).map_err(|_| Error::InvalidRefreshToken)?,
+        device: None,
     })
 }
 

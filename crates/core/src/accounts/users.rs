@@ -7,7 +7,7 @@ use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 use serde_json::Value as Json;
 
 use super::setup::{email_taken, needs_setup};
-use super::sign_in::{End, end_in};
+use super::sign_in::{End, Proven, end_in};
 use super::tokens::{Grant, open_session};
 use super::{Device, email, passwords};
 use crate::access::{self, Recent};
@@ -131,7 +131,8 @@ pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device)
     let (user, password) = draft(app, new, "user", false).await?;
     let event = Event::Registered.of_account(Some(&user.id), Some(&user.email));
     store_new(caller, app, &user, &password, event).await?;
-    let grant = open_session(app, &Realm::Users, &credentials(&user, password), device).await?;
+    let proven = Proven { credentials: credentials(&user, password), attempt: None };
+    let grant = open_session(app, &Realm::Users, proven, device).await?;
     Ok((grant, user))
 }
 

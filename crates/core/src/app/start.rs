@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::App;
 use crate::accounts::Sessions;
+use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
@@ -61,6 +62,8 @@ pub struct Opening {
     pub without_secret: WithoutSecret,
     pub older_schema: OlderSchema,
     pub process: Process,
+    /// Whether refused credentials look alike in time too. Always true, but in the test that shows what would be seen otherwise.
+    pub alike_refusals: bool,
 }
 
 /// Why the product did not start; each says what to do.
@@ -84,7 +87,7 @@ pub enum StartError {
 
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
-    let Opening { config, clock, rng, without_secret, older_schema, process } = opening;
+    let Opening { config, clock, rng, without_secret, older_schema, process, alike_refusals } = opening;
     let url = DatabaseUrl::parse(config.database.url.expose())?;
     let store = Store::open(StoreConfig::new(url)).await?;
     prepare_schema(&store, older_schema).await?;
@@ -95,6 +98,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     };
     let ring = keys::ring(&store, &material, clock.now().as_seconds(), process).await?;
     let schema = crate::collections::load(&store).await?;
+    let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
 
     let app = Arc::new(App {
         passwords: policy(&config),
@@ -111,6 +115,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),
+        attempts,
         store,
         clock,
         rng,

@@ -92,10 +92,19 @@ struct Pool {
     /// Memory of jobs that are done, while others are not. Never more pieces than slots.
     spare: Mutex<Vec<Vec<Block>>>,
     computed: AtomicU64,
+    compared: AtomicU64,
 }
 
-/// The right to run or wait; the last one to leave frees the memory.
-struct Admission(Arc<Pool>);
+/// The right to run or wait, for one hash; the last one to leave frees the memory.
+///
+/// Whoever does something before a hash that must not be done in vain (count a guess, say) asks for this first.
+pub struct Admission(Arc<Pool>);
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admission")
+    }
+}
 
 impl Drop for Admission {
     fn drop(&mut self) {
@@ -127,6 +136,7 @@ impl Pool {
 
     fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
         let stored = stored.filter(|_| is_fit(password)).and_then(Stored::parse);
+        self.compared.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
         let (matches, needs_rehash) = match &stored {
             None => {
                 self.burn(password);
@@ -165,6 +175,7 @@ impl Hasher {
             limit: concurrency.saturating_add(queue),
             spare: Mutex::default(),
             computed: AtomicU64::new(0),
+            compared: AtomicU64::new(0),
         };
         Self { pool: Arc::new(pool) }
     }
@@ -183,7 +194,7 @@ impl Hasher {
             let salt = ids::bytes::<SALT_BYTES>(&*pool.rng);
             pool.with_memory(|memory| Argon2Hash::make(normal.expose(), salt, pool.cost, memory))
         };
-        self.run(job).await?.map(|hash| hash.to_string()).ok_or(HashError::Failed)
+        self.run(self.admit()?, job).await?.map(|hash| hash.to_string()).ok_or(HashError::Failed)
     }
 
     /// Whether `password` is the one `stored` was made of. `None` (no such account), an unknown
@@ -195,8 +206,21 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Overloaded`] at once when the queue is full.
     pub async fn verify(&self, password: Secret<String>, stored: Option<&str>) -> Result<Verdict, HashError> {
+        self.verify_admitted(self.admit()?, password, stored).await
+    }
+
+    /// As [`Hasher::verify`], on a place in the queue that was taken before.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`] while the runtime shuts down.
+    pub async fn verify_admitted(
+        &self,
+        admission: Admission,
+        password: Secret<String>,
+        stored: Option<&str>,
+    ) -> Result<Verdict, HashError> {
         let stored = stored.map(str::to_owned);
-        self.run(move |pool| pool.verify(password.expose(), stored.as_deref())).await
+        self.run(admission, move |pool| pool.verify(password.expose(), stored.as_deref())).await
     }
 
     /// Jobs running or waiting now.
@@ -209,8 +233,16 @@ impl Hasher {
         self.pool.computed.load(Ordering::Relaxed)
     }
 
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Pool) -> T + Send + 'static) -> Result<T, HashError> {
-        let admission = self.admit()?;
+    /// Those of them that a password was compared with: the others took their time for nobody.
+    pub fn compared(&self) -> u64 {
+        self.pool.compared.load(Ordering::Relaxed)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        admission: Admission,
+        job: impl FnOnce(&Pool) -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let slot = Arc::clone(&self.pool.slots).acquire_owned().await.map_err(|_| HashError::Failed)?;
         // Slot and admission go along: a caller that gives up does not make room for work that
         // still goes on.
@@ -222,7 +254,11 @@ impl Hasher {
         tokio::task::spawn_blocking(work).await.map_err(|_| HashError::Failed)
     }
 
-    fn admit(&self) -> Result<Admission, HashError> {
+    /// Takes a place in the queue.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`] at once when the queue is full.
+    pub fn admit(&self) -> Result<Admission, HashError> {
         let limit = self.pool.limit;
         let more = |admitted| (admitted < limit).then_some(admitted + 1);
         match self.pool.admitted.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more) {

@@ -1,10 +1,14 @@
 //! What answers about accounts look like: users, tokens, sessions.
 
+use axum::response::IntoResponse;
 use fastcms_core::accounts::{Device, Grant, Session, User};
 use fastcms_core::time::stamp;
+use fastcms_secrets::Secret;
+use http::header;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::error::Answer;
 use crate::extract::Client;
 
 /// A user as its owner and admins see it (contract 5.3).
@@ -114,7 +118,17 @@ impl SessionsBody {
 
 /// The device behind a request, as sessions remember it.
 pub fn device(client: &Client) -> Device {
-    Device::new(client.address.to_string(), client.user_agent.as_deref().unwrap_or_default())
+    let agent = client.user_agent.as_deref().unwrap_or_default();
+    Device::new(client.address.to_string(), agent, client.device.clone())
+}
+
+/// The answer to a sign-in, with the cookie by which the browser is known from now on.
+pub fn remembering(client: &Client, device: Option<&Secret<String>>, answer: impl IntoResponse) -> Answer {
+    let mut answer = answer.into_response();
+    if let Some(device) = device {
+        answer.headers_mut().append(header::SET_COOKIE, client.remember(device)?);
+    }
+    Ok(answer)
 }
 
 fn text() -> Value {

@@ -10,8 +10,8 @@ use fastcms_secrets::Secret;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::account::{
-    AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, sessions_schema, sign_in_schema, token_schema,
-    user_schema,
+    AuthBody, SessionsBody, TokenBody, UserBody, auth_schema, device, remembering, sessions_schema, sign_in_schema,
+    token_schema, user_schema,
 };
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
@@ -31,7 +31,8 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/auth/login", login)
             .summary("Sign in with a password; `cookie` asks for a session cookie instead of tokens")
             .answers(200, "The account and its tokens", sign_in_schema())
-            .refuses(401, "invalid_credentials"),
+            .refuses(401, "invalid_credentials")
+            .refuses(403, "account_locked"),
         post("/api/v1/auth/refresh", refresh)
             .summary("Exchange a refresh token for a new pair")
             .answers(200, "The new pair", token_schema())
@@ -110,7 +111,8 @@ async fn register(
     Json(body): Json<Register>,
 ) -> Answer {
     let (grant, user) = accounts::register(&caller, &app, body.into_new_user()?, &device(&client)).await?;
-    Ok((StatusCode::CREATED, Json(AuthBody::new(user, grant))).into_response())
+    let known = grant.device.clone();
+    remembering(&client, known.as_ref(), (StatusCode::CREATED, Json(AuthBody::new(user, grant))))
 }
 
 crate::form! {
@@ -137,12 +139,14 @@ async fn login(
             accounts::sign_in_with_cookie(&caller, &app, &body.email, body.password, cookie.sent(), &device).await?;
         let signed_in = accounts::authenticate_cookie(&app, grant.value.expose()).await?;
         let user = accounts::own(&signed_in, &app).await?;
-        return Ok(([(header::SET_COOKIE, cookie.set(&grant)?)], Json(AuthBody::in_cookie(user))).into_response());
+        let answer = ([(header::SET_COOKIE, cookie.set(&grant)?)], Json(AuthBody::in_cookie(user)));
+        return remembering(&client, Some(&grant.device), answer);
     }
     let grant = accounts::sign_in(&caller, &app, &Realm::Users, &body.email, body.password, &device).await?;
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let user = accounts::own(&signed_in, &app).await?;
-    Ok(Json(AuthBody::new(user, grant)).into_response())
+    let known = grant.device.clone();
+    remembering(&client, known.as_ref(), Json(AuthBody::new(user, grant)))
 }
 
 crate::form! {
@@ -242,10 +246,11 @@ crate::form! {
 async fn change_password(
     caller: Recent<UsersAccount>,
     State(app): State<Arc<App>>,
+    client: Client,
     Json(body): Json<ChangePassword>,
 ) -> Answer<NoContent> {
     confirmed("new_password_confirm", &body.new_password, &body.new_password_confirm)?;
-    accounts::change_password(&caller, &app, body.old_password, body.new_password).await?;
+    accounts::change_password(&caller, &app, body.old_password, body.new_password, &device(&client)).await?;
     Ok(NoContent)
 }
 

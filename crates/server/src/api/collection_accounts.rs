@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fastcms_core::accounts::{self, AuthCollection, Grant};
 use fastcms_core::{Account, App, FieldErrors};
 use fastcms_secrets::Secret;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::account::{SessionsBody, TokenBody, device, sessions_schema, token_schema};
+use super::account::{SessionsBody, TokenBody, device, remembering, sessions_schema, token_schema};
 use super::auth::{AllButThis, ChangePassword, Logout, RefreshToken, confirmed, signed_out};
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
@@ -35,7 +35,8 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/collections/{collection}/auth/login", login)
             .summary("Sign in to an auth collection")
             .answers(200, "The record and its tokens", auth)
-            .refuses(401, "invalid_credentials"),
+            .refuses(401, "invalid_credentials")
+            .refuses(403, "account_locked"),
         get("/api/v1/collections/{collection}/auth/me", me).summary("The own record").answers(
             200,
             "The record",
@@ -103,7 +104,8 @@ async fn register(
 ) -> Answer {
     let (grant, record) =
         accounts::register_in_collection(&caller, &app, facts.request(), &collection, body, &device(&client)).await?;
-    Ok((StatusCode::CREATED, Json(AuthBody::new(record, grant)?)).into_response())
+    let known = grant.device.clone();
+    remembering(&client, known.as_ref(), (StatusCode::CREATED, Json(AuthBody::new(record, grant)?)))
 }
 
 async fn login(
@@ -112,7 +114,7 @@ async fn login(
     Path(collection): Path<String>,
     client: Client,
     Json(Named(mut body)): Json<Named>,
-) -> Answer<Json<AuthBody>> {
+) -> Answer {
     let collection = AuthCollection::named(&app, &collection)?;
     let mut faults = FieldErrors::default();
     let mut take = |name: &str, required: bool| match body.remove(name) {
@@ -138,7 +140,8 @@ async fn login(
         accounts::sign_in_to_collection(&caller, &app, &collection, &identity, password, &device(&client)).await?;
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let record = accounts::own_record(&signed_in, &app, &collection).await?;
-    Ok(Json(AuthBody::new(record, grant)?))
+    let known = grant.device.clone();
+    remembering(&client, known.as_ref(), Json(AuthBody::new(record, grant)?))
 }
 
 /// A caller who is an account of this very collection; everybody else's token means nothing here.
@@ -216,10 +219,11 @@ async fn change_password(
     signed_in: Recent<SignedIn>,
     State(app): State<Arc<App>>,
     Path(collection): Path<String>,
+    client: Client,
     Json(body): Json<ChangePassword>,
 ) -> Answer<NoContent> {
     member(signed_in.account(), &app, &collection)?;
     confirmed("new_password_confirm", &body.new_password, &body.new_password_confirm)?;
-    accounts::change_password(&signed_in, &app, body.old_password, body.new_password).await?;
+    accounts::change_password(&signed_in, &app, body.old_password, body.new_password, &device(&client)).await?;
     Ok(NoContent)
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde_json::json;
 
-use super::account::{AuthBody, auth_schema, device};
+use super::account::{AuthBody, auth_schema, device, remembering};
 use super::auth::confirmed;
 use super::{Operation, get, post};
 use crate::error::Answer;
@@ -61,14 +61,15 @@ async fn set_up(
     client: Client,
     headers: HeaderMap,
     Json(body): Json<FirstAdmin>,
-) -> Answer<Json<AuthBody>> {
+) -> Answer {
     confirmed("password_confirm", &body.password, &body.password_confirm)?;
     let header = headers.get("x-setup-token").and_then(|token| token.to_str().ok());
     let token = header.or(body.setup_token.as_ref().map(|token| token.expose().as_str()));
     let new = accounts::NewUser { email: body.email, password: body.password, name: body.name };
     let (grant, user) =
         accounts::set_up(&caller, &app, token, is_local(&app, &client, &headers), new, &device(&client)).await?;
-    Ok(Json(AuthBody::new(user, grant)))
+    let known = grant.device.clone();
+    remembering(&client, known.as_ref(), Json(AuthBody::new(user, grant)))
 }
 
 /// Whether this is a developer on this very machine, who needs no token: development mode, a loopback peer, a loopback `Host`, and

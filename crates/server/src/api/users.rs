@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use fastcms_core::App;
 use fastcms_core::accounts::{self, AdminChange};
+use fastcms_core::time::stamp;
+use fastcms_core::{App, attempts};
 use fastcms_secrets::Secret;
 use http::StatusCode;
 use serde::Serialize;
@@ -44,6 +45,12 @@ pub fn routes() -> Vec<Operation> {
             .answers_empty(204, "Deleted")
             .refuses(400, "self_action")
             .refuses(409, "last_admin"),
+        post("/api/v1/admin/users/{id}/unlock", unlock)
+            .summary("End the locks of a user and forget failed attempts")
+            .answers(200, "The user", user_schema()),
+        get("/api/v1/admin/users/{id}/lock-status", lock_status)
+            .summary("Where a user stands with failed attempts of unknown browsers")
+            .answers(200, "The standing", lock_schema()),
         patch("/api/v1/admin/users/{id}/role", set_role)
             .summary("Give a user another role; needs a recent sign-in")
             .answers(200, "The user", user_schema())
@@ -141,6 +148,41 @@ async fn change(
 async fn remove(caller: Recent<Admin>, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<NoContent> {
     accounts::delete_by_admin(&caller, &app, &id).await?;
     Ok(NoContent)
+}
+
+async fn unlock(Admin(caller): Admin, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<Json<UserBody>> {
+    Ok(Json(attempts::unlock(&caller, &app, &id).await?.into()))
+}
+
+#[derive(Serialize)]
+struct LockBody {
+    user_id: String,
+    is_locked: bool,
+    failed_login_attempts: i64,
+    locked_until: Option<String>,
+    remaining_seconds: i64,
+}
+
+fn lock_schema() -> serde_json::Value {
+    json!({"type": "object", "required": ["user_id", "is_locked", "failed_login_attempts", "locked_until", "remaining_seconds"], "properties": {
+        "user_id": {"type": "string", "format": "uuid"}, "is_locked": {"type": "boolean"}, "failed_login_attempts": {"type": "integer"},
+        "locked_until": {"type": ["string", "null"], "format": "date-time"}, "remaining_seconds": {"type": "integer"},
+    }})
+}
+
+async fn lock_status(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+) -> Answer<Json<LockBody>> {
+    let status = attempts::lock_status(&caller, &app, &id).await?;
+    Ok(Json(LockBody {
+        user_id: status.user_id,
+        is_locked: status.is_locked,
+        failed_login_attempts: status.failed_login_attempts,
+        locked_until: status.locked_until.map(stamp),
+        remaining_seconds: status.remaining_seconds,
+    }))
 }
 
 async fn set_role(

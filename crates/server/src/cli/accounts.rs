@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fastcms_core::accounts::{self, NewUser, User};
 use fastcms_core::config::{Command, Sources};
-use fastcms_core::{Caller, Error};
+use fastcms_core::{Caller, Error, attempts};
 use fastcms_secrets::Secret;
 use serde_json::json;
 
@@ -87,6 +87,22 @@ pub fn list_users(as_json: bool) -> Outcome {
             user.id, user.email, user.role, user.created
         );
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn unlock_user(email: &str) -> Outcome {
+    let config = settings(&Sources::from_process(), Command::Other)?;
+    let unlocked = block_on(async {
+        let app = open(config).await?;
+        let unlocked = attempts::unlock_by_email(&Caller::operator(), &app, email).await;
+        app.store.close().await;
+        match unlocked {
+            Ok(user) => Ok(user),
+            Err(Error::NotFound) => Err(Failure::new(format!("error: no user has the address `{email}`"))),
+            Err(error) => Err(error.into()),
+        }
+    })??;
+    println!("user `{}` unlocked", unlocked.email);
     Ok(ExitCode::SUCCESS)
 }
 

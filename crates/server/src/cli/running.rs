@@ -31,5 +31,6 @@ pub async fn open(config: Config) -> Result<Arc<App>, Failure> {
 
 /// The real clock, real randomness.
 pub fn opening(config: Config, without_secret: WithoutSecret, older_schema: OlderSchema, process: Process) -> Opening {
-    Opening { config, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), without_secret, older_schema, process }
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    Opening { config, clock, rng, without_secret, older_schema, process, alike_refusals: true }
 }

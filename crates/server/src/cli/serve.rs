@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, audit, mail, request_log};
+use fastcms_core::{App, Caller, accounts, attempts, audit, mail, request_log};
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome};
@@ -111,6 +111,9 @@ async fn sweep(app: Arc<App>) {
         ticks.tick().await;
         if let Err(error) = accounts::sweep_sessions(&Caller::background(), &app).await {
             tracing::warn!(%error, "ended sessions could not be swept");
+        }
+        if let Err(error) = attempts::sweep(&Caller::background(), &app).await {
+            tracing::warn!(%error, "counters of attempts could not be swept");
         }
         if let Err(error) = request_log::cleanup(&Caller::background(), &app, request_log::RETENTION_DAYS).await {
             tracing::warn!(%error, "the request log could not be swept");

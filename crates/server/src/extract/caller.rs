@@ -4,13 +4,15 @@ use std::{convert::Infallible, marker::PhantomData, net::IpAddr, ops::Deref, syn
 
 use axum::extract::FromRequestParts;
 use fastcms_core::caller::{self, Channel};
-use fastcms_core::{Account, App, Caller, Error, Principal, Realm, access};
-use http::{Method, header, request::Parts};
+use fastcms_core::{Account, App, Caller, Error, Principal, Realm, access, accounts};
+use fastcms_guard::cookie::{Cookie, CookiePolicy};
+use fastcms_secrets::Secret;
+use http::{HeaderValue, Method, header, request::Parts};
 
 use super::Argument;
 use crate::{
     edge::{Exchange, Thinning},
-    error::Refusal,
+    error::{Answer, Refusal},
 };
 
 /// Who may call a route: for the documentation. What enforces it is the extractor that it is the constant of.
@@ -204,8 +206,22 @@ pub struct Client {
     pub secure: bool,
     /// `X-Request-ID` of the answer.
     pub request_id: String,
+    /// The cookie of a browser that signed in before. It identifies nobody.
+    pub device: Option<Secret<String>>,
+    cookies: CookiePolicy,
     /// Which lines of faults are written.
     pub(crate) faults: Arc<Thinning>,
+}
+
+impl Client {
+    /// `Set-Cookie` by which the browser is known for a year.
+    pub fn remember(&self, device: &Secret<String>) -> Answer<HeaderValue> {
+        let (value, life) = (device.expose(), accounts::Device::KNOWN_SECONDS);
+        let text = self.cookies.set(Cookie::Device, value, life, self.secure).map_err(Error::internal)?;
+        let mut set = HeaderValue::try_from(text).map_err(Error::internal)?;
+        set.set_sensitive(true);
+        Ok(set)
+    }
 }
 
 impl Argument for Client {}
@@ -216,7 +232,11 @@ impl<S: Sync> FromRequestParts<S> for Client {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let exchange = Exchange::of(&parts.extensions)?;
         let agent = user_agent(parts);
+        let cookies = parts.headers.get_all(header::COOKIE);
+        let sent = exchange.cookies.read(cookies.into_iter().map(HeaderValue::as_bytes))?;
         Ok(Self {
+            device: sent.device.map(|value| Secret::new(value.to_owned())),
+            cookies: exchange.cookies,
             address: exchange.client,
             user_agent: agent.map(|agent| agent.chars().take(512).collect()),
             secure: exchange.secure,

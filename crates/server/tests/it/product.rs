@@ -107,6 +107,7 @@ impl Product {
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
             process: Process::Server,
+            alike_refusals: true,
         };
         let app = app::open(opening).await.unwrap_or_else(|error| panic!("{error}"));
         let edge = fastcms::api::edge(Arc::clone(&app));

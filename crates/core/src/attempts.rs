@@ -1,0 +1,192 @@
+//! The one way through which a credential is guessed at: passwords, second factors, one-time codes, at sign-in and afterwards, in `users`
+//! and in auth collections. A guess is counted before it is looked at; past `ACCOUNT_LOCKOUT_ATTEMPTS` the right answer is refused like a
+//! wrong one, for `ACCOUNT_LOCKOUT_DURATION`.
+//!
+//! An account has a counter for strangers, and one for each browser that signed in to it before: who fails on purpose locks out
+//! strangers, never the owner. Names that nobody has are counted and lock like accounts. Every refusal has the same bytes and takes
+//! [`FLOOR`] from when the door was opened, whatever was found behind it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fastcms_guard::attempts::{CounterKey, Network, Sources, Target};
+use fastcms_guard::ids;
+use fastcms_guard::opaque::Digest;
+use fastcms_secrets::Secret;
+use fastcms_store::accounts::devices;
+use fastcms_store::attempts::{self as rows, Limits, Owner, Standing};
+use fastcms_store::{Store, Tx};
+use tokio::time::Instant;
+
+use crate::accounts::Device;
+use crate::app::App;
+use crate::error::{Error, Result};
+
+mod unlock;
+
+pub use unlock::{LockStatus, lock_status, sweep, unlock, unlock_by_email};
+
+/// How long every refusal takes at least: longer than the slowest hash on an idle machine, the predecessor's bcrypt included.
+pub const FLOOR: Duration = Duration::from_millis(200);
+
+/// What counting needs besides the store.
+#[derive(Debug)]
+pub struct Attempts {
+    pub(crate) key: CounterKey,
+    sources: Sources,
+    /// Whether refusals are made alike in time. Off only in the test that shows what this is for.
+    alike: bool,
+}
+
+impl Attempts {
+    /// Reads the key of the counters, or makes it where this database has none.
+    pub(crate) async fn open(store: &Store, rng: &dyn ids::Rng, alike: bool) -> Result<Self> {
+        let proposed = Secret::new(ids::bytes::<32>(rng));
+        let bytes = store
+            .write(move |tx| Box::pin(async move { rows::key(tx, proposed.expose()).await.map_err(Error::from) }))
+            .await?;
+        Ok(Self { key: CounterKey::new(Secret::new(bytes)), sources: Sources::default(), alike })
+    }
+}
+
+/// Whose credential is about to be checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Guessed<'a> {
+    /// An account of this id.
+    Account { realm: &'a str, id: &'a str },
+    /// Nobody: the name that was typed, as names are compared.
+    Nobody { realm: &'a str, name: &'a str },
+}
+
+/// One guess, counted. Somebody [proves](Self::forgive_in) to be the owner, or [is wrong](Self::refuse).
+#[derive(Debug)]
+#[must_use = "a guess that was counted is forgiven or refused"]
+pub(crate) struct Attempt {
+    /// `None` where `ACCOUNT_LOCKOUT_ENABLED` is off.
+    counted: Option<Standing>,
+    counter: [u8; 32],
+    /// The browser that signed in to this account before.
+    pub(crate) known_device: Option<[u8; 32]>,
+    opened: Instant,
+    network: Option<Network>,
+}
+
+impl Attempt {
+    /// Counts a guess. `opened` is when the door was opened: refusals are timed from there.
+    pub(crate) async fn count(app: &App, guessed: Guessed<'_>, device: &Device, opened: Instant) -> Result<Self> {
+        let presented = device.cookie_digest();
+        let now = app.now_millis();
+        let limits = app.lockout();
+        let owner: Option<Owner> = match guessed {
+            Guessed::Account { realm, id } => Some((realm.to_owned(), id.to_owned())),
+            Guessed::Nobody { .. } => None,
+        };
+        let of_stranger = match guessed {
+            Guessed::Account { realm, id } => app.attempts.key.name(Target::Account { realm, id }),
+            Guessed::Nobody { realm, name } => app.attempts.key.name(Target::Nobody { realm, name }),
+        };
+        let of_device = match (guessed, &presented) {
+            (Guessed::Account { realm, id }, Some(device)) => {
+                Some(app.attempts.key.name(Target::KnownDevice { realm, id, device }))
+            }
+            _ => None,
+        };
+        let enabled = app.config.lockout.enabled;
+        let (counter, counted, known) = app
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let known = match (&presented, &owner) {
+                        (Some(digest), Some((realm, id))) => {
+                            devices::is_known(tx, digest, realm, id, now / 1000).await?
+                        }
+                        // As much work for a name that nobody has.
+                        (Some(digest), None) => devices::is_known(tx, digest, "", "", now / 1000).await?,
+                        _ => false,
+                    };
+                    let counter = of_device.filter(|_| known).unwrap_or(of_stranger);
+                    let counted = if enabled {
+                        Some(rows::count(tx, &counter, owner.as_ref(), limits, now).await?)
+                    } else {
+                        None
+                    };
+                    Ok::<_, Error>((counter, counted, known))
+                })
+            })
+            .await?;
+        let known_device = presented.filter(|_| known);
+        Ok(Self { counted, counter, known_device, opened, network: device.network() })
+    }
+
+    /// Whether the answer may be looked at: a locked account's is not.
+    pub(crate) fn is_open(&self, app: &App) -> bool {
+        self.counted.is_none_or(|standing| standing.failures <= app.lockout().attempts)
+    }
+
+    /// Forgets what was counted, in the transaction of what the proof opens.
+    pub(crate) async fn forgive_in(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if self.counted.is_some() {
+            rows::forget(tx, &self.counter).await?;
+        }
+        Ok(())
+    }
+
+    /// The same by itself.
+    pub(crate) async fn forgive(self, app: &App) -> Result<()> {
+        app.store.write(move |tx| Box::pin(async move { self.forgive_in(tx).await })).await
+    }
+
+    /// The refusal, once its time has come: the same for whatever was wrong.
+    pub(crate) async fn refuse(self, app: &App) -> Error {
+        let now = app.now_millis();
+        let mut wait = Duration::ZERO;
+        if let (Some(_), Some(network)) = (&self.counted, self.network) {
+            let (longer, sprays) = app.attempts.sources.note_failure(network, &self.counter, now);
+            wait = longer;
+            if sprays {
+                tracing::warn!(
+                    ?network,
+                    "sign-ins to many accounts fail from one network: passwords are being sprayed"
+                );
+            }
+        }
+        if app.attempts.alike {
+            tokio::time::sleep_until(self.opened + FLOOR + wait).await;
+        }
+        match self.counted {
+            Some(Standing { failures, locked_until: Some(until) })
+                if app.config.lockout.reveal && failures > app.lockout().attempts =>
+            {
+                let left = (until - now + 999).max(1000) / 1000;
+                Error::AccountLocked { retry_after_seconds: u64::try_from(left).unwrap_or(1) }
+            }
+            _ => Error::InvalidCredentials,
+        }
+    }
+}
+
+impl App {
+    /// When counters lock, and for how long.
+    pub(crate) fn lockout(&self) -> Limits {
+        Limits {
+            attempts: i64::from(self.config.lockout.attempts),
+            duration_millis: i64::from(self.config.lockout.duration_seconds) * 1000,
+        }
+    }
+
+    /// Whether sign-ins to many accounts failed from the network of this address within the last hour.
+    pub fn is_spraying(&self, address: IpAddr) -> bool {
+        self.attempts.sources.is_spraying(Network::of(address), self.now_millis())
+    }
+}
+
+impl Device {
+    /// The digest of the cookie by which a browser may be known.
+    pub(crate) fn cookie_digest(&self) -> Option<[u8; 32]> {
+        self.cookie.as_ref().map(|value| *Digest::of(value.expose()).as_bytes())
+    }
+
+    fn network(&self) -> Option<Network> {
+        self.address.parse().ok().map(Network::of)
+    }
+}

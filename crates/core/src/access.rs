@@ -10,6 +10,7 @@ use fastcms_store::schema::{Collection, Rule};
 use jiff::Timestamp;
 
 use crate::accounts::realm_text;
+use crate::api_keys::{Action, Area, Need};
 use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 
@@ -31,11 +32,44 @@ pub fn require_account(caller: &Caller) -> Result<&Account> {
     caller.account().ok_or_else(|| refusal(caller))
 }
 
+/// Leave for a person who signed in: credentials, keys and sessions are no business of API keys, not even of the owner's.
+pub fn require_in_person(caller: &Caller) -> Result<&Account> {
+    match &caller.principal {
+        Principal::Account(account) => Ok(account),
+        Principal::Guest | Principal::ApiKey(_) | Principal::Operator => Err(refusal(caller)),
+    }
+}
+
+/// Leave as far as the scopes of an API key go, which nobody else has: for what is not done to records of one collection. The edge asks
+/// for every route before its handler runs.
+///
+/// # Errors
+/// [`Error::InsufficientScope`].
+pub fn require_scope(caller: &Caller, need: Option<Need>) -> Result<()> {
+    let Some(key) = caller.api_key() else { return Ok(()) };
+    let covered = need.map_or_else(|| key.scopes.cover_everything(), |need| key.scopes.touch(need));
+    if covered { Ok(()) } else { Err(Error::InsufficientScope) }
+}
+
+/// The same for records that an operation touches whatever its own area is: those of an export, of a whole collection.
+///
+/// # Errors
+/// [`Error::InsufficientScope`].
+pub(crate) fn require_records(caller: &Caller, action: Action) -> Result<()> {
+    if caller.covers(Need::new(Area::Records, action)) { Ok(()) } else { Err(Error::InsufficientScope) }
+}
+
+/// The same for records of one collection.
+fn require_collection(caller: &Caller, need: Need, collection: &Collection) -> Result<()> {
+    let covered = caller.api_key().is_none_or(|key| key.scopes.cover_collection(need, collection.name()));
+    if covered { Ok(()) } else { Err(Error::InsufficientScope) }
+}
+
 /// The refusal that fits this caller: guests may try again with a credential, others may not.
 pub fn refusal(caller: &Caller) -> Error {
     match caller.principal {
         Principal::Guest => Error::AuthenticationRequired,
-        Principal::Account(_) | Principal::Operator => Error::Forbidden,
+        Principal::Account(_) | Principal::ApiKey(_) | Principal::Operator => Error::Forbidden,
     }
 }
 
@@ -50,9 +84,10 @@ pub(crate) fn usable_files(caller: &Caller) -> Reach {
     })
 }
 
-/// What the rule asks of a record, for this caller and this request. Admins pass it by; where there is none, everybody else is refused,
+/// What the rule asks of a record, for this caller and this request, if the scopes of an API key reach this far. Admins pass it by; where there is none, everybody else is refused,
 /// the same for records that exist and for those that do not. A rule that cannot be decided denies.
 pub(crate) fn rule(facts: &Facts<'_>, collection: &Collection, kind: RuleKind, now: Timestamp) -> Result<Predicate> {
+    require_collection(facts.caller, facts.request.need, collection)?;
     if facts.caller.is_admin() {
         return Ok(Predicate::True);
     }
@@ -66,9 +101,11 @@ pub(crate) fn rule(facts: &Facts<'_>, collection: &Collection, kind: RuleKind, n
     }
 }
 
-/// The same for rows that a caller meets on the way: a missing rule shows none instead of refusing the request.
+/// The same for rows that a caller meets on the way, which are read whatever is done: a missing rule shows none instead of refusing the
+/// request.
 pub(crate) fn rule_on_the_way(facts: &Facts<'_>, collection: &Collection, kind: RuleKind, now: Timestamp) -> Predicate {
-    rule(facts, collection, kind, now).unwrap_or(Predicate::False)
+    let request = facts.request.reading();
+    rule(&Facts { request, ..*facts }, collection, kind, now).unwrap_or(Predicate::False)
 }
 
 /// What this caller sees of records: everything, or what `paths` (filters and sort keys of the request) may touch in other collections.
@@ -82,8 +119,10 @@ pub(crate) fn sight<'p>(
         Realm::Users => None,
         Realm::Collection(id) => Some((id.to_string(), account.id.clone())),
     });
-    let mut sight = Sight { sees_all: facts.caller.is_admin(), own, rows: HashMap::new() };
-    if sight.sees_all {
+    let sees_all = facts.caller.is_admin();
+    let follows_all = sees_all && facts.caller.covers(facts.request.reading().need);
+    let mut sight = Sight { sees_all, follows_all, own, rows: HashMap::new() };
+    if sight.follows_all {
         return sight;
     }
     for path in paths {

@@ -13,6 +13,7 @@ use fastcms_store::{Change, ChangeKind, Store, Subscriber};
 use tokio::sync::Notify;
 
 use crate::accounts::Sessions;
+use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
@@ -53,6 +54,8 @@ pub struct App {
     pub mail: Post,
     /// Where events are recorded.
     pub audit: Audit,
+    /// API keys known to be good.
+    pub api_keys: ApiKeys,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
     /// The secrets that the ring is made of. Who holds this lock may replace the ring.
@@ -116,6 +119,7 @@ impl App {
         let correct_memory: Subscriber = Arc::new(move |change: &Change| {
             let Some(app) = weak.upgrade() else { return };
             app.sessions.apply(change);
+            app.api_keys.apply(change);
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
                 app.collections_changed.notify_one();
             }

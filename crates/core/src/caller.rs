@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::api_keys::{Need, Scopes};
+
 /// Where an account lives, and with that the audience of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Realm {
@@ -32,21 +34,32 @@ impl Realm {
     }
 }
 
-/// A signed-in account, as its session stands at this request.
+/// An account, as its credential stands at this request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: String,
     pub realm: Realm,
-    /// Session that the credential belongs to.
+    /// What the credential belongs to: a session, or the API key or impersonation of that id.
     pub session: String,
     pub email: String,
     /// `admin` or `user` in [`Realm::Users`], free text (or nothing) in an auth collection.
     pub role: Option<String>,
     pub verified: bool,
-    /// Unix seconds of the sign-in behind the session: what step-up looks at.
+    /// Unix seconds of the sign-in behind the session: what step-up looks at. Behind an API key there is none: 0.
     pub authenticated_at: i64,
     /// Set by another admin's password change: all but a few routes are closed until it is changed.
     pub must_change_password: bool,
+}
+
+/// An API key, as it stands at this request. It acts as the account that made it, within its scopes.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    pub id: String,
+    /// Whose it is, always in [`Realm::Users`], with the rights of this moment.
+    pub owner: Arc<Account>,
+    pub scopes: Scopes,
+    /// Requests a minute instead of `RATE_LIMIT_PER_MINUTE`; never above it unless the owner is an admin now.
+    pub rate_limit_per_minute: Option<u32>,
 }
 
 /// Who is calling, and how they reached us.
@@ -64,6 +77,8 @@ pub enum Principal {
     Guest,
     /// A person with a live session.
     Account(Arc<Account>),
+    /// A program that somebody gave a key.
+    ApiKey(Arc<ApiKey>),
     /// Whoever runs the binary on the host: the command line, and the product's own chores. Never reachable over the network.
     Operator,
 }
@@ -113,19 +128,50 @@ impl Caller {
         Self { principal: Principal::Operator, channel: Channel::Background }
     }
 
+    /// The account whose rights count, if there is one.
     pub fn account(&self) -> Option<&Account> {
+        self.principal.account().map(|account| &**account)
+    }
+
+    /// The key that the caller came with.
+    pub fn api_key(&self) -> Option<&ApiKey> {
         match &self.principal {
-            Principal::Account(account) => Some(account),
-            Principal::Guest | Principal::Operator => None,
+            Principal::ApiKey(key) => Some(key),
+            Principal::Guest | Principal::Account(_) | Principal::Operator => None,
         }
     }
 
-    /// An admin of `users`, or the operator. A collection's `role` text never counts.
+    /// An admin of `users`, a key of one, or the operator. A collection's `role` text never counts. Of a key this says what its owner
+    /// may; what it is good for, [`Caller::covers`] says.
     pub fn is_admin(&self) -> bool {
         match &self.principal {
             Principal::Operator => true,
-            Principal::Account(account) => account.realm == Realm::Users && account.role.as_deref() == Some("admin"),
+            Principal::Account(account) => account.is_admin(),
+            Principal::ApiKey(key) => key.owner.is_admin(),
             Principal::Guest => false,
         }
+    }
+
+    /// Whether the caller may do this anywhere in the area as far as scopes go: only an API key has any.
+    pub fn covers(&self, need: Need) -> bool {
+        self.api_key().is_none_or(|key| key.scopes.cover(need))
+    }
+}
+
+impl Principal {
+    /// The account whose rights count, to be kept.
+    pub fn account(&self) -> Option<&Arc<Account>> {
+        match self {
+            Self::Account(account) => Some(account),
+            Self::ApiKey(key) => Some(&key.owner),
+            Self::Guest | Self::Operator => None,
+        }
+    }
+}
+
+impl Account {
+    /// An admin of `users`.
+    pub fn is_admin(&self) -> bool {
+        self.realm == Realm::Users && self.role.as_deref() == Some("admin")
     }
 }

@@ -46,6 +46,7 @@ pub use oauth::{OAuth, OAuthClient};
 pub use pages::{env_example, reference_markdown};
 pub use passwords::{Lockout, Passwords, RequireMfa};
 pub use reader::Effective;
+pub(crate) use reader::network;
 pub use redis::Redis;
 pub use server::{AllowedHosts, BaseUrl, Environment, Server};
 pub use source::{Origin, Sources};

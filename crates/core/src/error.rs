@@ -90,6 +90,10 @@ pub enum Error {
     InvalidRefreshToken,
     #[error("not allowed for this caller")]
     Forbidden,
+    #[error("the API key has no scope for this")]
+    InsufficientScope,
+    #[error("this address may not come in")]
+    IpBlocked,
     #[error("registration is closed")]
     RegistrationClosed,
     #[error("password sign-in is turned off")]

@@ -10,7 +10,7 @@
 //! | [`clock`], [`ids`] | time and randomness, replaceable in tests |
 //! | [`keys`] | one secret becomes one key per purpose; a ring of them makes rotation possible |
 //! | [`token`] | signed tokens whose purpose is part of their type |
-//! | [`opaque`] | random tokens of which only a digest is kept |
+//! | [`opaque`], [`api_key`] | random tokens of which only a digest is kept |
 //! | [`password`] | which passwords are taken, and how they are stored |
 //! | [`attempts`] | how guesses at credentials are named and slowed down |
 //! | [`address`] | whose request it is, behind proxies or not |
@@ -18,6 +18,7 @@
 //! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
 pub mod address;
+pub mod api_key;
 pub mod attempts;
 pub mod clock;
 pub mod cookie;

@@ -1,6 +1,6 @@
 //! The HTTP API: every noun declares its routes, this module puts them into one list.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use fastcms_core::{App, Caller, Error, accounts, request_log::Answered};
 
@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod account;
+mod api_keys;
 mod auth;
 mod bulk;
 mod collection_accounts;
@@ -36,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(pages::routes());
     operations.extend(setup::routes());
     operations.extend(auth::routes());
+    operations.extend(api_keys::routes());
     operations.extend(users::routes());
     operations.extend(keys::routes());
     operations.extend(collections::routes());
@@ -73,6 +75,10 @@ pub fn document(app: &App) -> serde_json::Value {
 impl Backend for Arc<App> {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         accounts::authenticate(self, bearer).await
+    }
+
+    async fn authenticate_key(&self, key: &str, client: IpAddr) -> Result<Caller, Error> {
+        fastcms_core::api_keys::authenticate(self, key, client).await
     }
 
     async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {

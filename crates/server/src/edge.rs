@@ -19,7 +19,7 @@ mod thinning;
 use std::{
     convert::Infallible,
     future::Future,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
@@ -72,6 +72,10 @@ const LONG: Duration = Duration::from_mins(10);
 pub trait Backend: Clone + Send + Sync + 'static {
     /// Who a bearer token belongs to; [`Error::InvalidToken`] when to nobody.
     fn authenticate(&self, bearer: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
+
+    /// Who an API key that comes from `client` belongs to; [`Error::InvalidToken`] when to nobody, [`Error::IpBlocked`] when it is not
+    /// good from there.
+    fn authenticate_key(&self, key: &str, client: IpAddr) -> impl Future<Output = Result<Caller, Error>> + Send;
 
     /// Who a session cookie belongs to; [`Error::InvalidToken`] when to nobody.
     fn authenticate_cookie(&self, value: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
@@ -233,7 +237,7 @@ impl<S: Backend> Inner<S> {
         let (body, progress) = self.watch(&parts, body, &found)?;
 
         // 7. Identity, verified once. What is wrong with a credential is only noted.
-        let Identity { caller, noted, cookie } = self.identify(&parts, &found).await;
+        let Identity { caller, noted, cookie } = self.identify(&parts, &sender, &found).await;
         seen.caller = caller.clone();
         seen.cookie = cookie;
         seen.secure = sender.secure;
@@ -260,6 +264,7 @@ impl<S: Backend> Inner<S> {
             secure: sender.secure,
             caller,
             cookies: self.settings.cookies,
+            need: operation.scope.need(),
             params,
             faults: Arc::clone(&self.outgoing.faults),
         });
@@ -302,6 +307,7 @@ impl<S: Backend> Inner<S> {
                 if stale && operation.path.starts_with("/api/") && !operation.before_password_change {
                     return Err(Error::PasswordChangeRequired.into());
                 }
+                operation.admit_key(caller)?;
                 Ok((Some(operation), *segments))
             }
             Found::OtherMethod { allow } if parts.method != Method::OPTIONS => {

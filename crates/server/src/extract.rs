@@ -12,7 +12,7 @@ mod path;
 mod query;
 mod session_cookie;
 
-pub use caller::{Admin, Anyone, Audience, CallerArgument, Client, Recent, SignedIn, UsersAccount};
+pub use caller::{Admin, Anyone, Audience, CallerArgument, Client, InPerson, Recent, SignedIn, UsersAccount};
 pub use facts::Facts;
 pub use field::{Field, Patch, Place, Within};
 pub use form::{Form, parts as form_parts};

@@ -80,7 +80,10 @@ pub fn document(info: &Info<'_>, catalogue: &Catalogue, collections: &[Collectio
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
         },
     })
 }
@@ -141,9 +144,13 @@ impl Entry {
 
     fn security(&self) -> Value {
         match self.docs.audience {
-            Audience::Anyone => json!([{}, {"bearer": []}]),
-            Audience::SignedIn | Audience::UsersAccount | Audience::Admin => {
+            Audience::Anyone => json!([{}, {"bearer": []}, {"api_key": []}]),
+            Audience::InPerson => json!([{"bearer": []}]),
+            Audience::SignedIn | Audience::UsersAccount | Audience::Admin if self.docs.recent => {
                 json!([{"bearer": []}])
+            }
+            Audience::SignedIn | Audience::UsersAccount | Audience::Admin => {
+                json!([{"bearer": []}, {"api_key": []}])
             }
         }
     }
@@ -166,7 +173,7 @@ impl Entry {
         };
         match self.docs.audience {
             Audience::Anyone => {}
-            Audience::SignedIn | Audience::UsersAccount => {
+            Audience::SignedIn | Audience::UsersAccount | Audience::InPerson => {
                 refusal(401, "`authentication_required`, `invalid_token`");
             }
             Audience::Admin => {

@@ -195,12 +195,15 @@ const BESIDE: [&str; 8] = [
     "DELETE FROM mail_tokens WHERE realm = ",
 ];
 
-/// Takes away what is kept beside an account: its sessions, its password history, what lets it in and what keeps it out.
+/// Takes away what is kept beside an account: its sessions, its password history, what lets it in and what keeps it out, its API keys.
 pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error> {
     for head in BESIDE {
         let mut sql = Sql::new(tx.dialect());
         sql.push(head).bind(realm).push(" AND account_id = ").bind(id);
         tx.execute(&sql).await?;
+    }
+    if realm == "users" {
+        crate::api_keys::delete(tx, id, None).await?;
     }
     Ok(())
 }

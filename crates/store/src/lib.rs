@@ -6,6 +6,7 @@
 //! `rusqlite` is named only under `sqlite`, `tokio_postgres` only under `postgres`.
 
 pub mod accounts;
+pub mod api_keys;
 pub mod attempts;
 pub mod audit;
 mod change;

@@ -20,8 +20,10 @@ pub(crate) use scalar::push_lowered;
 /// What a caller sees beyond the rows of one collection: the rows that a path through relations may touch, and e-mail addresses.
 #[derive(Debug, Clone, Default)]
 pub struct Sight {
-    /// Admins see everything.
+    /// Admins see everybody's address.
     pub sees_all: bool,
+    /// Nothing stands between the caller and the rows that a path leads to: `rows` does not count.
+    pub follows_all: bool,
     /// The caller's own record, by collection and id.
     pub own: Option<(String, String)>,
     /// By collection: which of its rows a path may touch. A collection that is not here shows none.

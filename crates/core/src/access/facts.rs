@@ -5,6 +5,7 @@ use fastcms_expr::{Auth, Context, Input, Request, Value};
 use fastcms_store::schema::Schema;
 use serde_json::{Map, Value as Json};
 
+use crate::api_keys::{Action, Area, Need};
 use crate::caller::{Caller, Realm};
 
 /// The parts of a request that are found by name. Implemented by whoever holds the request.
@@ -36,12 +37,14 @@ pub struct RequestFacts<'a> {
     pub method: &'a str,
     pub context: Context,
     pub parts: &'a dyn RequestParts,
+    /// What of the scopes of an API key the operation needs.
+    pub need: Need,
 }
 
 impl RequestFacts<'static> {
     /// The facts of work that no request stands behind.
     pub fn internal() -> Self {
-        Self { method: "", context: Context::Default, parts: &NoParts }
+        Self { method: "", context: Context::Default, parts: &NoParts, need: Need::new(Area::Records, Action::Write) }
     }
 }
 
@@ -50,9 +53,15 @@ impl RequestFacts<'_> {
     pub fn within(self, context: Context) -> Self {
         Self { context, ..self }
     }
+
+    /// The same request where it only looks at something.
+    pub fn reading(self) -> Self {
+        Self { need: Need { action: Action::Read, ..self.need }, ..self }
+    }
 }
 
 /// All that a rule is bound to: the caller, the request, the data sent.
+#[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub caller: &'a Caller,
     pub request: RequestFacts<'a>,

@@ -13,7 +13,7 @@ use super::{Device, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
 use crate::attempts::{Attempt, Guessed};
-use crate::caller::{Account, Caller, Realm};
+use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
@@ -126,7 +126,9 @@ async fn renew_hash(
 /// Ends the caller's session, and the one a refresh token belongs to. Never fails for a bad token: signing out always works.
 pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -> Result<()> {
     let mut ends: Vec<(Realm, String, String)> = Vec::new();
-    ends.extend(caller.account().map(|account| (account.realm.clone(), account.id.clone(), account.session.clone())));
+    if let Principal::Account(account) = &caller.principal {
+        ends.push((account.realm.clone(), account.id.clone(), account.session.clone()));
+    }
     ends.extend(refresh_token.and_then(|token| session_of_refresh(app, token)));
     for (realm, account, session) in ends {
         end(app, &realm, &account, End::One(session)).await?;
@@ -136,13 +138,13 @@ pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -
 
 /// Ends every session of the caller's account, this one included.
 pub async fn sign_out_everywhere(caller: &Caller, app: &App) -> Result<()> {
-    let account = access::require_account(caller)?;
+    let account = access::require_in_person(caller)?;
     end(app, &account.realm, &account.id, End::All).await.map(drop)
 }
 
 /// Live sessions of the caller's account, newest first.
 pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
-    let account = access::require_account(caller)?;
+    let account = access::require_in_person(caller)?;
     let (realm, id, now) = (realm_text(&account.realm).to_owned(), account.id.clone(), app.now_seconds());
     let idle_since = stamp(app.now_millis() - app.idle_millis());
     Ok(app
@@ -158,7 +160,7 @@ pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
 /// # Errors
 /// [`Error::NotFound`] for an id that is no live session of this account, other people's included.
 pub async fn end_session(caller: &Caller, app: &App, id: Option<&str>) -> Result<()> {
-    let account = access::require_account(caller)?;
+    let account = access::require_in_person(caller)?;
     let which = id.map_or_else(|| End::AllBut(account.session.clone()), |id| End::One(id.to_owned()));
     let ended = end(app, &account.realm, &account.id, which).await?;
     if id.is_some() && ended == 0 { Err(Error::NotFound) } else { Ok(()) }
@@ -201,7 +203,7 @@ pub async fn change_password(
     device: &Device,
 ) -> Result<()> {
     let opened = Instant::now();
-    let account: &Account = access::require_account(caller)?;
+    let account: &Account = access::require_in_person(caller)?;
     let realm = realm_text(&account.realm).to_owned();
     let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
     let (wanted, id) = (table.clone(), account.id.clone());
@@ -266,7 +268,7 @@ pub(crate) async fn put_password(tx: &mut Tx<'_>, change: &PasswordChange, now: 
 
 /// Takes the caller's own account away, with its sessions.
 pub async fn delete_own(caller: &Recent, app: &App) -> Result<()> {
-    let account = access::require_account(caller)?;
+    let account = access::require_in_person(caller)?;
     if account.realm != Realm::Users {
         return Err(Error::InvalidToken);
     }

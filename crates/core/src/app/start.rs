@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::App;
 use crate::accounts::Sessions;
+use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
@@ -112,6 +113,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         sessions: Sessions::default(),
         mail: Post::default(),
         audit: Audit::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
+        api_keys: ApiKeys::default(),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

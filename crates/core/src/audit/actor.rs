@@ -20,13 +20,14 @@ pub struct Actor {
 impl From<&Caller> for Actor {
     fn from(caller: &Caller) -> Self {
         let mut actor = Self::default();
+        if let Some(account) = caller.account() {
+            actor.user_id = Some(account.id.clone());
+            actor.user_email = Some(tamed(&account.email));
+            actor.detail("realm", realm_text(&account.realm));
+        }
         match &caller.principal {
-            Principal::Guest | Principal::Operator => {}
-            Principal::Account(account) => {
-                actor.user_id = Some(account.id.clone());
-                actor.user_email = Some(tamed(&account.email));
-                actor.detail("realm", realm_text(&account.realm));
-            }
+            Principal::Guest | Principal::Operator | Principal::Account(_) => {}
+            Principal::ApiKey(key) => actor.detail("api_key_id", &key.id),
         }
         match &caller.channel {
             Channel::Network(client) => {

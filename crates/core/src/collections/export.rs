@@ -9,6 +9,7 @@ use fastcms_store::{Dialect, Plan, Reader, collections as rows, records};
 use serde_json::{Map, Value as Json, json};
 
 use crate::access;
+use crate::api_keys::Action;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -30,6 +31,9 @@ pub struct Export {
 /// refused.
 pub async fn export(caller: &Caller, app: &App, id: &str, with_records: bool) -> Result<Export> {
     access::require_admin(caller)?;
+    if with_records {
+        access::require_records(caller, Action::Read)?;
+    }
     let limit = usize::try_from(app.config.limits.max_file_size).unwrap_or(usize::MAX);
     let dialect = app.store.dialect();
     for _ in 0..MAX_ATTEMPTS {

@@ -24,6 +24,7 @@ use super::change::{adopted, conflict, drafted, insert};
 use super::definition::{Sent, read};
 use super::indexes;
 use crate::access;
+use crate::api_keys::Action;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
@@ -40,6 +41,9 @@ pub async fn import(
     with_records: bool,
 ) -> Result<Arc<Collection>> {
     access::require_admin(caller)?;
+    if with_records {
+        access::require_records(caller, Action::Write)?;
+    }
     let now = crate::time::stamp(app.now_millis());
     let (sent, indexes) = read_definition(document, &now)?;
     let mut definition = drafted(app, sent)?;

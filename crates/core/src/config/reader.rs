@@ -351,7 +351,7 @@ pub(super) fn whole<T: TryFrom<u64>>(text: &str, min: u64, max: u64) -> Result<T
 }
 
 /// A range in CIDR notation or a bare address; IPv4 inside IPv6 becomes IPv4, host bits are dropped.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let malformed = || format!("{} is neither an address nor a network such as `10.0.0.0/8`", quoted(text));
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));

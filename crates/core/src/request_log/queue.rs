@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::url;
 use super::writer::Writer;
-use crate::caller::{Account, Caller, Principal};
+use crate::caller::{Account, Caller};
 
 /// Requests that may wait to be written; past that they are lost. Two MB of usual URLs, 25 MB of the longest.
 pub(super) const CAPACITY: usize = 10_000;
@@ -55,10 +55,7 @@ pub(super) struct Entry {
 
 impl Entry {
     fn of(answered: &Answered<'_>) -> Self {
-        let account = match &answered.caller.principal {
-            Principal::Account(account) => Some(Arc::clone(account)),
-            _ => None,
-        };
+        let account = answered.caller.principal.account().cloned();
         Self {
             method: method(answered.method),
             url: url::redacted(answered.path, answered.query),

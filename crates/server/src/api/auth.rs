@@ -15,7 +15,9 @@ use super::account::{
 };
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
-use crate::extract::{Anyone, Client, Id, Json, NoContent, Patch, Path, Query, Recent, SessionCookie, UsersAccount};
+use crate::extract::{
+    Anyone, Client, Id, InPerson, Json, NoContent, Patch, Path, Query, Recent, SessionCookie, UsersAccount,
+};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -192,7 +194,7 @@ pub fn signed_out() -> Response {
     (StatusCode::NO_CONTENT, [(CLEAR_SITE_DATA, clear)]).into_response()
 }
 
-async fn logout_all(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer {
+async fn logout_all(InPerson(caller): InPerson, State(app): State<Arc<App>>) -> Answer {
     accounts::sign_out_everywhere(&caller, &app).await?;
     Ok(signed_out())
 }
@@ -229,7 +231,7 @@ async fn change_me(
     Ok(Json(accounts::change_own(&caller, &app, change).await?.into()))
 }
 
-async fn delete_me(caller: Recent<UsersAccount>, State(app): State<Arc<App>>) -> Answer {
+async fn delete_me(caller: Recent<InPerson>, State(app): State<Arc<App>>) -> Answer {
     accounts::delete_own(&caller, &app).await?;
     Ok(signed_out())
 }
@@ -244,7 +246,7 @@ crate::form! {
 }
 
 async fn change_password(
-    caller: Recent<UsersAccount>,
+    caller: Recent<InPerson>,
     State(app): State<Arc<App>>,
     client: Client,
     Json(body): Json<ChangePassword>,
@@ -254,13 +256,13 @@ async fn change_password(
     Ok(NoContent)
 }
 
-async fn sessions(signed_in: UsersAccount, State(app): State<Arc<App>>) -> Answer<Json<SessionsBody>> {
+async fn sessions(signed_in: InPerson, State(app): State<Arc<App>>) -> Answer<Json<SessionsBody>> {
     let sessions = accounts::sessions_of(&signed_in.0, &app).await?;
     Ok(Json(SessionsBody::new(sessions, &signed_in.account().session)))
 }
 
 async fn end_session(
-    UsersAccount(caller): UsersAccount,
+    InPerson(caller): InPerson,
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id>,
 ) -> Answer<NoContent> {
@@ -276,7 +278,7 @@ crate::query! {
 }
 
 async fn end_others(
-    UsersAccount(caller): UsersAccount,
+    InPerson(caller): InPerson,
     State(app): State<Arc<App>>,
     Query(query): Query<AllButThis>,
 ) -> Answer<NoContent> {

@@ -6,7 +6,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use fastcms_core::{App, config::Environment};
+use fastcms_core::{
+    App, Caller,
+    api_keys::{Action, Area, Need},
+    config::Environment,
+};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -35,12 +39,17 @@ pub fn routes() -> Vec<Operation> {
 async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Json<Value> {
     let server = &app.config.server;
     let mut answer = json!({"status": "healthy"});
-    if caller.is_admin() || server.environment == Environment::Development {
+    if may_look(&caller) || server.environment == Environment::Development {
         answer["service"] = server.app_name.as_str().into();
         answer["version"] = server.app_version.as_str().into();
         answer["environment"] = server.environment.to_string().into();
     }
     Json(answer)
+}
+
+/// Whether the caller is told more than strangers.
+fn may_look(caller: &Caller) -> bool {
+    caller.is_admin() && caller.covers(Need::new(Area::Admin, Action::Read))
 }
 
 async fn live(_: Anyone) -> Json<Value> {
@@ -60,7 +69,7 @@ async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response 
         }
     };
     let mut answer = json!({"status": if database { "ready" } else { "unavailable" }});
-    if caller.is_admin() {
+    if may_look(&caller) {
         answer["checks"] = json!({"database": if database { "ok" } else { "failed" }});
     }
     let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

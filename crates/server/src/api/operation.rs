@@ -7,9 +7,16 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{extract::Request, handler::Handler, response::Response};
-use fastcms_core::App;
+use fastcms_core::{
+    App, Caller, Error, access,
+    api_keys::{Action, Area, Need},
+};
 use http::Method;
 use serde_json::{Value, json};
+
+mod scope;
+
+pub use scope::Scope;
 
 use crate::extract::{Argument, Audience, CallerArgument, Params};
 
@@ -77,6 +84,7 @@ pub struct Operation<S = Arc<App>> {
     pub(crate) known_name: Option<KnownName<S>>,
     pub(crate) file_token: bool,
     pub(crate) before_password_change: bool,
+    pub(crate) scope: Scope,
 }
 
 macro_rules! methods {
@@ -102,6 +110,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     {
         let mut docs = Docs { audience: T::audience(), recent: T::recent(), ..Docs::default() };
         T::describe(&mut docs);
+        let scope = Scope::of(&method, path, docs.audience);
         Self {
             method,
             path,
@@ -113,6 +122,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
             known_name: None,
             file_token: false,
             before_password_change: false,
+            scope,
         }
     }
 
@@ -195,6 +205,23 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     pub fn takes_file_token(mut self) -> Self {
         self.file_token = true;
         self
+    }
+
+    /// Asks for another scope of an API key than method and path suggest.
+    pub fn scope(mut self, area: Area, action: Action) -> Self {
+        self.scope = Scope::Of(Need::new(area, action));
+        self
+    }
+
+    /// Whether an API key may come this far: not where a person is wanted, and only within its scopes.
+    pub(crate) fn admit_key(&self, caller: &Caller) -> Result<(), Error> {
+        if caller.api_key().is_none() || self.scope == Scope::Free {
+            return Ok(());
+        }
+        if self.docs.recent || self.docs.audience == Audience::InPerson {
+            return Err(Error::Forbidden);
+        }
+        access::require_scope(caller, self.scope.need())
     }
 
     /// Open to an account that has to change its password first.

@@ -36,6 +36,7 @@ const IN_URL: [&str; 16] = [
 pub(super) enum Presented<'r> {
     Nothing,
     Bearer(&'r str),
+    ApiKey(&'r str),
 }
 
 /// The one credential of a request; the refusal is for the caller to note.
@@ -45,15 +46,17 @@ pub(super) fn presented(parts: &Parts, file_token: bool) -> Result<Presented<'_>
     }
     let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
-    let api_key = parts.headers.contains_key("x-api-key");
-    if authorizations.next().is_some() || (authorization.is_some() && api_key) {
+    let mut keys = parts.headers.get_all("x-api-key").iter();
+    let key = keys.next();
+    if authorizations.next().is_some() || keys.next().is_some() || (authorization.is_some() && key.is_some()) {
         return Err(Refusal::MultipleCredentials);
     }
-    let Some(authorization) = authorization else {
-        // No API key is valid as long as there are none: a credential that cannot be verified is never ignored.
-        return if api_key { Err(Error::InvalidToken.into()) } else { Ok(Presented::Nothing) };
-    };
+    // A credential that cannot be verified is never ignored.
     let invalid = || Refusal::Core(Error::InvalidToken);
+    let Some(authorization) = authorization else {
+        let Some(key) = key else { return Ok(Presented::Nothing) };
+        return key.to_str().map(Presented::ApiKey).map_err(|_| invalid());
+    };
     let (scheme, token) = authorization.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
     let token = token.trim_start_matches(' ');
     // Schemes are case-insensitive (RFC 9110 section 11.1).

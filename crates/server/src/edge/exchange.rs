@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use fastcms_core::{Caller, Error};
+use fastcms_core::{Caller, Error, api_keys::Need};
 use fastcms_guard::cookie::CookiePolicy;
 use http::Extensions;
 
@@ -20,6 +20,8 @@ pub struct Exchange {
     pub caller: Caller,
     /// How the answer writes cookies.
     pub cookies: CookiePolicy,
+    /// What the route needs of the scopes of an API key.
+    pub(crate) need: Option<Need>,
     pub(crate) params: Segments,
     /// Which lines of faults are written.
     pub(crate) faults: Arc<Thinning>,

@@ -63,7 +63,7 @@ impl Identity {
 
 impl<S: Backend> Inner<S> {
     /// Verifies the one credential that counts.
-    pub(super) async fn identify(&self, parts: &Parts, found: &Found<'_, S>) -> Identity {
+    pub(super) async fn identify(&self, parts: &Parts, sender: &Sender, found: &Found<'_, S>) -> Identity {
         let file_token = found.operation().is_some_and(|operation| operation.file_token);
         let presented = match credentials::presented(parts, file_token) {
             Ok(presented) => presented,
@@ -76,6 +76,10 @@ impl<S: Backend> Inner<S> {
         match (presented, sent.session) {
             (Presented::Bearer(token), _) => {
                 let asked = tokio::time::timeout(USUAL, self.state.authenticate(token)).await;
+                Identity::of(asked.unwrap_or(Err(Error::Timeout)))
+            }
+            (Presented::ApiKey(key), _) => {
+                let asked = tokio::time::timeout(USUAL, self.state.authenticate_key(key, sender.client)).await;
                 Identity::of(asked.unwrap_or(Err(Error::Timeout)))
             }
             (Presented::Nothing, Some(value)) => {

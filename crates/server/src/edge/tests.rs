@@ -54,6 +54,13 @@ impl Backend for House {
         Ok(Principal::Account(Arc::new(account)).into())
     }
 
+    async fn authenticate_key(&self, key: &str, client: IpAddr) -> Result<Caller, Error> {
+        if client == IpAddr::from([192, 0, 2, 66]) {
+            return Err(Error::IpBlocked);
+        }
+        self.authenticate(key).await
+    }
+
     async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {
         match value {
             "unknowable" => Err(Error::Unavailable("the store is away".to_owned())),

@@ -4,7 +4,7 @@ use std::{convert::Infallible, marker::PhantomData, net::IpAddr, ops::Deref, syn
 
 use axum::extract::FromRequestParts;
 use fastcms_core::caller::{self, Channel};
-use fastcms_core::{Account, App, Caller, Error, Principal, Realm, access, accounts};
+use fastcms_core::{Account, App, Caller, Error, Realm, access, accounts};
 use fastcms_guard::cookie::{Cookie, CookiePolicy};
 use fastcms_secrets::Secret;
 use http::{HeaderValue, Method, header, request::Parts};
@@ -22,6 +22,8 @@ pub enum Audience {
     Anyone,
     SignedIn,
     UsersAccount,
+    /// A person who signed in: no API key acts for them here.
+    InPerson,
     Admin,
 }
 
@@ -47,6 +49,10 @@ pub struct SignedIn(pub Caller);
 #[derive(Debug, Clone)]
 pub struct UsersAccount(pub Caller);
 
+/// An account of `users`, by a session of its own: for what keys must not touch, such as keys, sessions and credentials.
+#[derive(Debug, Clone)]
+pub struct InPerson(pub Caller);
+
 /// An admin.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Caller);
@@ -59,6 +65,13 @@ impl SignedIn {
 }
 
 impl UsersAccount {
+    /// The account behind the caller.
+    pub fn account(&self) -> &Account {
+        self.0.account().expect("made only from a caller with an account")
+    }
+}
+
+impl InPerson {
     /// The account behind the caller.
     pub fn account(&self) -> &Account {
         self.0.account().expect("made only from a caller with an account")
@@ -88,10 +101,7 @@ fn user_agent(parts: &Parts) -> Option<&str> {
 
 /// The account of a caller who must have one.
 fn account(caller: &Caller) -> Result<&Arc<Account>, Refusal> {
-    match &caller.principal {
-        Principal::Account(account) => Ok(account),
-        Principal::Guest | Principal::Operator => Err(Error::AuthenticationRequired.into()),
-    }
+    caller.principal.account().ok_or_else(|| Error::AuthenticationRequired.into())
 }
 
 /// Accounts of auth collections never act as an account of `users`: their token means nothing here.
@@ -128,6 +138,17 @@ impl<S: Sync> FromRequestParts<S> for UsersAccount {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for InPerson {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let caller = caller(parts);
+        of_users(&caller)?;
+        access::require_in_person(&caller)?;
+        Ok(Self(caller))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Admin {
     type Rejection = Refusal;
 
@@ -150,7 +171,7 @@ macro_rules! caller_arguments {
         }
     )*};
 }
-caller_arguments!(Anyone, SignedIn, UsersAccount, Admin);
+caller_arguments!(Anyone, SignedIn, UsersAccount, InPerson, Admin);
 
 /// A caller of kind `C` whose sign-in is recent: the first argument of every sensitive action (contract 2.5).
 #[derive(Debug, Clone)]

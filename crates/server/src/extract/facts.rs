@@ -1,12 +1,16 @@
 //! What rules may read of a request, as an argument.
 
 use axum::extract::FromRequestParts;
-use fastcms_core::access::{Context, RequestFacts, RequestParts};
+use fastcms_core::{
+    access::{Context, RequestFacts, RequestParts},
+    api_keys::{Action, Area, Need},
+};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use url::form_urlencoded;
 
 use super::Argument;
+use crate::edge::Exchange;
 
 /// Headers that rules never see: they carry credentials.
 const WITHHELD: [&str; 6] =
@@ -18,12 +22,13 @@ pub struct Facts {
     method: Method,
     headers: HeaderMap,
     uri: Uri,
+    need: Need,
 }
 
 impl Facts {
     /// The facts, as core takes them.
     pub fn request(&self) -> RequestFacts<'_> {
-        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self }
+        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self, need: self.need }
     }
 }
 
@@ -52,6 +57,8 @@ impl<S: Sync> FromRequestParts<S> for Facts {
         // Who reads a body after this needs the headers too; without a body they can be taken, which is cheaper.
         let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let headers = if has_body { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
-        Ok(Self { method: parts.method.clone(), headers, uri: parts.uri.clone() })
+        let need = parts.extensions.get::<Exchange>().and_then(|exchange| exchange.need);
+        let need = need.unwrap_or(Need::new(Area::Records, Action::Write));
+        Ok(Self { method: parts.method.clone(), headers, uri: parts.uri.clone(), need })
     }
 }

@@ -39,29 +39,41 @@ pub struct Bearer<'p> {
     pub token: String,
 }
 
+/// A program with an API key.
+#[derive(Clone)]
+pub struct Program<'p> {
+    pub product: &'p Product,
+    pub key: String,
+}
+
 /// Sends requests under an identity.
 pub trait Calls {
     fn product(&self) -> &Product;
     fn token(&self) -> Option<&str>;
 
+    /// Adds what else the caller presents.
+    fn dress(&self, request: Request<Body>) -> Request<Body> {
+        request
+    }
+
     async fn get(&self, path: &str) -> Answer {
-        call(self.product(), self.token(), Method::GET, path, None).await
+        self.call(Method::GET, path, None).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Answer {
-        call(self.product(), self.token(), Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Some(body)).await
     }
 
     async fn patch(&self, path: &str, body: &Value) -> Answer {
-        call(self.product(), self.token(), Method::PATCH, path, Some(body)).await
+        self.call(Method::PATCH, path, Some(body)).await
     }
 
     async fn delete(&self, path: &str) -> Answer {
-        call(self.product(), self.token(), Method::DELETE, path, None).await
+        self.call(Method::DELETE, path, None).await
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        call(self.product(), self.token(), method, path, body).await
+        self.product().send(self.dress(request(self.token(), method, path, body))).await
     }
 
     /// Asks for a record of these values.
@@ -151,6 +163,21 @@ macro_rules! callers {
     )*};
 }
 callers!(User, Admin, Bearer);
+
+impl Calls for Program<'_> {
+    fn product(&self) -> &Product {
+        self.product
+    }
+
+    fn token(&self) -> Option<&str> {
+        None
+    }
+
+    fn dress(&self, mut request: Request<Body>) -> Request<Body> {
+        request.headers_mut().insert("x-api-key", self.key.parse().unwrap());
+        request
+    }
+}
 
 impl Calls for Guest<'_> {
     fn product(&self) -> &Product {

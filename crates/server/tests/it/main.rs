@@ -12,6 +12,7 @@ mod product;
 mod schema;
 
 mod accounts;
+mod api_keys;
 mod attempts;
 mod auth_collections;
 mod bulk;

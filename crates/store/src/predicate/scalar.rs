@@ -124,7 +124,7 @@ impl Compiler<'_> {
     /// ` AND …`: only rows that the caller may list, where a caller's words are being compiled.
     pub(super) fn gate(&mut self, sql: &mut Sql, target: &Collection, alias: usize) -> Result<(), Error> {
         let Trust::Query(sight) = self.trust else { return Ok(()) };
-        if sight.sees_all {
+        if sight.follows_all {
             return Ok(());
         }
         match sight.rows.get(target.id()) {

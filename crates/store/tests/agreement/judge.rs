@@ -89,7 +89,8 @@ impl Judge<'_> {
     }
 
     fn sight(&self, chance: &mut Chance, call: &Call) -> Sight {
-        let mut sight = Sight { sees_all: chance.one_in(4), own: None, rows: HashMap::new() };
+        let mut sight =
+            Sight { sees_all: chance.one_in(4), follows_all: chance.one_in(4), own: None, rows: HashMap::new() };
         if chance.one_in(2) {
             let people = &self.world.tables[1];
             sight.own = Some((people.collection.id().to_owned(), chance.pick(&people.records).id));

@@ -337,7 +337,7 @@ impl<'w> Seen<'w> {
     }
 
     fn is_visible(&self) -> bool {
-        let Some(sight) = self.sight.filter(|sight| !sight.sees_all) else {
+        let Some(sight) = self.sight.filter(|sight| !sight.follows_all) else {
             return true;
         };
         let collection = &self.world.tables[self.table].collection;

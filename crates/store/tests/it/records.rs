@@ -72,7 +72,7 @@ fn view(schema: &Arc<Schema>, name: &str) -> View {
         schema: Arc::clone(schema),
         shape: Shape::all(&collection),
         collection,
-        sight: Arc::new(Sight { sees_all: true, ..Sight::default() }),
+        sight: Arc::new(Sight { sees_all: true, follows_all: true, ..Sight::default() }),
     }
 }
 

@@ -1,0 +1,192 @@
+//! Whose key is this, and may it be used now? Answered from memory, as for sessions: a key is read from the store once, forgotten the
+//! moment anything about it or its owner changes, and read anew after [`RECHECK_MILLIS`] in case another process changed it.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fastcms_guard::api_key::{Prefix, Presented};
+use fastcms_guard::opaque::Digest;
+use fastcms_store::accounts::{self, AccountTable, Credentials};
+use fastcms_store::api_keys::{self as rows, Found};
+use fastcms_store::{Change, ChangeKind, Plan};
+use ipnet::IpNet;
+use quick_cache::sync::Cache;
+
+use super::Scopes;
+use crate::app::App;
+use crate::caller::{Account, ApiKey, Caller, Principal, Realm};
+use crate::error::{Error, Result};
+use crate::time::{millis, stamp};
+
+/// How old a remembered key may be before it is read anew, in milliseconds.
+const RECHECK_MILLIS: i64 = 4_000;
+
+/// Texts remembered at once; past that the least used are forgotten, which costs a read and nothing else.
+const REMEMBERED: usize = 10_000;
+
+/// Milliseconds between two writes of when a key was last used.
+const STORE_EVERY_MILLIS: i64 = 60_000;
+
+/// A text of a live key, as it stood when it was read.
+#[derive(Debug)]
+struct Known {
+    key: Arc<ApiKey>,
+    digest: Digest,
+    /// When the text ends, or the key, whichever is first; unix milliseconds.
+    ends_at: Option<i64>,
+    networks: Vec<IpNet>,
+    read_at: i64,
+    /// Unix milliseconds of the last use that the store was told of.
+    told_at: AtomicI64,
+}
+
+impl Known {
+    fn admits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether it is this request's turn to tell the store of a use: of many at once one is told so.
+    fn is_turn(&self, now: i64) -> bool {
+        let told = self.told_at.load(Ordering::Relaxed);
+        now - told >= STORE_EVERY_MILLIS
+            && self.told_at.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Keys known to be good, by the public names of their texts.
+#[derive(Debug)]
+pub struct ApiKeys {
+    known: Cache<Prefix, Arc<Known>>,
+    /// Counts what was forgotten: a read that began before may not be remembered.
+    forgotten: Mutex<u64>,
+}
+
+impl Default for ApiKeys {
+    fn default() -> Self {
+        Self { known: Cache::new(REMEMBERED), forgotten: Mutex::new(0) }
+    }
+}
+
+impl ApiKeys {
+    /// Takes note of a committed change, on this node or another.
+    pub fn apply(&self, change: &Change) {
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        *forgotten += 1;
+        match change.kind {
+            ChangeKind::ApiKey => self.known.retain(|_, known| known.key.id != change.id),
+            ChangeKind::Account => self.known.retain(|_, known| known.key.owner.id != change.id),
+            ChangeKind::Everything => self.known.clear(),
+            _ => {}
+        }
+    }
+
+    fn fresh(&self, prefix: Prefix, now: i64) -> Option<Arc<Known>> {
+        self.known.get(&prefix).filter(|known| now - known.read_at < RECHECK_MILLIS)
+    }
+
+    fn generation(&self) -> u64 {
+        *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, prefix: Prefix, known: &Arc<Known>, generation: u64) {
+        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        if *forgotten == generation {
+            self.known.insert(prefix, Arc::clone(known));
+        }
+    }
+}
+
+/// Who presents this key, from this address.
+///
+/// # Errors
+/// [`Error::InvalidToken`] for every way in which a key or its owner can be wrong, [`Error::IpBlocked`] for a good key from an address
+/// outside its networks.
+pub async fn authenticate(app: &App, text: &str, address: IpAddr) -> Result<Caller> {
+    let presented = Presented::parse(text).ok_or(Error::InvalidToken)?;
+    let now = app.now_millis();
+    let known = match app.api_keys.fresh(presented.prefix, now) {
+        Some(known) => known,
+        None => read(app, presented.prefix, now).await?,
+    };
+    if known.digest != presented.digest || known.ends_at.is_some_and(|end| now >= end) {
+        return Err(Error::InvalidToken);
+    }
+    if !known.admits(address) {
+        return Err(Error::IpBlocked);
+    }
+    if known.is_turn(now) {
+        store_use(app, known.key.id.clone(), now, address);
+    }
+    Ok(Principal::ApiKey(Arc::clone(&known.key)).into())
+}
+
+async fn read(app: &App, prefix: Prefix, now: i64) -> Result<Arc<Known>> {
+    let generation = app.api_keys.generation();
+    let found = app
+        .store
+        .read(Plan::Bounded, move |reader| {
+            Box::pin(async move {
+                let Some(found) = rows::by_prefix(reader, prefix.as_str()).await? else { return Ok(None) };
+                let owner = accounts::by_id(reader, &AccountTable::Users, &found.key.user_id).await?;
+                Ok::<_, Error>(owner.map(|owner| (found, owner)))
+            })
+        })
+        .await?;
+    let live = found.filter(|(found, owner)| found.key.active && !owner.disabled);
+    let Some((found, owner)) = live else {
+        app.api_keys.known.remove(&prefix);
+        return Err(Error::InvalidToken);
+    };
+    let known = Arc::new(known(app, found, owner, now)?);
+    app.api_keys.remember(prefix, &known, generation);
+    Ok(known)
+}
+
+fn known(app: &App, found: Found, owner: Credentials, now: i64) -> Result<Known> {
+    let Found { key, digest, ends_at } = found;
+    let ends_at = [key.expires_at, ends_at].into_iter().flatten().min();
+    let networks = key.allowed_cidrs.iter().map(|text| text.parse::<IpNet>()).collect::<Result<_, _>>();
+    let owner = Account {
+        id: owner.id,
+        realm: Realm::Users,
+        session: key.id.clone(),
+        email: owner.email,
+        role: owner.role,
+        verified: owner.verified,
+        authenticated_at: 0,
+        must_change_password: owner.must_change_password,
+    };
+    let usual = app.config.rate_limits.per_minute;
+    let rate_limit_per_minute =
+        key.rate_limit_per_minute.map(|limit| if owner.is_admin() { limit } else { limit.min(usual) });
+    Ok(Known {
+        key: Arc::new(ApiKey {
+            id: key.id,
+            owner: Arc::new(owner),
+            scopes: Scopes::parse(&key.scopes).map_err(Error::internal)?,
+            rate_limit_per_minute,
+        }),
+        digest: Digest::from_bytes(digest),
+        ends_at,
+        networks: networks.map_err(Error::internal)?,
+        read_at: now,
+        told_at: AtomicI64::new(key.last_used_at.as_deref().and_then(millis).unwrap_or(i64::MIN / 2)),
+    })
+}
+
+/// Tells the store when a key was used, and from where, beside the request: no answer waits for it, and none fails with it.
+fn store_use(app: &App, id: String, now: i64, address: IpAddr) {
+    let (store, address) = (app.store.clone(), address.to_canonical().to_string());
+    tokio::spawn(async move {
+        let written = store
+            .write(move |tx| {
+                Box::pin(async move { rows::touch(tx, &id, &stamp(now), &address).await.map_err(Error::from) })
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "when an API key was last used could not be stored");
+        }
+    });
+}

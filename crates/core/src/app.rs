@@ -58,6 +58,8 @@ pub struct App {
     pub api_keys: ApiKeys,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
+    /// What this process is to the keys.
+    pub process: Process,
     /// The secrets that the ring is made of. Who holds this lock may replace the ring.
     pub(crate) key_material: tokio::sync::Mutex<Material>,
     /// Held while a later end of tokens is written down, so that one does it for all who wait.

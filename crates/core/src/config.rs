@@ -10,7 +10,7 @@
 pub mod catalog;
 mod cors;
 mod database;
-mod dotenv;
+pub(crate) mod dotenv;
 mod fault;
 mod keys;
 mod kind;
@@ -49,7 +49,7 @@ pub use reader::Effective;
 pub(crate) use reader::network;
 pub use redis::Redis;
 pub use server::{AllowedHosts, BaseUrl, Environment, Server};
-pub use source::{Origin, Sources};
+pub use source::{MAX_SOURCE_BYTES, Origin, Sources};
 pub use storage::{AzureBlobs, Images, S3, Storage, StorageType};
 pub use tokens::{Algorithm, Tokens};
 

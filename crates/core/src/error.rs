@@ -132,6 +132,9 @@ pub enum Error {
     UniqueConflict(String),
     #[error("{0}")]
     RelationRestricted(String),
+    /// Where the secret comes from, or why its place cannot be written: for the operator, not for the wire.
+    #[error("the secret cannot be written: {0}")]
+    SecretNotWritable(String),
 
     // What failed on our side.
     #[error("overloaded, retry in {retry_after_seconds} s")]

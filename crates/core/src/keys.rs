@@ -21,9 +21,14 @@ use crate::config::Keys;
 use crate::error::{Error, Result};
 
 mod ledger;
+mod rotation;
+mod settings_file;
 mod status;
+mod watch;
 
-pub use status::{KeyStatus, Outstanding, status};
+pub use rotation::{Emergency, revoke_everything, rotate, stage};
+pub use status::{KeyStatus, Outstanding, SIGNING_WINDOW_SECONDS, status};
+pub use watch::Watch;
 
 /// The secrets of a ring.
 #[derive(Debug, Clone)]
@@ -127,7 +132,7 @@ impl App {
     /// Those of the store; the ring in force stays then.
     pub async fn replace_keys(&self, material: Material) -> Result<()> {
         let mut in_force = self.key_material.lock().await;
-        let ring = ring(&self.store, &material, self.now_seconds(), Process::Server).await?;
+        let ring = ring(&self.store, &material, self.now_seconds(), self.process).await?;
         self.keys.store(Arc::new(ring.sharing_usage(&self.keys.load())));
         *in_force = material;
         Ok(())
@@ -168,7 +173,7 @@ pub async fn recheck(_operator: &Caller, app: &App) -> Result<()> {
 }
 
 /// Writes down that this node still signs with its current key, and when tokens of each key were last verified. To be called more often
-/// than every [`SIGNING_WINDOW_SECONDS`](status::SIGNING_WINDOW_SECONDS) while the server runs.
+/// than every [`SIGNING_WINDOW_SECONDS`] while the server runs.
 pub async fn report_use(_operator: &Caller, app: &App) -> Result<()> {
     let ring = app.keys.load_full();
     let now = app.now_seconds();

@@ -3,6 +3,7 @@
 mod accounts;
 mod config;
 mod init;
+mod key_chores;
 mod keys;
 mod migrate;
 mod openapi;
@@ -136,6 +137,18 @@ enum KeysAction {
     },
     /// Print a new key, good for `SECRET_KEY`
     Generate,
+    /// Put a new key into `.env`, and the old one among the previous ones; asks first
+    Rotate {
+        /// Only put the new key into `SECRET_KEY_NEXT`; once every node knows it, rotate
+        #[arg(long, conflicts_with = "emergency")]
+        next: bool,
+        /// For a key that leaked: end every session and every token at once, and keep no other key
+        #[arg(long)]
+        emergency: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Status { json } } => keys::status(json),
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
         Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
+        Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
         Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
         Command::Migrate { action: MigrateAction::Up } => migrate::up(),
         Command::Config { json } => config::print(json),

@@ -107,6 +107,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         hasher: Hasher::new(Arc::clone(&rng)),
         schema: ArcSwap::from_pointee(schema),
         keys: ArcSwap::from_pointee(ring),
+        process,
         key_material: tokio::sync::Mutex::new(material),
         key_ends: tokio::sync::Mutex::new(()),
         keys_changed: Arc::new(Notify::new()),

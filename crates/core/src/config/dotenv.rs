@@ -9,26 +9,97 @@
 //! A bare value ends at the line's end or before a `#` that follows white space, and is trimmed. Quoted values may span lines.
 //! Nothing is expanded: a `$` is a dollar sign. Faults name the line and never repeat its text, which may be a secret.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+
 use fastcms_secrets::Secret;
 
 /// One assignment.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The line it starts on, from 1.
     pub line: usize,
     /// The name as written.
     pub name: String,
     /// The value, unquoted.
     pub value: Secret<String>,
+    /// Where the value stands in the text, quotes included.
+    at: Range<usize>,
+}
+
+/// The text with other values for some names; an empty value is as good as none. Of several lines that set a name the last is changed,
+/// since that one counts; a name that is not set gets a line at the end. All else stays byte for byte.
+///
+/// # Errors
+/// A text that cannot be read, or a value that cannot be written so that it would be read back.
+pub(crate) fn assign(text: &str, values: &[(&str, &str)]) -> Result<Secret<String>, &'static str> {
+    let (entries, faults) = parse(text);
+    if !faults.is_empty() {
+        return Err("holds lines that cannot be read");
+    }
+    let mut changed = text.to_owned();
+    let mut edits: Vec<(Range<usize>, &str)> = Vec::new();
+    let mut added = String::new();
+    for (name, value) in values {
+        match entries.iter().rfind(|entry| entry.name.eq_ignore_ascii_case(name)) {
+            Some(entry) => edits.push((entry.at.clone(), value)),
+            None if value.is_empty() => {}
+            None => writeln!(added, "{name}={}", quoted(value)).expect("a text takes what is written"),
+        }
+    }
+    edits.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
+    for (at, value) in edits {
+        changed.replace_range(at, &quoted(value));
+    }
+    if !added.is_empty() && !changed.is_empty() && !changed.ends_with('\n') {
+        changed.push('\n');
+    }
+    changed.push_str(&added);
+    let changed = Secret::new(changed);
+    let mut wanted = settings(text);
+    for (name, value) in values {
+        if !value.is_empty() || wanted.contains_key(*name) {
+            wanted.insert((*name).to_owned(), (*value).to_owned());
+        }
+    }
+    if settings(changed.expose()) == wanted { Ok(changed) } else { Err("cannot hold one of the values") }
+}
+
+/// What the text comes to: the last value of each name.
+fn settings(text: &str) -> BTreeMap<String, String> {
+    let (entries, _) = parse(text);
+    entries.into_iter().map(|entry| (entry.name.to_ascii_uppercase(), entry.value.expose().clone())).collect()
+}
+
+/// A value as it has to be written.
+fn quoted(value: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/+=@%".contains(c);
+    if value.chars().all(plain) {
+        return Cow::Borrowed(value);
+    }
+    if !value.contains('\'') {
+        return format!("'{value}'").into();
+    }
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\' | '$') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text.into()
 }
 
 /// All assignments in order, and what is wrong by line.
-pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
-    let mut input = Input { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
+    let mut input = Input { text, rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     while !input.rest.is_empty() {
         let line = input.line;
         match input.assignment() {
-            Ok(Some((name, value))) => entries.push(Entry { line, name, value: Secret::new(value) }),
+            Ok(Some((name, value, at))) => entries.push(Entry { line, name, value: Secret::new(value), at }),
             Ok(None) => {}
             Err(message) => faults.push((line, message)),
         }
@@ -37,14 +108,19 @@ pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
     (entries, faults)
 }
 
+/// A name, its value, and where the value stands.
+type Assignment = (String, String, Range<usize>);
+
 struct Input<'a> {
+    text: &'a str,
+    /// What is not read yet: the end of `text`.
     rest: &'a str,
     line: usize,
 }
 
 impl<'a> Input<'a> {
     /// One line, up to but without its end.
-    fn assignment(&mut self) -> Result<Option<(String, String)>, &'static str> {
+    fn assignment(&mut self) -> Result<Option<Assignment>, &'static str> {
         self.skip_blanks();
         if self.at_end() {
             return Ok(None);
@@ -62,31 +138,41 @@ impl<'a> Input<'a> {
             return Err("expected `=` after the name");
         };
         self.rest = after;
+        let start = self.position();
         self.skip_blanks();
         let spaced = self.rest.len() < after.len();
-        let value = match self.rest.chars().next() {
-            Some(quote @ ('\'' | '"')) => {
-                let value = self.quoted(quote)?;
-                let gap = self.rest.len();
-                self.skip_blanks();
-                let commented = self.rest.starts_with('#') && self.rest.len() < gap;
-                if !commented && !matches!(self.rest.chars().next(), None | Some('\n' | '\r')) {
-                    return Err("text after the closing quote: remove it, or put a space and `#` before a comment");
-                }
-                value
+        let (value, at) = if let Some(quote @ ('\'' | '"')) = self.rest.chars().next() {
+            let start = self.position();
+            let value = self.quoted(quote)?;
+            let at = start..self.position();
+            let gap = self.rest.len();
+            self.skip_blanks();
+            let commented = self.rest.starts_with('#') && self.rest.len() < gap;
+            if !commented && !matches!(self.rest.chars().next(), None | Some('\n' | '\r')) {
+                return Err("text after the closing quote: remove it, or put a space and `#` before a comment");
             }
-            _ => self.bare(spaced),
+            (value, at)
+        } else {
+            let value = self.bare(spaced);
+            // An empty one stands before the blanks, so that a comment behind it stays one.
+            let start = if value.is_empty() { start } else { value.as_ptr().addr() - self.text.as_ptr().addr() };
+            (value.to_owned(), start..start + value.len())
         };
-        Ok(Some((name, value)))
+        Ok(Some((name, value, at)))
+    }
+
+    /// How much of the text is read, in bytes.
+    const fn position(&self) -> usize {
+        self.text.len() - self.rest.len()
     }
 
     /// A value without quotes; `spaced` when white space stands before it, so that even its first `#` opens a comment.
-    fn bare(&mut self, spaced: bool) -> String {
+    fn bare(&mut self, spaced: bool) -> &'a str {
         let line = self.take_while(|c| c != '\n');
         let comment = line
             .char_indices()
             .find(|(at, c)| *c == '#' && line[..*at].chars().next_back().map_or(spaced, char::is_whitespace));
-        comment.map_or(line, |(at, _)| &line[..at]).trim().to_owned()
+        comment.map_or(line, |(at, _)| &line[..at]).trim()
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
@@ -143,6 +229,31 @@ impl<'a> Input<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_value_leaves_the_rest_of_the_file_alone() {
+        let changed = |text: &str, values: &[(&str, &str)]| assign(text, values).map(|text| text.expose().clone());
+        for (text, values, expected) in [
+            ("A=1\nB=2\n", [("A", "3"), ("B", "")], "A=3\nB=\n"),
+            (
+                "# A=0\r\nexport a = 'x y' # why\r\nC=$5",
+                [("A", "new"), ("C", "$5")],
+                "# A=0\r\nexport a = new # why\r\nC='$5'",
+            ),
+            (
+                "\u{feff}A=\"1\n2\"  \nA=x",
+                [("A", "it's $a \\ \"b\""), ("C", "")],
+                "\u{feff}A=\"1\n2\"  \nA=\"it's \\$a \\\\ \\\"b\\\"\"",
+            ),
+            ("A=", [("A", "b#c"), ("NEW", "d,e")], "A='b#c'\nNEW=d,e\n"),
+            ("A= # comment\n", [("A", "b"), ("B", "c")], "A=b # comment\nB=c\n"),
+            ("A=\u{a0}x\u{a0}\nB= y #z", [("A", "a"), ("B", "b")], "A=\u{a0}a\u{a0}\nB= b #z"),
+        ] {
+            assert_eq!(changed(text, &values), Ok(expected.to_owned()), "{text:?}");
+        }
+        assert_eq!(changed("A 1\nB=2", &[("B", "3")]), Err("holds lines that cannot be read"));
+        assert_eq!(changed("", &[("A", "\u{feff}"), ("B", "")]), Ok("A='\u{feff}'\n".to_owned()));
+    }
 
     fn values(text: &str) -> Vec<(usize, String, String)> {
         let (entries, faults) = parse(text);

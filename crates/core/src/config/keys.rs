@@ -4,8 +4,11 @@ use fastcms_guard::keys::{SecretKey, WeakKey};
 use fastcms_secrets::Secret;
 
 use super::catalog::{self, Variable};
+use super::fault::Faults;
 use super::kind::choice;
 use super::reader::Reader;
+use super::rules;
+use super::source::{Lookup, Sources};
 
 /// What our own examples put where a key belongs; production refuses it.
 pub(super) const PLACEHOLDER: &str = "changeme-run-fastcms-keys-generate";
@@ -47,6 +50,22 @@ impl Keys {
             encryption_key_previous: many(read, &catalog::ENCRYPTION_KEY_PREVIOUS),
             sealed_data_unreadable: read.preset_choice(&catalog::SEALED_DATA_UNREADABLE),
         }
+    }
+}
+
+impl Keys {
+    /// Reads the keys anew, with the same rules as at a start.
+    ///
+    /// # Errors
+    /// All faults together; the keys in force should stay then.
+    pub fn reread(sources: &Sources, is_production: bool) -> Result<Self, Faults> {
+        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let keys = Self::read(&mut read);
+        let (_, mut faults, _) = read.finish();
+        if is_production {
+            rules::keys(&keys, &mut faults);
+        }
+        if faults.is_empty() { Ok(keys) } else { Err(Faults(faults)) }
     }
 }
 

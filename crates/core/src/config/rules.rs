@@ -11,7 +11,7 @@ use super::keys::weakness;
 use super::server::is_loopback_url;
 use super::source::{DOTENV, TOML};
 use super::storage::StorageType;
-use super::{Command, Config, Origin, Origins};
+use super::{Command, Config, Keys, Origin, Origins};
 
 /// Longest life of an access token that draws no warning, in minutes.
 const LONG_ACCESS_MINUTES: u32 = 60;
@@ -27,15 +27,14 @@ pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
         found.push(Fault::new(catalog::CORS_ORIGINS.name, message).check("E004"));
     }
     if production {
-        keys(config, &mut found);
+        keys(&config.keys, &mut found);
         mode(config, command, &mut found);
     }
     found
 }
 
 /// Rules of production for key material.
-fn keys(config: &Config, found: &mut Vec<Fault>) {
-    let keys = &config.keys;
+pub(super) fn keys(keys: &Keys, found: &mut Vec<Fault>) {
     let mut say = |variable: &Variable, message: String, check| {
         found.push(Fault::new(variable.name, message).check(check));
     };

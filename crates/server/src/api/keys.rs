@@ -3,23 +3,31 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::IntoResponse;
 use fastcms_core::keys::{self, KeyStatus};
-use fastcms_core::{App, time::stamp};
+use fastcms_core::{App, Error, time::stamp};
 use fastcms_guard::keys::Role;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Operation, get};
+use super::{Operation, get, post};
 use crate::error::Answer;
-use crate::extract::{Admin, Json};
+use crate::extract::{Admin, Json, NoContent, Recent};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
-    vec![get("/api/v1/admin/keys", list).summary("What still depends on each key that signs tokens").answers(
-        200,
-        "The current key first",
-        keys_schema(),
-    )]
+    vec![
+        get("/api/v1/admin/keys", list).summary("What still depends on each key that signs tokens").answers(
+            200,
+            "The current key first",
+            keys_schema(),
+        ),
+        post("/api/v1/admin/keys/rotate", rotate)
+            .summary("Put a new key in force and into the settings file; in an emergency end every session and token")
+            .answers(200, "The keys as they stand now, the new one first", keys_schema())
+            .answers_empty(204, "In an emergency: every session and token has ended, the calling one included")
+            .refuses(409, "secret_not_writable"),
+    ]
 }
 
 fn keys_schema() -> Value {
@@ -103,6 +111,26 @@ pub const fn state(role: Role) -> &'static str {
         Role::Previous => "previous",
         Role::Next => "next",
     }
+}
+
+crate::form! {
+    struct Rotate {
+        emergency: bool = false,
+    }
+}
+
+async fn rotate(caller: Recent<Admin>, State(app): State<Arc<App>>, body: Option<Json<Rotate>>) -> Answer {
+    if body.is_some_and(|Json(body)| body.emergency) {
+        keys::revoke_everything(&caller, &app).await?;
+        return Ok(NoContent.into_response());
+    }
+    if let Err(error) = keys::rotate(&caller, &app).await {
+        if let Error::SecretNotWritable(why) = &error {
+            tracing::warn!(why, "a rotation was asked for and is not possible");
+        }
+        return Err(error.into());
+    }
+    Ok(Json(KeysBody::new(keys::status(&caller, &app).await?)).into_response())
 }
 
 async fn list(Admin(caller): Admin, State(app): State<Arc<App>>) -> Answer<Json<KeysBody>> {

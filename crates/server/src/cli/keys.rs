@@ -1,11 +1,11 @@
 //! `keys`: what depends on each key that signs tokens, new keys, and rotation. No command prints a key but `keys generate`.
 
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use fastcms_core::config::{Command, Sources};
+use fastcms_core::config::{Command, Engine, Sources};
 use fastcms_core::keys::{self, KeyStatus};
-use fastcms_core::{Caller, time::stamp};
+use fastcms_core::{App, Caller, access, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
 use fastcms_guard::keys::Role;
 
@@ -58,4 +58,64 @@ fn print(key: &KeyStatus) {
     } else {
         println!("  NOT SAFE to remove: {}", key.dependents.join("; "));
     }
+}
+
+/// What is said once a key has changed places.
+const TAKEN_UP: &str = "a running server takes it up within 3 times SECRETS_REFRESH_SECONDS, or at a restart";
+
+pub fn rotate(next: bool, emergency: bool, yes: bool) -> Outcome {
+    let config = settings(&Sources::from_process(), Command::Other)?;
+    let question = match (emergency, next) {
+        (true, _) => "End every session and every token, and replace the key?",
+        (_, true) => "Put a new key into SECRET_KEY_NEXT of `.env`?",
+        _ if config.database.engine == Engine::Postgres && config.keys.secret_key_next.is_none() => {
+            "Several nodes must know a new key before one signs with it (`--next` first). Is this the only node, and rotate its key?"
+        }
+        _ => "Put a new key into `.env`, and the old one among the previous ones?",
+    };
+    if !yes && !confirmed(question)? {
+        return Err(Failure::new("nothing has changed"));
+    }
+    block_on(async {
+        let app = open(config).await?;
+        let outcome = rotate_in(&app, next, emergency).await;
+        app.store.close().await;
+        outcome
+    })?
+}
+
+async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
+    let caller = access::recent(Caller::operator(), app)?;
+    if emergency {
+        let done = keys::revoke_everything(&caller, app).await?;
+        println!("{} sessions were ended, and every token is void", done.sessions);
+        return match done.replaced {
+            Ok(kid) => {
+                println!("SECRET_KEY in `.env` is `{kid}` now; {TAKEN_UP}: restart at once");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(why) => Err(Failure::new(format!("error: the key is still in force: {why}"))),
+        };
+    }
+    if next {
+        let kid = keys::stage(&caller, app).await?;
+        println!("SECRET_KEY_NEXT in `.env` is `{kid}` now: once every node has it, run `fastcms keys rotate` on each");
+    } else {
+        let kid = keys::rotate(&caller, app).await?;
+        println!("SECRET_KEY in `.env` is `{kid}` now; {TAKEN_UP}");
+        println!("`fastcms keys status` says when the key before it may leave SECRET_KEY_PREVIOUS");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks at the terminal; without one nobody has agreed to anything.
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("error: no terminal to ask at: add `--yes`"));
+    }
+    print!("{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

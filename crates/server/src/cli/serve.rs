@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, attempts, audit, mail, request_log};
+use fastcms_core::{App, Caller, accounts, attempts, audit, keys, mail, request_log};
 
 use super::running::{block_on, opening, settings};
-use super::{Dev, Failure, Listen, Outcome};
+use super::{Dev, Failure, Listen, Outcome, key_chores};
 use crate::{api, listener, logging};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
@@ -18,13 +18,13 @@ const SWEEP: Duration = Duration::from_mins(10);
 pub fn serve(listen: Listen) -> Outcome {
     let sources = overridden(Sources::from_process(), listen.host, listen.port);
     let config = settings(&sources, Command::Serve)?;
-    block_on(run(config, WithoutSecret::Forget, false))?
+    block_on(run(config, sources, WithoutSecret::Forget, false))?
 }
 
 pub fn dev(dev: Dev) -> Outcome {
     let sources = overridden(Sources::from_process(), Some(dev.host), dev.port);
     let config = settings(&sources, Command::Dev)?;
-    block_on(run(config, WithoutSecret::Keep, true))?
+    block_on(run(config, sources, WithoutSecret::Keep, true))?
 }
 
 fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> Sources {
@@ -37,7 +37,7 @@ fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> 
     sources
 }
 
-async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
+async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
     let logging = Logging { format: log_format(&config, is_dev), ..config.logging.clone() };
     logging::start(&logging);
     for warning in &config.warnings {
@@ -53,11 +53,20 @@ async fn run(config: Config, without_secret: WithoutSecret, is_dev: bool) -> Out
         Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
     })?;
     greet(&app, &socket, is_dev).await?;
-    let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
-    let posting = tokio::spawn(post(Arc::clone(&app)));
+    let chores = [
+        tokio::spawn(sweep(Arc::clone(&app))),
+        tokio::spawn(post(Arc::clone(&app))),
+        tokio::spawn(key_chores::tend(Arc::clone(&app))),
+        tokio::spawn(key_chores::watch(Arc::clone(&app), sources)),
+    ];
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
-    sweeping.abort();
-    posting.abort();
+    for chore in &chores {
+        chore.abort();
+    }
+    // What this process knows of the use of its keys is not lost with it.
+    if let Err(error) = keys::report_use(&Caller::background(), &app).await {
+        tracing::warn!(%error, "when the keys were last used could not be written down");
+    }
     request_log::flush(&Caller::background(), &app).await;
     audit::flush(&Caller::background(), &app).await;
     app.store.close().await;

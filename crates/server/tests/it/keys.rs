@@ -1,6 +1,7 @@
 //! Keys from outside: how one takes the place of another, what is said of each meanwhile, and what no token can do.
 
 mod forge;
+mod rotation;
 mod status;
 
 /// Two more keys, as `openssl rand -hex 32` prints them. The first is [`SECRET`](crate::process::SECRET).

@@ -95,7 +95,10 @@ impl Product {
         ];
         for (name, value) in settings {
             environment.retain(|(known, _)| known != name);
-            environment.push(((*name).to_owned(), (*value).to_owned()));
+            // An empty value takes a setting away.
+            if !value.is_empty() {
+                environment.push(((*name).to_owned(), (*value).to_owned()));
+            }
         }
         let sources =
             Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory: folder.to_owned() };
@@ -138,6 +141,11 @@ impl Product {
     /// Where the data lives.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The working directory, where a `.env` is read from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn engine(&self) -> Engine {

@@ -1,0 +1,115 @@
+//! Another key in the place of the one in force: in the settings file, and in the process that is asked.
+
+use fastcms_guard::ids;
+use fastcms_guard::keys::Kid;
+use fastcms_secrets::Secret;
+use fastcms_store::accounts::sessions;
+use fastcms_store::{Change as Told, ChangeKind, signing_keys as rows};
+
+use super::settings_file::{self, Change};
+use super::{Material, recheck};
+use crate::access::{self, Recent};
+use crate::app::App;
+use crate::config::{Origin, catalog};
+use crate::error::{Error, Result};
+
+/// Puts a new key into the settings file, the old one among the previous ones, and both in force here at once. A staged key is the new
+/// one where there is one.
+///
+/// # Errors
+/// [`Error::SecretNotWritable`] where the keys do not come from a file that can be written; nothing has changed then.
+pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
+    access::require_admin(caller)?;
+    let material = write(app, Change::Rotate).await?;
+    let kid = material.current.kid();
+    app.replace_keys(material).await?;
+    tracing::info!(%kid, "the signing key was rotated");
+    Ok(kid)
+}
+
+/// Puts a new key into the settings file as the next one: verified at once, and signed with by nobody until it is promoted.
+///
+/// # Errors
+/// As [`rotate`]; also where one is staged already.
+pub async fn stage(caller: &Recent, app: &App) -> Result<Kid> {
+    access::require_admin(caller)?;
+    let material = write(app, Change::Stage).await?;
+    let kid = material.next.first().map_or_else(|| material.current.kid(), fastcms_guard::keys::SecretKey::kid);
+    app.replace_keys(material).await?;
+    tracing::info!(%kid, "a next signing key was staged");
+    Ok(kid)
+}
+
+/// What an emergency came to.
+#[derive(Debug)]
+pub struct Emergency {
+    /// Sessions that were live until now.
+    pub sessions: u64,
+    /// The new key, or why the old one could not be replaced and is in force still.
+    pub replaced: Result<Kid, String>,
+}
+
+/// For a key that leaked: ends every session, those of browsers included, and voids every token that any key has signed so far; then
+/// replaces the key, and keeps no other. API keys go on: no secret of ours is in them.
+pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> {
+    access::require_admin(caller)?;
+    let now = app.now_seconds();
+    let sessions = app
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                let sessions = sessions::revoke_everything(tx, now).await?;
+                rows::revoke_all(tx, now).await?;
+                tx.announce(Told::new(ChangeKind::Keys, ""));
+                tx.announce(Told::everything());
+                Ok::<_, Error>(sessions)
+            })
+        })
+        .await?;
+    recheck(caller, app).await?;
+    tracing::warn!(sessions, "every session was ended and every token revoked in an emergency");
+    let replaced = match write(app, Change::Replace).await {
+        Ok(material) => {
+            let kid = material.current.kid();
+            app.replace_keys(material).await?;
+            Ok(kid)
+        }
+        Err(Error::SecretNotWritable(why)) => {
+            tracing::error!(
+                why,
+                "SECRET_KEY could not be replaced and is in force still: replace it by hand, and restart"
+            );
+            Err(why)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Emergency { sessions, replaced })
+}
+
+/// Changes the settings file; the keys as they stand in it now.
+async fn write(app: &App, change: Change) -> Result<Material> {
+    check_source(app)?;
+    let path = app.config.directory.join(".env");
+    let fresh = Secret::new(ids::hex::<32>(&*app.rng));
+    let in_force = app.keys.load().current().kid();
+    let changed = tokio::task::spawn_blocking(move || settings_file::change(&path, change, in_force, &fresh)).await;
+    changed.map_err(Error::internal)?.map_err(|why| Error::SecretNotWritable(format!("`.env` {why}")))
+}
+
+/// A value that another source sets would win over the one in the file.
+fn check_source(app: &App) -> Result<()> {
+    for variable in [&catalog::SECRET_KEY, &catalog::SECRET_KEY_PREVIOUS, &catalog::SECRET_KEY_NEXT] {
+        let origin = app.config.origin(variable);
+        let is_ours = matches!(origin, Origin::DotEnv(_));
+        let is_unset = *origin == Origin::Default && variable.name != catalog::SECRET_KEY.name;
+        if !is_ours && !is_unset {
+            let from =
+                if *origin == Origin::Default { "is not set".to_owned() } else { format!("comes from {origin}") };
+            return Err(Error::SecretNotWritable(format!(
+                "{} {from}, not from `.env`: change it there",
+                variable.name
+            )));
+        }
+    }
+    Ok(())
+}

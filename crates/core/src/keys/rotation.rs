@@ -10,6 +10,7 @@ use super::settings_file::{self, Change};
 use super::{Material, recheck};
 use crate::access::{self, Recent};
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::config::{Origin, catalog};
 use crate::error::{Error, Result};
 
@@ -20,10 +21,12 @@ use crate::error::{Error, Result};
 /// [`Error::SecretNotWritable`] where the keys do not come from a file that can be written; nothing has changed then.
 pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
     access::require_admin(caller)?;
+    let before = app.keys.load().current().kid();
     let material = write(app, Change::Rotate).await?;
     let kid = material.current.kid();
     app.replace_keys(material).await?;
     tracing::info!(%kid, "the signing key was rotated");
+    note(caller, app, kid, "current", before).await?;
     Ok(kid)
 }
 
@@ -33,11 +36,20 @@ pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
 /// As [`rotate`]; also where one is staged already.
 pub async fn stage(caller: &Recent, app: &App) -> Result<Kid> {
     access::require_admin(caller)?;
+    let before = app.keys.load().current().kid();
     let material = write(app, Change::Stage).await?;
     let kid = material.next.first().map_or_else(|| material.current.kid(), fastcms_guard::keys::SecretKey::kid);
     app.replace_keys(material).await?;
     tracing::info!(%kid, "a next signing key was staged");
+    note(caller, app, kid, "next", before).await?;
     Ok(kid)
+}
+
+/// Has the audit log say which key took which place. Key ids are no secrets.
+async fn note(caller: &Recent, app: &App, kid: Kid, place: &'static str, before: Kid) -> Result<()> {
+    let event =
+        Event::KeyRotated.on("signing_key", kid.to_string()).with("place", place).with("was_current", before.as_str());
+    audit::write(caller, app, move |tx, trail| Box::pin(async move { Ok(trail.record(tx, event).with(())) })).await
 }
 
 /// What an emergency came to.
@@ -54,24 +66,25 @@ pub struct Emergency {
 pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> {
     access::require_admin(caller)?;
     let now = app.now_seconds();
-    let sessions = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                let sessions = sessions::revoke_everything(tx, now).await?;
-                rows::revoke_all(tx, now).await?;
-                tx.announce(Told::new(ChangeKind::Keys, ""));
-                tx.announce(Told::everything());
-                Ok::<_, Error>(sessions)
-            })
+    let sessions = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let sessions = sessions::revoke_everything(tx, now).await?;
+            rows::revoke_all(tx, now).await?;
+            tx.announce(Told::new(ChangeKind::Keys, ""));
+            tx.announce(Told::everything());
+            let event = Event::KeysRevoked.with("sessions", sessions);
+            Ok::<_, Error>(trail.record(tx, event).with(sessions))
         })
-        .await?;
+    })
+    .await?;
     recheck(caller, app).await?;
     tracing::warn!(sessions, "every session was ended and every token revoked in an emergency");
     let replaced = match write(app, Change::Replace).await {
         Ok(material) => {
             let kid = material.current.kid();
+            let before = app.keys.load().current().kid();
             app.replace_keys(material).await?;
+            note(caller, app, kid, "current", before).await?;
             Ok(kid)
         }
         Err(Error::SecretNotWritable(why)) => {

@@ -10,7 +10,7 @@ use crate::product::Product;
 on_both_engines!(an_event_is_committed_with_what_it_describes, the_event_of_a_refused_change_is_rolled_back_with_it);
 
 /// The latest events, newest first.
-async fn events(product: &Product) -> Vec<Value> {
+pub async fn events(product: &Product) -> Vec<Value> {
     let dialect = product.app.store.dialect();
     let mut sql = Sql::new(dialect);
     sql.push(

@@ -77,6 +77,9 @@ async fn an_admin_rotates_and_nobody_notices(product: &Product) {
     let fresh = written.lines().find_map(|line| line.strip_prefix("SECRET_KEY=")).unwrap();
     assert_eq!(written, format!("# keys\nSECRET_KEY={fresh}\nSECRET_KEY_PREVIOUS={SECRET}\n"));
     assert_eq!(json!(forge::kid(fresh)), *new);
+    let event = &crate::audit::events(&node).await[0];
+    assert_eq!((&event["event"], &event["resource"]), (&json!("system/key_rotate"), new));
+    assert_eq!(event["details"]["was_current"], *old);
     // A start from that file goes on where this one stands; a further rotation keeps both.
     bearer(&node, &admin.tokens).post(ROTATE, &json!({"emergency": false})).await.expect(200);
     let restarted = product.with(&[("SECRET_KEY", "")]).await;
@@ -154,6 +157,8 @@ async fn an_emergency_ends_every_session_and_token_and_the_key(product: &Product
 async fn an_emergency_works_where_the_key_cannot_be_written(product: &Product) {
     let admin = product.admin().await;
     admin.post(ROTATE, &json!({"emergency": true})).await.expect(204);
+    let event = &crate::audit::events(product).await[0];
+    assert_eq!((&event["event"], &event["details"]["sessions"]), (&json!("system/key_rotate"), &json!(1)));
     bearer(product, &admin.tokens).get(ME).await.refused(401, "invalid_token");
     let tokens = sign_in(product, false).await.json()["token"].clone();
     bearer(product, &tokens).get(ME).await.expect(200);
@@ -294,6 +299,7 @@ async fn a_command_leaves_no_trace_of_its_settings(product: &Product) {
         without_secret: WithoutSecret::Forget,
         older_schema: OlderSchema::Refuse,
         process: Process::Command,
+        alike_refusals: true,
     });
     let command = command.await.unwrap();
     let seen = keys::status(&Caller::operator(), &command).await.unwrap();

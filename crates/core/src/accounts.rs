@@ -1,20 +1,31 @@
 //! Accounts: who they are, how they sign in, how their sessions live and end. The same code serves `users` and every auth collection;
 //! a [`Realm`] says which.
 
+use fastcms_store::Plan;
+use fastcms_store::accounts::{self as rows, Credentials};
+
+use crate::app::App;
+use crate::error::Result;
+
 mod collection;
 mod cookie_sessions;
 mod email;
+mod email_change;
 mod passwords;
+mod reset;
 mod sessions;
 mod setup;
 mod sign_in;
 mod tokens;
 mod users;
+mod verification;
 
 pub use collection::{
     AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection,
 };
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
+pub use email_change::{confirm_email_change, request_email_change};
+pub use reset::{request_password_reset, reset_password};
 pub use sessions::Sessions;
 pub(crate) use sessions::{realm_text, table_of};
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
@@ -26,6 +37,7 @@ pub use users::{
     AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,
     list_by_admin, own, register, set_role, update_by_admin,
 };
+pub use verification::{resend_verification, verify_email};
 
 pub use fastcms_store::accounts::sessions::Session;
 pub use fastcms_store::accounts::users::User;
@@ -57,4 +69,14 @@ impl Device {
             cookie,
         }
     }
+}
+
+/// An account as it is stored now, if it and its realm still exist.
+pub(crate) async fn stored(app: &App, realm: &str, id: &str) -> Result<Option<Credentials>> {
+    let Some(table) = table_of(&app.schema.load(), realm) else { return Ok(None) };
+    let id = id.to_owned();
+    Ok(app
+        .store
+        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
+        .await?)
 }

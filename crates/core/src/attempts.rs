@@ -21,10 +21,11 @@ use tokio::time::Instant;
 use crate::accounts::Device;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::mail;
 
 mod unlock;
 
-pub use unlock::{LockStatus, lock_status, sweep, unlock, unlock_by_email};
+pub use unlock::{LockStatus, lock_status, sweep, unlock, unlock_by_email, unlock_by_link};
 
 /// How long every refusal takes at least: longer than the slowest hash on an idle machine, the predecessor's bcrypt included.
 pub const FLOOR: Duration = Duration::from_millis(200);
@@ -92,6 +93,9 @@ impl Attempt {
             _ => None,
         };
         let enabled = app.config.lockout.enabled;
+        // The same work for a name that nobody has: that mail goes to nobody.
+        let (realm, id) = owner.clone().unwrap_or_default();
+        let lock_mail = mail::locked(app, &realm, &id, now + limits.duration_millis, &device.address);
         let (counter, counted, known) = app
             .store
             .write(move |tx| {
@@ -110,6 +114,9 @@ impl Attempt {
                     } else {
                         None
                     };
+                    if counted.is_some_and(|standing| standing.failures == limits.attempts) {
+                        mail::enqueue(tx, lock_mail).await?;
+                    }
                     Ok::<_, Error>((counter, counted, known))
                 })
             })

@@ -106,6 +106,20 @@ pub enum Error {
     SetupTokenInvalid,
     #[error("setup is already done")]
     SetupAlreadyDone,
+    #[error("the link is wrong, used or past its time")]
+    InvalidVerificationToken,
+    #[error("the link is wrong, used or past its time")]
+    InvalidResetToken,
+    #[error("the link is wrong, used or past its time")]
+    InvalidUnlockToken,
+    #[error("the e-mail address is verified already")]
+    EmailAlreadyVerified,
+    #[error("the account has this e-mail address already")]
+    SameEmail,
+    #[error("no mail is sent: SMTP_USER and SMTP_PASSWORD are not set")]
+    MailNotConfigured,
+    #[error("the mail server did not take the mail: {0}")]
+    MailFailed(String),
     #[error("not on the own account")]
     SelfAction,
     #[error("the last admin stays")]

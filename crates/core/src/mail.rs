@@ -29,14 +29,14 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 pub use kind::{Kind, Purpose};
-pub(crate) use notices::{Owner, notice};
+pub(crate) use notices::{Owner, locked, notice};
 pub use smtp::MailServer;
 pub use worker::{Delivered, deliver, run};
 
 use crate::access;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::time::stamp;
 
 /// Mails that may wait; past that new ones are dropped (contract 16).
@@ -110,6 +110,12 @@ impl Mail {
         self.in_realm(realm)
     }
 
+    /// To the address that the account has when the mail is sent: to nobody, if there is no such account. For what must be the same
+    /// work whether or not there is one.
+    pub fn to_account(app: &App, kind: Kind, realm: &str, account_id: &str) -> Self {
+        Self::new(app, kind, "").about(realm, account_id)
+    }
+
     /// Another recipient, for one who is known inside the transaction only.
     pub fn addressed_to(mut self, recipient: impl Into<String>) -> Self {
         self.row.recipient = recipient.into();
@@ -143,7 +149,7 @@ pub(crate) async fn enqueue(tx: &mut Tx<'_>, mail: Mail) -> Result<()> {
         return Ok(());
     }
     if kind.purpose().is_some() {
-        rows::withdraw(tx, kind.name(), &row.recipient, row.realm.as_deref()).await?;
+        rows::withdraw_older(tx, &row).await?;
     }
     row.data = Value::Object(data).to_string();
     if !rows::enqueue(tx, &row, due_at, QUEUE).await? {
@@ -155,12 +161,32 @@ pub(crate) async fn enqueue(tx: &mut Tx<'_>, mail: Mail) -> Result<()> {
     Ok(())
 }
 
+/// The same in a transaction of its own, for what changes nothing else.
+pub(crate) async fn enqueue_alone(app: &App, mail: Mail) -> Result<()> {
+    app.store.write(move |tx| Box::pin(enqueue(tx, mail))).await
+}
+
+/// Refuses what makes no sense without mail.
+pub(crate) fn require_configured(app: &App) -> Result<()> {
+    if app.config.mail.is_enabled() { Ok(()) } else { Err(Error::MailNotConfigured) }
+}
+
 /// Voids an account's links, and those that were still to be sent: its password or address changed, or it is gone.
 pub(crate) async fn void_links(tx: &mut Tx<'_>, realm: &str, account_id: &str) -> Result<()> {
+    void(tx, realm, account_id, None).await
+}
+
+/// The same for links of one purpose: one was used, or another takes their place.
+pub(crate) async fn void_links_for(tx: &mut Tx<'_>, realm: &str, account_id: &str, purpose: Purpose) -> Result<()> {
+    void(tx, realm, account_id, Some(purpose)).await
+}
+
+async fn void(tx: &mut Tx<'_>, realm: &str, account_id: &str, purpose: Option<Purpose>) -> Result<()> {
     // Waiting mails first: a claim that is under way holds its row, and has its token stored once it lets go.
-    let kinds: Vec<&str> = Kind::ALL.iter().filter(|kind| kind.purpose().is_some()).map(|kind| kind.name()).collect();
+    let is_meant = |kind: &&Kind| kind.purpose().is_some_and(|its| purpose.is_none_or(|purpose| purpose == its));
+    let kinds: Vec<&str> = Kind::ALL.iter().filter(is_meant).map(|kind| kind.name()).collect();
     rows::withdraw_of_account(tx, realm, account_id, &kinds).await?;
-    Ok(rows::tokens::void(tx, realm, account_id, None).await?)
+    Ok(rows::tokens::void(tx, realm, account_id, purpose.map(Purpose::as_str)).await?)
 }
 
 /// How many mails wait, and how many were given up.

@@ -20,6 +20,7 @@ pub mod docs;
 pub mod health;
 mod indexes;
 pub mod keys;
+mod links;
 mod logs;
 pub mod operation;
 mod records;
@@ -38,6 +39,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(setup::routes());
     operations.extend(auth::routes());
     operations.extend(api_keys::routes());
+    operations.extend(links::routes());
     operations.extend(users::routes());
     operations.extend(keys::routes());
     operations.extend(collections::routes());

@@ -238,6 +238,13 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::InsufficientUserAuthentication => (403, "insufficient_user_authentication"),
         Error::SetupTokenInvalid => (403, "setup_token_invalid"),
         Error::SetupAlreadyDone => (400, "setup_already_done"),
+        Error::InvalidVerificationToken => (400, "invalid_verification_token"),
+        Error::InvalidResetToken => (400, "invalid_reset_token"),
+        Error::InvalidUnlockToken => (400, "invalid_unlock_token"),
+        Error::EmailAlreadyVerified => (400, "email_already_verified"),
+        Error::SameEmail => (400, "same_email"),
+        Error::MailNotConfigured => (400, "mail_not_configured"),
+        Error::MailFailed(_) => (502, "mail_failed"),
         Error::SelfAction => (400, "self_action"),
         Error::LastAdmin => (409, "last_admin"),
         Error::Validation(_) => (422, "validation_failed"),
@@ -280,6 +287,13 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::InsufficientUserAuthentication => "The last sign-in is too old for this; sign in again",
         Error::SetupTokenInvalid => "The setup token is missing, wrong, used or expired",
         Error::SetupAlreadyDone => "Setup is already done",
+        Error::InvalidVerificationToken | Error::InvalidResetToken | Error::InvalidUnlockToken => {
+            "The link is wrong, used or past its time"
+        }
+        Error::EmailAlreadyVerified => "The e-mail address is verified already",
+        Error::SameEmail => "The account has this e-mail address already",
+        Error::MailNotConfigured => "Mail is not set up on this server",
+        Error::MailFailed(_) => "The mail server did not take the mail",
         Error::SelfAction => "This is not possible on your own account",
         Error::LastAdmin => "The last admin cannot be deleted, disabled or demoted",
         Error::Validation(_) => "Some of what was sent is not valid",

@@ -13,8 +13,15 @@ use crate::{
     extract::Anyone,
 };
 
+mod links;
+
+/// What all pages look like.
+const STYLE: &str = include_str!("../assets/pages/style.css");
+
 pub fn routes() -> Vec<Operation> {
-    vec![get("/setup", to_setup).hidden(), get("/admin/setup", setup).hidden()]
+    let mut routes = vec![get("/setup", to_setup).hidden(), get("/admin/setup", setup).hidden()];
+    routes.extend(links::routes());
+    routes
 }
 
 /// Where people look for it first.
@@ -40,9 +47,10 @@ async fn setup(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Answer {
     Ok(page(include_str!("../assets/pages/setup.html"), &nonce, policy))
 }
 
-/// A page: the template with its nonce filled in, under `policy`, kept by nobody.
+/// A page: the template with its style and its nonce filled in, under `policy`, kept by nobody.
 pub(crate) fn page(template: &str, nonce: &Nonce, policy: String) -> Response {
-    let mut response = Response::new(Body::from(template.replace("{{nonce}}", nonce.as_str())));
+    let text = template.replace("{{style}}", STYLE).replace("{{nonce}}", nonce.as_str());
+    let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -155,6 +155,28 @@ pub async fn replace_password(
     Ok(tx.execute(&sql).await? == 1)
 }
 
+/// Notes that the account's address was shown to be its own.
+pub async fn set_verified(tx: &mut Tx<'_>, table: &AccountTable, id: &str, now: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE ");
+    table.push(&mut sql);
+    sql.push(" SET verified = ").bind(true).push(", updated = ").bind(now).push(" WHERE id = ").bind(id);
+    tx.execute(&sql).await.map(drop)
+}
+
+/// Gives the account another address, which was shown to be its own.
+///
+/// # Errors
+/// [`Error::Unique`] where another account has it.
+pub async fn set_email(tx: &mut Tx<'_>, table: &AccountTable, id: &str, email: &str, now: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE ");
+    table.push(&mut sql);
+    sql.push(" SET email = ").bind(email).push(", email_folded = ").bind(fold_email(email));
+    sql.push(", verified = ").bind(true).push(", updated = ").bind(now).push(" WHERE id = ").bind(id);
+    tx.execute(&sql).await.map(drop)
+}
+
 /// Remembers a hash that is being replaced.
 pub async fn remember_password(
     tx: &mut Tx<'_>,

@@ -52,14 +52,12 @@ pub async fn enqueue(tx: &mut Tx<'_>, mail: &Mail, due_at: i64, limit: i64) -> R
     Ok(queued)
 }
 
-/// Takes out the mails of this kind to this recipient that still wait: a newer one is about to stand for them.
-pub async fn withdraw(tx: &mut Tx<'_>, kind: &str, recipient: &str, realm: Option<&str>) -> Result<()> {
+/// Takes out the mails of the same kind, recipient and account that still wait: this newer one is about to stand for them.
+pub async fn withdraw_older(tx: &mut Tx<'_>, newer: &Mail) -> Result<()> {
     let mut sql = tx.sql();
-    sql.push("DELETE FROM mails WHERE recipient = ").bind(recipient).push(" AND kind = ").bind(kind);
-    match realm {
-        Some(realm) => sql.push(" AND realm = ").bind(realm),
-        None => sql.push(" AND realm IS NULL"),
-    };
+    sql.push("DELETE FROM mails WHERE recipient = ").bind(&newer.recipient).push(" AND kind = ").bind(&newer.kind);
+    sql.push(" AND coalesce(realm, '') = ").bind(newer.realm.as_deref().unwrap_or_default());
+    sql.push(" AND coalesce(account_id, '') = ").bind(newer.account_id.as_deref().unwrap_or_default());
     tx.execute(sql.push(" AND failed_at IS NULL")).await.map(drop)
 }
 

@@ -9,12 +9,14 @@ use serde_json::Value as Json;
 use super::setup::{email_taken, needs_setup};
 use super::sign_in::{End, Proven, end_in};
 use super::tokens::{Grant, open_session};
+use super::verification::invitation;
 use super::{Device, email, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
+use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 /// Characters of a user's name.
@@ -105,6 +107,7 @@ pub(crate) fn credentials(user: &User, password: Secret<String>) -> Credentials 
     }
 }
 
+/// Stores a new user; one whose address is not known to be theirs is asked for that.
 async fn store_new(
     caller: &Caller,
     app: &App,
@@ -113,9 +116,11 @@ async fn store_new(
     event: audit::Entry,
 ) -> Result<()> {
     let (row, phc, event) = (user.clone(), password.clone(), event.on("user", &user.id));
+    let invitation = invitation(app, "users", &user.id, &user.email).only_if(!user.verified);
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             rows::insert(tx, &row, Some(&phc)).await?;
+            mail::enqueue(tx, invitation).await?;
             Ok(trail.record(tx, event).with(()))
         })
     })
@@ -326,6 +331,11 @@ async fn change_guarded(
     change: UserChange,
     password: Option<GivenPassword>,
 ) -> Result<()> {
+    let owner = Owner { realm: "users", id, email: "" };
+    let set_by_admin = password.as_ref().is_some_and(|password| password.must_change);
+    let kind = if set_by_admin { Kind::PasswordSetByAdmin } else { Kind::PasswordChanged };
+    let of_password = mail::notice(app, kind, owner).only_if(password.is_some());
+    let of_address = mail::notice(app, Kind::EmailChanged, owner);
     let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
@@ -349,7 +359,13 @@ async fn change_guarded(
                 || after.role != before.role
                 || after.email != before.email
                 || change.disabled == Some(true);
+            if after.email != before.email {
+                let notice = of_address.addressed_to(&before.email).saying("new_email", after.email.as_str());
+                mail::enqueue(tx, notice).await?;
+            }
+            mail::enqueue(tx, of_password.addressed_to(&before.email)).await?;
             if ends {
+                mail::void_links(tx, "users", &id).await?;
                 end_in(tx, "users", &id, End::All, now).await?;
             } else {
                 tx.announce(Change::new(ChangeKind::Account, id.as_str()));

@@ -1,15 +1,19 @@
 //! Where an account stands with failed guesses, and how somebody with the right to it ends a lock.
 
 use fastcms_guard::attempts::Target;
+use fastcms_guard::opaque::Digest;
 use fastcms_store::Plan;
 use fastcms_store::accounts::users::{self, User};
 use fastcms_store::accounts::{self, AccountTable, devices};
 use fastcms_store::attempts as rows;
+use fastcms_store::mails::tokens;
 
 use crate::access;
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::mail::{self, Purpose};
 
 /// Where a user stands with failed guesses of strangers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +76,25 @@ pub async fn unlock_by_email(caller: &Caller, app: &App, email: &str) -> Result<
         })
         .await?;
     unlock(caller, app, &found.ok_or(Error::NotFound)?.id).await
+}
+
+/// Uses up the link of a mail about a lock: every lock of its account ends, in `users` or in an auth collection.
+///
+/// # Errors
+/// [`Error::InvalidUnlockToken`] for what is no live link of this purpose.
+pub async fn unlock_by_link(caller: &Caller, app: &App, token: &str) -> Result<()> {
+    let (digest, now) = (*Digest::of(token).as_bytes(), app.now_seconds());
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let link = tokens::redeem(tx, &digest, Purpose::Unlock.as_str(), now).await?;
+            let link = link.ok_or(Error::InvalidUnlockToken)?;
+            rows::forget_account(tx, &link.realm, &link.account_id).await?;
+            mail::void_links_for(tx, &link.realm, &link.account_id, Purpose::Unlock).await?;
+            let event = Event::AccountUnlocked.of_account(Some(&link.account_id), Some(&link.email));
+            Ok(trail.record(tx, event.with("realm", link.realm)).with(()))
+        })
+    })
+    .await
 }
 
 /// Takes away counters that are over, and browsers not seen for a year.

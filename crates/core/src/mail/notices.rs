@@ -21,6 +21,15 @@ pub(crate) fn notice(app: &App, kind: Kind, owner: Owner<'_>) -> Mail {
         .only_if(app.config.mail.security_notifications)
 }
 
+/// The account is locked until then (unix milliseconds), after guesses from this address. The mail carries a link that unlocks it.
+pub(crate) fn locked(app: &App, realm: &str, account_id: &str, until_millis: i64, address: &str) -> Mail {
+    Mail::to_account(app, Kind::AccountLocked, realm, account_id)
+        .saying("locked_until", written(until_millis))
+        .saying("ip_address", address)
+        .link_until(until_millis / 1000)
+        .only_if(app.config.mail.security_notifications)
+}
+
 /// A moment as people read it, to the minute.
 pub(crate) fn written(unix_millis: i64) -> String {
     let stamp = crate::time::stamp(unix_millis);

@@ -53,7 +53,7 @@ impl MailServer {
         Self::build(&app.config.mail, own_name, None)
     }
 
-    /// The same, trusting the authority of this certificate (PEM) and nobody else.
+    /// The same, trusting the authority of this certificate (DER) and nobody else.
     pub fn trusting(app: &App, authority: &[u8]) -> Result<Option<Self>, String> {
         let own_name = app.config.server.base_url.host().to_owned();
         Self::build(&app.config.mail, own_name, Some(authority))
@@ -64,7 +64,7 @@ impl MailServer {
         let (Some(user), Some(password)) = (&mail.user, &mail.password) else { return Ok(None) };
         let mut tls = TlsParameters::builder(mail.host.clone());
         if let Some(authority) = authority {
-            let certificate = Certificate::from_pem(authority).map_err(|error| chain(&error))?;
+            let certificate = Certificate::from_der(authority.to_vec()).map_err(|error| chain(&error))?;
             tls = tls.certificate_store(CertificateStore::None).add_root_certificate(certificate);
         }
         Ok(Some(Self {

@@ -215,11 +215,11 @@ async fn address(
     };
     let Some(account) = account.filter(|account| is_entitled(kind, account, &row.recipient)) else { return Ok(None) };
     let until = row.link_until.unwrap_or(now + purpose.lifetime());
-    if until <= now {
-        return Ok(Some(plain));
-    }
     // To the address as the account has it, not as somebody spelt it (CVE-2024-27295).
     let recipient = if kind == Kind::EmailChange { plain.recipient } else { account.email };
+    if until <= now {
+        return Ok(Some(Addressed { kind, recipient, purpose: None }));
+    }
     let owner = MailToken { realm: realm.clone(), account_id: account.id, email: recipient.clone() };
     tokens::insert(tx, &digest, purpose.as_str(), &owner, until).await?;
     Ok(Some(Addressed { kind, recipient, purpose: Some(purpose) }))
@@ -227,7 +227,7 @@ async fn address(
 
 /// Whether the account is still one that such a mail is for.
 fn is_entitled(kind: Kind, account: &Credentials, recipient: &str) -> bool {
-    let same_address = fold_email(&account.email) == fold_email(recipient);
+    let same_address = recipient.is_empty() || fold_email(&account.email) == fold_email(recipient);
     match kind {
         Kind::Verification => same_address && !account.verified && !account.disabled,
         Kind::EmailChange => !account.disabled,

@@ -145,7 +145,7 @@ async fn login(
 }
 
 /// A caller who is an account of this very collection; everybody else's token means nothing here.
-fn member(account: &Account, app: &App, collection: &str) -> Answer<AuthCollection> {
+pub fn member(account: &Account, app: &App, collection: &str) -> Answer<AuthCollection> {
     let collection = AuthCollection::named(app, collection)?;
     if account.realm == collection.realm() {
         Ok(collection)

@@ -1,5 +1,13 @@
 //! Outgoing mail from outside: what is queued, what arrives, what a link is good for.
 
+mod certificate;
+mod delivery;
+mod links;
+mod smtp;
+
+use std::collections::HashMap;
+
+use fastcms_core::mail::{Delivered, MailServer};
 use fastcms_core::{Caller, mail};
 use serde_json::{Value, json};
 
@@ -7,6 +15,7 @@ use crate::callers::Calls;
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::Product;
+use smtp::{Received, Smtp};
 
 /// Mail is on only with an account at the mail server.
 const MAIL: [(&str, &str); 2] = [("SMTP_USER", "cms"), ("SMTP_PASSWORD", "smtp-password")];
@@ -17,6 +26,28 @@ on_both_engines!(a_password_change_queues_its_notice_with_it, nothing_is_queued_
 
 async fn waiting(product: &Product) -> i64 {
     mail::standing(&Caller::operator(), &product.app).await.unwrap().waiting
+}
+
+/// A node that hands its mail to this server.
+async fn node_with(product: &Product, smtp: &Smtp) -> Product {
+    let port = smtp.port.to_string();
+    node(product, &[("SMTP_HOST", "localhost"), ("SMTP_PORT", port.as_str())]).await
+}
+
+/// Has everything sent that is due.
+async fn deliver(product: &Product, smtp: &Smtp) -> Delivered {
+    let server = MailServer::trusting(&product.app, &smtp.authority).unwrap().unwrap();
+    mail::deliver(&Caller::background(), &product.app, &server).await.unwrap()
+}
+
+/// Has everything sent that is due, and takes what arrived, by subject.
+async fn post(product: &Product, smtp: &Smtp) -> HashMap<String, Received> {
+    deliver(product, smtp).await;
+    let mails = smtp.take();
+    let count = mails.len();
+    let by_subject: HashMap<_, _> = mails.into_iter().map(|mail| (mail.header("Subject").unwrap(), mail)).collect();
+    assert_eq!(by_subject.len(), count, "two mails of one subject");
+    by_subject
 }
 
 /// A node that sends mail, or that is set up otherwise.
@@ -31,14 +62,15 @@ fn passwords(old: &str, new: &str) -> Value {
 }
 
 async fn a_password_change_queues_its_notice_with_it(product: &Product) {
-    let product = node(product, &[]).await;
+    let smtp = Smtp::start().await;
+    let product = node_with(product, &smtp).await;
     product.admin().await;
     let bob = product.user("bob").await;
-    let before = waiting(&product).await;
+    post(&product, &smtp).await;
     bob.post(CHANGE_PASSWORD, &passwords("wrong", NEW_PASSWORD)).await.refused(401, "invalid_credentials");
-    assert_eq!(waiting(&product).await, before);
+    assert_eq!(waiting(&product).await, 0);
     bob.post(CHANGE_PASSWORD, &passwords(PASSWORD, NEW_PASSWORD)).await.expect(204);
-    assert_eq!(waiting(&product).await, before + 1);
+    assert_eq!(post(&product, &smtp).await["Your password was changed"].to, ["bob@example.com"]);
     product.close().await;
 }
 
@@ -49,8 +81,8 @@ async fn nothing_is_queued_where_mail_is_off_or_not_wanted(product: &Product) {
     assert_eq!(waiting(product).await, 0);
     let silent = node(product, &[("SECURITY_NOTIFICATIONS_ENABLED", "false")]).await;
     let ann = silent.user("ann").await;
-    let before = waiting(&silent).await;
+    assert_eq!(waiting(&silent).await, 1, "the link that verifies the address is no notice");
     ann.post(CHANGE_PASSWORD, &passwords(PASSWORD, NEW_PASSWORD)).await.expect(204);
-    assert_eq!(waiting(&silent).await, before);
+    assert_eq!(waiting(&silent).await, 0, "that link is void, and nothing is told");
     silent.close().await;
 }

@@ -18,7 +18,9 @@ use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
+use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
+use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
 
@@ -56,6 +58,10 @@ pub struct App {
     pub audit: Audit,
     /// API keys known to be good.
     pub api_keys: ApiKeys,
+    /// Which client addresses may come in.
+    pub ip_rules: IpRules,
+    /// How often callers may call, and how often they did.
+    pub limits: Limits,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
     /// What this process is to the keys.
@@ -122,6 +128,9 @@ impl App {
             let Some(app) = weak.upgrade() else { return };
             app.sessions.apply(change);
             app.api_keys.apply(change);
+            if matches!(change.kind, ChangeKind::IpRules | ChangeKind::Everything) {
+                app.ip_rules.note_change();
+            }
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
                 app.collections_changed.notify_one();
             }
@@ -133,6 +142,7 @@ impl App {
             }
         });
         app.store.on_change(&correct_memory);
+        ip_rules::follow(app);
         crate::keys::follow_changes(app);
         let (weak, changed) = (Arc::downgrade(app), Arc::clone(&app.collections_changed));
         tokio::spawn(async move {

@@ -128,6 +128,12 @@ impl Caller {
         Self { principal: Principal::Operator, channel: Channel::Background }
     }
 
+    /// The same, known to have come over the network.
+    pub fn over_network(&self, address: IpAddr, request_id: [u8; 32]) -> Self {
+        let channel = Channel::Network(Client { address, user_agent: None, request_id });
+        Self { principal: self.principal.clone(), channel }
+    }
+
     /// The account whose rights count, if there is one.
     pub fn account(&self) -> Option<&Account> {
         self.principal.account().map(|account| &**account)

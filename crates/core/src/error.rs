@@ -125,6 +125,10 @@ pub enum Error {
     #[error("the last admin stays")]
     LastAdmin,
 
+    /// Too often: after so many seconds the same is admitted.
+    #[error("the limit of {per_minute} a minute or {per_hour} an hour is used up")]
+    RateLimited { per_minute: u32, per_hour: u32, retry_after_seconds: u32 },
+
     // What was sent.
     #[error("validation failed: {0}")]
     Validation(FieldErrors),
@@ -149,6 +153,9 @@ pub enum Error {
     /// Where the secret comes from, or why its place cannot be written: for the operator, not for the wire.
     #[error("the secret cannot be written: {0}")]
     SecretNotWritable(String),
+
+    #[error("the rule would shut out its maker")]
+    WouldLockYouOut,
 
     // What failed on our side.
     #[error("overloaded, retry in {retry_after_seconds} s")]

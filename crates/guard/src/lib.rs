@@ -14,6 +14,7 @@
 //! | [`password`] | which passwords are taken, and how they are stored |
 //! | [`attempts`] | how guesses at credentials are named and slowed down |
 //! | [`address`] | whose request it is, behind proxies or not |
+//! | [`limits`], [`ip_rules`] | how often somebody may call, and which addresses may at all |
 //! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
 //! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
@@ -26,7 +27,9 @@ pub mod cors;
 pub mod csrf;
 pub mod headers;
 pub mod ids;
+pub mod ip_rules;
 pub mod keys;
+pub mod limits;
 pub mod opaque;
 pub mod password;
 pub mod token;

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use fastcms_core::{App, Caller, Error, accounts, request_log::Answered};
+use fastcms_guard::limits::{Class, Verdict};
 
 use crate::{
     edge::{Backend, Edge, EdgeSettings},
@@ -19,8 +20,10 @@ mod collections;
 pub mod docs;
 pub mod health;
 mod indexes;
+mod ip_rules;
 pub mod keys;
 mod links;
+mod limits;
 mod logs;
 pub mod operation;
 mod records;
@@ -48,6 +51,8 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(bulk::routes());
     operations.extend(collection_accounts::routes());
     operations.extend(logs::routes());
+    operations.extend(ip_rules::routes());
+    operations.extend(limits::routes());
     operations
 }
 
@@ -85,6 +90,22 @@ impl Backend for Arc<App> {
 
     async fn authenticate_cookie(&self, value: &str) -> Result<Caller, Error> {
         accounts::authenticate_cookie(self, value).await
+    }
+
+    fn admits(&self, client: IpAddr, for_admins: bool) -> bool {
+        self.ip_rules.admits(client, self.now_millis()) && (!for_admins || self.ip_rules.admits_admin(client))
+    }
+
+    fn one_sender(&self, address: Option<IpAddr>) {
+        self.limits.note_senders(address);
+    }
+
+    async fn charge(&self, caller: &Caller, class: Class, client: IpAddr) -> Option<Verdict> {
+        fastcms_core::limits::charge(caller, self, class, client).await
+    }
+
+    fn limited(&self, caller: &Caller, class: Class) {
+        fastcms_core::limits::note_refusal(caller, self, class);
     }
 
     fn answered(&self, answered: &Answered<'_>) {

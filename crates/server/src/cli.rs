@@ -3,6 +3,7 @@
 mod accounts;
 mod config;
 mod init;
+mod ip_rules;
 mod key_chores;
 mod keys;
 mod migrate;
@@ -51,6 +52,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         action: KeysAction,
+    },
+    /// Which client addresses may come in
+    IpRules {
+        #[command(subcommand)]
+        action: IpRulesAction,
     },
     /// Schema of the database
     Migrate {
@@ -152,6 +158,12 @@ enum KeysAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum IpRulesAction {
+    /// Remove every rule: the way back in after locking everybody out
+    Clear,
+}
+
+#[derive(Debug, Subcommand)]
 enum MigrateAction {
     /// What was applied and what is pending; exit code 1 when something is
     Status {
@@ -178,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
         Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
+        Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
         Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
         Command::Migrate { action: MigrateAction::Up } => migrate::up(),
         Command::Config { json } => config::print(json),

@@ -9,10 +9,12 @@ mod exchange;
 mod held;
 mod host;
 mod identity;
+mod limits;
 mod outgoing;
 mod preflight;
 mod request_id;
 mod settings;
+mod sole;
 mod table;
 mod thinning;
 
@@ -37,11 +39,13 @@ use axum::{
 };
 use bytes::Bytes;
 use fastcms_core::{Caller, Error, request_log::Answered};
+use fastcms_guard::limits::{Class, Verdict};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
 pub use exchange::Exchange;
+pub(crate) use limits::class_of;
 pub use request_id::RequestId;
 pub use settings::EdgeSettings;
 pub(crate) use thinning::Thinning;
@@ -56,6 +60,7 @@ use self::{
 use crate::{
     api::operation::{BodyLimit, Operation, Patience, Running},
     error::Refusal,
+    extract::Audience,
 };
 
 /// Longest path and query, bytes (contract 16).
@@ -79,6 +84,22 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Who a session cookie belongs to; [`Error::InvalidToken`] when to nobody.
     fn authenticate_cookie(&self, value: &str) -> impl Future<Output = Result<Caller, Error>> + Send;
+
+    /// Whether a client may come in at all, and to what is for admins. Must not wait.
+    fn admits(&self, _: IpAddr, _for_admins: bool) -> bool {
+        true
+    }
+
+    /// A minute is over in which every request came from this private address although no proxy is declared; `None`: it was not so.
+    fn one_sender(&self, _: Option<IpAddr>) {}
+
+    /// Counts a request by who sent it, or by its address. Refused ones are not counted; `None`: it is not limited.
+    fn charge(&self, _: &Caller, _: Class, _: IpAddr) -> impl Future<Output = Option<Verdict>> + Send {
+        std::future::ready(None)
+    }
+
+    /// Told of requests that [`Backend::charge`] refused. Must not wait.
+    fn limited(&self, _: &Caller, _: Class) {}
 
     /// Told of answered requests, for the request log. Must not wait: it runs before the answer leaves.
     fn answered(&self, _: &Answered<'_>) {}
@@ -112,6 +133,7 @@ struct Inner<S> {
     settings: EdgeSettings,
     outgoing: outgoing::Headers,
     room: held::Room,
+    sole: sole::Sole,
 }
 
 impl<S> Clone for Edge<S> {
@@ -123,7 +145,7 @@ impl<S> Clone for Edge<S> {
 impl<S: Backend> Edge<S> {
     /// Serves `operations`. Panics when two of them claim the same method and path: that is a fault of the program.
     pub fn new(state: S, operations: Vec<Operation<S>>, settings: EdgeSettings) -> Self {
-        let outgoing = outgoing::Headers::new(settings.production, settings.cors.allows_any(), settings.cookies);
+        let outgoing = outgoing::Headers::new(&settings);
         Self {
             inner: Arc::new(Inner {
                 state,
@@ -131,6 +153,7 @@ impl<S: Backend> Edge<S> {
                 settings,
                 outgoing,
                 room: held::Room::new(),
+                sole: sole::Sole::default(),
             }),
         }
     }
@@ -220,7 +243,14 @@ impl<S: Backend> Inner<S> {
         let sender = Sender::of(connection, &parts, &self.settings)?;
         seen.client = Some(sender.client);
 
-        // 3. IP rules and ADMIN_ALLOWED_CIDRS belong here.
+        self.watch_senders(sender.client, &parts);
+
+        // 3. IP rules, and ADMIN_ALLOWED_CIDRS.
+        if !host::is_health(parts.uri.path())
+            && !self.state.admits(sender.client, is_for_admins(&found, parts.uri.path()))
+        {
+            return Err(Refusal::IpBlocked);
+        }
 
         // 4. CORS: a preflight is answered here; `seen` carries what other answers say.
         if let Some(answer) = preflight::answer(&parts, &self.settings.cors) {
@@ -242,7 +272,16 @@ impl<S: Backend> Inner<S> {
         seen.cookie = cookie;
         seen.secure = sender.secure;
 
-        // 8. The rate limit belongs here: by `caller`, and by `sender.client` for guests and for noted requests.
+        // 8. The rate limit: by caller, and by client address for guests, for noted requests and for the strict budgets.
+        if let Some(class) = limits::class(&found, &self.table, &parts)
+            && let Some(verdict) = self.state.charge(&caller, class, sender.client).await
+        {
+            seen.standing = Some(verdict.standing());
+            if !verdict.is_admitted() {
+                self.state.limited(&caller.over_network(sender.client, request_id.bytes()), class);
+                return Err(fastcms_core::limits::refusal(&verdict).into());
+            }
+        }
 
         // 9. The noted refusal, and whether a cookie may speak for this request.
         if let Some(refusal) = noted {
@@ -261,6 +300,7 @@ impl<S: Backend> Inner<S> {
         parts.extensions.insert(Exchange {
             request_id,
             client: sender.client,
+            peer: connection.peer.ip().to_canonical(),
             secure: sender.secure,
             caller,
             cookies: self.settings.cookies,
@@ -273,6 +313,21 @@ impl<S: Backend> Inner<S> {
         let unread = progress.is_some_and(|progress| !progress.finished());
         connection.unread.store(unread, Ordering::Relaxed);
         answer
+    }
+
+    /// Says so when everybody seems to come from one private address.
+    fn watch_senders(&self, client: IpAddr, parts: &Parts) {
+        if !self.settings.address.proxies.is_empty() {
+            return;
+        }
+        if let Some(minute) = self.sole.note(client, &parts.headers, Instant::now()) {
+            // A developer is alone with the server, and nobody forwards for them.
+            let strange = match minute {
+                sole::Minute::OneSender { forwarded } => forwarded || self.settings.production,
+                sole::Minute::Ordinary => false,
+            };
+            self.state.one_sender(strange.then_some(client));
+        }
     }
 
     /// The body under watch, its announced size checked. `None`: there is no body to wait for.
@@ -339,6 +394,13 @@ impl<S: Backend> Inner<S> {
         }
         Ok(())
     }
+}
+
+/// Whether a request is for what only admins use: the admin UI, the admin API, setup.
+fn is_for_admins<S>(found: &Found<'_, S>, path: &str) -> bool {
+    const PLACES: [&str; 5] = ["/admin", "/setup", "/api/v1/admin", "/api/v1/setup", "/api/v1/ip-rules"];
+    let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    found.operation().is_some_and(|operation| operation.docs.audience == Audience::Admin) || PLACES.iter().any(below)
 }
 
 /// URL and header section within their limits. hyper's own ceilings lie above, so that these answers are ours.

@@ -59,6 +59,9 @@ pub enum Refusal {
     MultipleCredentials,
     #[error(transparent)]
     DuplicateCookie(#[from] fastcms_guard::cookie::Duplicate),
+    /// The client's address may not come in, or not here. Why, stays with the rule.
+    #[error("the client address is not let in")]
+    IpBlocked,
     /// A cookie may not speak for this request: no page of ours sent it.
     #[error("a cookie, and no sign that an own page sent the request")]
     Csrf,
@@ -125,6 +128,7 @@ impl Refusal {
             }
             Self::MultipleCredentials => (400, "multiple_credentials", "Send exactly one credential"),
             Self::DuplicateCookie(_) => (400, "duplicate_cookie", "The same cookie was sent more than once"),
+            Self::IpBlocked => (403, "ip_blocked", "This address is not allowed here"),
             Self::Csrf => (403, "csrf", "A session cookie acts only for pages of this site"),
         };
         row(status, code, Cow::Borrowed(message))
@@ -159,6 +163,9 @@ impl Refusal {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Self::Core(Error::Overloaded { retry_after_seconds } | Error::AccountLocked { retry_after_seconds }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+            }
+            Self::Core(Error::RateLimited { retry_after_seconds, .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
             }
             Self::Core(Error::InvalidToken | Error::InvalidRefreshToken) => {
@@ -247,6 +254,8 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::MailFailed(_) => (502, "mail_failed"),
         Error::SelfAction => (400, "self_action"),
         Error::LastAdmin => (409, "last_admin"),
+        Error::RateLimited { .. } => (429, "rate_limited"),
+        Error::WouldLockYouOut => (409, "would_lock_you_out"),
         Error::Validation(_) => (422, "validation_failed"),
         Error::PasswordPolicy(_) => (422, "password_policy"),
         Error::InvalidQuery { part, .. } => match part {
@@ -296,6 +305,8 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::MailFailed(_) => "The mail server did not take the mail",
         Error::SelfAction => "This is not possible on your own account",
         Error::LastAdmin => "The last admin cannot be deleted, disabled or demoted",
+        Error::WouldLockYouOut => "This rule would lock you out; send `force` if you mean it",
+        Error::RateLimited { .. } => "Too many requests; wait before the next one",
         Error::Validation(_) => "Some of what was sent is not valid",
         Error::PasswordPolicy(_) => "The password does not meet the rules",
         Error::InvalidQuery { part, .. } => match part {
@@ -331,6 +342,11 @@ fn core_details(error: &Error) -> Map<String, Value> {
             ("reason".to_owned(), Value::from(reason.as_str())),
         ]),
         Error::UniqueConflict(field) => one(field, "Must be unique"),
+        Error::RateLimited { per_minute, per_hour, retry_after_seconds } => Map::from_iter([
+            ("limit_per_minute".to_owned(), Value::from(*per_minute)),
+            ("limit_per_hour".to_owned(), Value::from(*per_hour)),
+            ("retry_after_seconds".to_owned(), Value::from(*retry_after_seconds)),
+        ]),
         _ => Map::new(),
     }
 }

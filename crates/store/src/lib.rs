@@ -15,6 +15,8 @@ mod database_url;
 mod engine;
 mod error;
 pub mod files;
+pub mod ip_rules;
+pub mod limits;
 pub mod mails;
 pub mod migrations;
 mod name;

@@ -112,6 +112,7 @@ pub async fn sign_in(
     if field == "email" {
         return super::sign_in(caller, app, &realm, identity, password, device).await;
     }
+    super::sign_in::charge_account(caller, app, &realm, identity, device).await?;
     let opened = Instant::now();
     let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
     let column = collection.0.position(field).map(|at| collection.0.column(at).clone());

@@ -14,7 +14,7 @@ use fastcms_store::accounts::sessions::{self as rows, SessionKind};
 
 use super::Device;
 use super::sessions::{Key, Live};
-use super::sign_in::{End, end, prove_by_email};
+use super::sign_in::{End, charge_account, end, prove_by_email};
 use super::tokens::{begin_session, store_session};
 use crate::app::App;
 use crate::caller::{Account, Caller, Principal, Realm};
@@ -91,6 +91,7 @@ pub async fn sign_in_with_cookie(
     device: &Device,
 ) -> Result<CookieGrant> {
     let realm = Realm::Users;
+    charge_account(caller, app, &realm, email, device).await?;
     let proven = prove_by_email(app, &realm, email, password, device).await?;
     let value = OpaqueToken::generate(&*app.rng);
     let kind = SessionKind::Cookie { digest: *value.digest().as_bytes() };

@@ -1,5 +1,6 @@
 //! Signing in with a password, ending sessions, changing the password.
 
+use fastcms_guard::limits::Class;
 use fastcms_guard::password::Verdict;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, Session, Which};
@@ -15,21 +16,38 @@ use crate::app::App;
 use crate::attempts::{Attempt, Guessed};
 use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 /// Signs an account of `realm` in. Every way to fail gives the same [`Error::InvalidCredentials`] after the same work: an unknown
 /// address costs a hash as well.
 pub async fn sign_in(
-    _caller: &Caller,
+    caller: &Caller,
     app: &App,
     realm: &Realm,
     email: &str,
     password: Secret<String>,
     device: &Device,
 ) -> Result<Grant> {
+    charge_account(caller, app, realm, email, device).await?;
     let proven = prove_by_email(app, realm, email, password, device).await?;
     open_session(app, realm, proven, device).await
+}
+
+/// Charges a sign-in to the account that is named, beside the address it comes from. A browser that may be a known one is left to the
+/// lockout, which counts it apart: strangers must not use up what the owner needs.
+pub(super) async fn charge_account(
+    caller: &Caller,
+    app: &App,
+    realm: &Realm,
+    name: &str,
+    device: &Device,
+) -> Result<()> {
+    if app.config.lockout.enabled && device.cookie.is_some() {
+        return Ok(());
+    }
+    limits::charge_named(caller, app, Class::Login, realm, name).await
 }
 
 /// An account that somebody has shown to be theirs, and the guess that showed it: whatever is opened now forgives it.

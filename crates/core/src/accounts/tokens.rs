@@ -2,6 +2,7 @@
 
 use fastcms_guard::clock::Timestamp;
 use fastcms_guard::keys::{KeyRing, Kid};
+use fastcms_guard::limits::Class;
 use fastcms_guard::opaque::OpaqueToken;
 use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
 use fastcms_secrets::Secret;
@@ -17,6 +18,7 @@ use crate::attempts::Attempt;
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::limits;
 use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
@@ -210,7 +212,7 @@ enum Rotation {
 
 /// Exchanges a refresh token for a new pair, in the realm the route is for. A superseded token presented again within
 /// `REFRESH_GRACE_SECONDS` gets the same successor; later it ends the session (RFC 9700 §4.14.2).
-pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) -> Result<Grant> {
+pub async fn refresh(caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) -> Result<Grant> {
     let now = app.now_seconds();
     let ring = app.keys.load_full();
     let claims = token::verify::<Refresh>(&ring, refresh_token, &expected(app, app.refresh_seconds()))
@@ -219,6 +221,7 @@ pub async fn refresh(_caller: &Caller, app: &App, realm: &Realm, refresh_token: 
     if Realm::of_audience(&claims.aud).as_ref() != Some(realm) {
         return Err(Error::InvalidRefreshToken);
     }
+    limits::charge_named(caller, app, Class::Refresh, realm, &claims.sub).await?;
     let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::InvalidRefreshToken)?;
     let next = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let (last_seen, grace) = (stamp(app.now_millis()), i64::from(app.config.tokens.refresh_grace_seconds));

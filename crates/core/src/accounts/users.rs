@@ -1,5 +1,6 @@
 //! `users`: registering, the own profile, and what admins do to them.
 
+use fastcms_guard::limits::Class;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::users::{self as rows, User, UserChange};
 use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_password, replace_password};
@@ -17,6 +18,7 @@ use crate::audit::{self, Event};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::mail::{self, Kind, Owner};
+use crate::limits;
 use crate::time::stamp;
 
 /// Characters of a user's name.
@@ -133,6 +135,7 @@ pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device)
     if needs_setup(caller, app).await? {
         return Err(Error::RegistrationClosed);
     }
+    limits::charge_named(caller, app, Class::Register, &Realm::Users, &new.email).await?;
     let (user, password) = draft(app, new, "user", false).await?;
     let event = Event::Registered.of_account(Some(&user.id), Some(&user.email));
     store_new(caller, app, &user, &password, event).await?;

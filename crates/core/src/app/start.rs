@@ -20,7 +20,9 @@ use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
+use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
+use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
 
@@ -115,6 +117,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         mail: Post::default(),
         audit: Audit::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         api_keys: ApiKeys::default(),
+        ip_rules: IpRules::load(&store, &config.proxies).await?,
+        limits: Limits::new(&config),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

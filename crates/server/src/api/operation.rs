@@ -11,6 +11,7 @@ use fastcms_core::{
     App, Caller, Error, access,
     api_keys::{Action, Area, Need},
 };
+use fastcms_guard::limits::Class;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ mod scope;
 
 pub use scope::Scope;
 
+use crate::edge::class_of;
 use crate::extract::{Argument, Audience, CallerArgument, Params};
 
 /// The future of a handler, as axum makes it for every `async fn`.
@@ -78,6 +80,8 @@ pub struct Operation<S = Arc<App>> {
     pub(crate) path: &'static str,
     pub(crate) run: Run<S>,
     pub(crate) docs: Docs,
+    /// What a request is counted as by the rate limit; `None`: it is not limited.
+    pub(crate) class: Option<Class>,
     pub(crate) body_limit: BodyLimit,
     pub(crate) patience: Patience,
     pub(crate) any_query: bool,
@@ -112,6 +116,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         T::describe(&mut docs);
         let scope = Scope::of(&method, path, docs.audience);
         Self {
+            class: class_of(&method, path),
             method,
             path,
             run: Box::new(move |request, state| handler.clone().call(request, state)),

@@ -15,6 +15,8 @@ pub struct Exchange {
     pub request_id: RequestId,
     /// The client address of contract 9.6.
     pub client: IpAddr,
+    /// The other end of the socket: the client itself, or a proxy.
+    pub peer: IpAddr,
     /// The request came over HTTPS, here or at a trusted proxy.
     pub secure: bool,
     pub caller: Caller,

@@ -67,7 +67,7 @@ fn is_loopback_name(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn is_health(path: &str) -> bool {
+pub(super) fn is_health(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/") || path == "/api/v1/health"
 }
 

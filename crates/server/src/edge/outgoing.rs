@@ -3,19 +3,21 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
-use fastcms_core::{Caller, request_log::Answered};
+use fastcms_core::{Caller, config::LimitHeaders, request_log::Answered};
 use fastcms_guard::{
     cookie::{Cookie, CookiePolicy},
     cors::CorsPolicy,
     headers::{API_POLICY, NO_STORE, fixed},
+    limits::Standing,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::{
-    Connection, RequestId,
+    Connection, EdgeSettings, RequestId,
     identity::CookieRole,
+    limits,
     preflight::{self, Shared},
     thinning::Thinning,
 };
@@ -44,6 +46,8 @@ pub(super) struct Seen {
     pub(super) cookie: CookieRole,
     /// The request came over HTTPS.
     pub(super) secure: bool,
+    /// What is left of the caller's budget, once it was charged.
+    pub(super) standing: Option<Standing>,
     /// What was asked for: for the logs.
     asked: Option<(Method, Uri)>,
 }
@@ -61,6 +65,7 @@ impl Seen {
             caller: Caller::guest(),
             cookie: CookieRole::Silent,
             secure: false,
+            standing: None,
             asked: Some((parts.method.clone(), parts.uri.clone())),
         }
     }
@@ -75,6 +80,7 @@ impl Seen {
             caller: Caller::guest(),
             cookie: CookieRole::Silent,
             secure: false,
+            standing: None,
             asked: None,
         }
     }
@@ -84,23 +90,32 @@ impl Seen {
 pub(super) struct Headers {
     fixed: Vec<(HeaderName, HeaderValue)>,
     cookies: CookiePolicy,
+    limits: LimitHeaders,
     pub(super) faults: Arc<Thinning>,
 }
 
 impl Headers {
-    /// `open`: every origin may read, so every page may also embed.
-    pub(super) fn new(production: bool, open: bool, cookies: CookiePolicy) -> Self {
-        let embedding = if open { "cross-origin" } else { "same-origin" };
-        let all = fixed(production).iter().copied().chain([("cross-origin-resource-policy", embedding)]);
+    pub(super) fn new(settings: &EdgeSettings) -> Self {
+        // Where every origin may read, every page may also embed.
+        let embedding = if settings.cors.allows_any() { "cross-origin" } else { "same-origin" };
+        let all = fixed(settings.production).iter().copied().chain([("cross-origin-resource-policy", embedding)]);
         let parsed = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        Self { fixed: all.map(parsed).collect(), cookies, faults: Arc::default() }
+        Self {
+            fixed: all.map(parsed).collect(),
+            cookies: settings.cookies,
+            limits: settings.limit_headers,
+            faults: Arc::default(),
+        }
     }
 
     /// Completes an answer.
     pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, took: Duration) -> Response {
         let mut response = write_refusal(response, request_id, &self.faults);
         let headers = response.headers_mut();
-        headers.reserve(self.fixed.len() + 8);
+        headers.reserve(self.fixed.len() + 14);
+        if let Some(standing) = &seen.standing {
+            limits::write(headers, standing, self.limits);
+        }
         headers.insert(X_REQUEST_ID, request_id.header());
         // What an answer says itself stands: a page has a policy of its own.
         for (name, value) in &self.fixed {

@@ -1,6 +1,6 @@
 //! What the edge needs of the configuration, in the form it needs it.
 
-use fastcms_core::config::{AllowedHosts, ClientIpHeader, Config, Origins, WebOrigin};
+use fastcms_core::config::{AllowedHosts, ClientIpHeader, Config, LimitHeaders, Origins, WebOrigin};
 use fastcms_guard::{
     address::{AddressPolicy, ClientAddressHeader, TrustedProxies},
     cookie::CookiePolicy,
@@ -23,6 +23,8 @@ pub struct EdgeSettings {
     /// The public origin, as a browser writes it: where a cookie may speak for an unsafe method.
     pub own_origin: String,
     pub address: AddressPolicy,
+    /// Which headers say what is left of a rate limit.
+    pub limit_headers: LimitHeaders,
     /// Bytes of any body but those of uploads and imports.
     pub max_body: u64,
     /// Bytes of the body of an upload or import.
@@ -65,6 +67,7 @@ impl EdgeSettings {
             },
             own_origin: origin_of(config.server.base_url.as_str()),
             address: AddressPolicy { proxies, header },
+            limit_headers: config.rate_limits.headers,
             max_body: config.limits.max_body_size,
             max_file: config.limits.max_file_size.saturating_add(MULTIPART_ALLOWANCE),
         })

@@ -85,6 +85,11 @@ impl<S> Table<S> {
         Found::Operation { operation, segments }
     }
 
+    /// What may be done at this path.
+    pub(super) fn operations_at(&self, path: &str) -> &[Operation<S>] {
+        self.paths.at(path).map_or(&[], |matched| &matched.value.operations)
+    }
+
     fn serves_other_slash(&self, path: &str) -> bool {
         match path.strip_suffix('/') {
             Some("") => false,

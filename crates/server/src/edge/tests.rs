@@ -9,7 +9,7 @@ mod routing;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::State;
-use fastcms_core::{Account, Principal, Realm};
+use fastcms_core::{Account, Principal, Realm, config::LimitHeaders};
 use fastcms_guard::{
     address::{AddressPolicy, TrustedProxies},
     cookie::CookiePolicy,
@@ -196,6 +196,7 @@ pub(crate) fn settings() -> EdgeSettings {
         cookies: CookiePolicy { host_prefix: false, always_secure: true },
         own_origin: "https://cms.example.com".to_owned(),
         address: AddressPolicy { proxies: TrustedProxies::parse("10.0.0.0/8").unwrap(), ..AddressPolicy::default() },
+        limit_headers: LimitHeaders::Both,
         max_body: 1000,
         max_file: 10_000,
     }
@@ -332,7 +333,7 @@ async fn answers_of_the_api_are_kept_by_nobody() {
 
 #[test]
 fn development_sends_no_hsts() {
-    let headers = outgoing::Headers::new(false, false, CookiePolicy::default());
+    let headers = outgoing::Headers::new(&EdgeSettings { production: false, ..settings() });
     let response = headers.finish(Response::new(Body::empty()), &RequestId::fresh(), &Seen::nothing(), Duration::ZERO);
     assert_eq!(response.status(), StatusCode::OK);
     assert!(response.headers().get("strict-transport-security").is_none());

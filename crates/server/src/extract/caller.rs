@@ -221,6 +221,8 @@ where
 pub struct Client {
     /// The client address of contract 9.6.
     pub address: IpAddr,
+    /// The other end of the socket: the client itself, or a proxy.
+    pub peer: IpAddr,
     /// At most 512 characters; what cannot be read as text is left out.
     pub user_agent: Option<String>,
     /// The request came over HTTPS, here or at a trusted proxy.
@@ -259,6 +261,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
             device: sent.device.map(|value| Secret::new(value.to_owned())),
             cookies: exchange.cookies,
             address: exchange.client,
+            peer: exchange.peer,
             user_agent: agent.map(|agent| agent.chars().take(512).collect()),
             secure: exchange.secure,
             request_id: exchange.request_id.as_str().to_owned(),

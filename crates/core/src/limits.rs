@@ -1,0 +1,251 @@
+//! How often callers may call: who is charged for what. Counting is [`fastcms_guard::limits`]'s; what a refusal looks like, the edge's.
+//!
+//! A request is charged to the account behind its credential, else to its address (contract 9.4). Classes with a budget of their own
+//! are charged per address *and* per account. What a client only claims (a credential that was not verified, a name in a body) is
+//! never the only thing that is charged.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use fastcms_guard::limits::{Budget, Class, Counter, Identity, Key, Limiter, Offender, Standing, Verdict};
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+
+use crate::access;
+use crate::app::App;
+use crate::audit::{self, Event};
+use crate::caller::{Account, ApiKey, Caller, Channel, Principal, Realm};
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// How many subscribers' worth a whole site of IPv6 (its /48) may use.
+const SITE: u32 = 16;
+
+/// The limits in force, and who has used how much of them.
+#[derive(Debug)]
+pub struct Limits {
+    enabled: bool,
+    general: Budget,
+    exempt: Vec<IpNet>,
+    limiter: Limiter,
+    /// The private address that every request of the last minute came from, if that is strange.
+    one_sender: ArcSwapOption<IpAddr>,
+}
+
+/// Callers that are listed: the busiest, and those who were refused.
+const BUSIEST: usize = 100;
+const OFFENDERS: usize = 20;
+
+/// The limits as this node sees them.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub enabled: bool,
+    /// Where the windows lie.
+    pub backend: &'static str,
+    /// Whether that fails, and this node counts by itself.
+    pub degraded: bool,
+    pub counters: Vec<Counter>,
+    pub offenders: Vec<Offender>,
+    /// What is strange about where requests come from.
+    pub finding: Option<String>,
+}
+
+/// The limits as this node sees them, for admins.
+pub fn report(caller: &Caller, app: &App) -> Result<Report> {
+    access::require_admin(caller)?;
+    let (limits, now) = (&app.limits, app.now_millis());
+    Ok(Report {
+        enabled: limits.enabled,
+        backend: "memory",
+        degraded: false,
+        counters: limits.limiter.busiest(BUSIEST, now),
+        offenders: limits.limiter.offenders(OFFENDERS, now),
+        finding: limits.one_sender.load().as_deref().map(finding),
+    })
+}
+
+fn finding(address: &IpAddr) -> String {
+    format!(
+        "every request of the last minute came from {address}, a private address: if a proxy stands there, name it in TRUSTED_PROXIES, \
+         or limits, lockout and IP rules take all of its clients for one"
+    )
+}
+
+impl Limits {
+    /// The limits that the settings ask for.
+    pub fn new(config: &Config) -> Self {
+        let settings = &config.rate_limits;
+        Self {
+            enabled: settings.enabled,
+            general: Budget::new(settings.per_minute, settings.per_hour),
+            exempt: settings.exempt.iter().copied().map(fastcms_guard::ip_rules::canonical).collect(),
+            limiter: Limiter::default(),
+            one_sender: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A minute is over in which every request came from this private address, or from several.
+    pub fn note_senders(&self, one: Option<IpAddr>) {
+        if let Some(address) = one
+            && self.one_sender.load().is_none()
+        {
+            tracing::warn!("{}", finding(&address));
+        }
+        self.one_sender.store(one.map(Arc::new));
+    }
+
+    /// The budget of one identity for a class.
+    fn budget(&self, class: Class) -> Budget {
+        class.own_budget().unwrap_or(self.general)
+    }
+
+    /// Whether requests from there are limited at all.
+    fn covers(&self, client: IpAddr) -> bool {
+        self.enabled && !self.exempt.iter().any(|network| network.contains(&client.to_canonical()))
+    }
+
+    /// Charges each, or none.
+    fn charge(&self, charges: &Charges, cost: u32, now: i64) -> Verdict {
+        let mut tightest = None;
+        for (place, (key, budget)) in charges.iter().enumerate() {
+            let verdict = self.limiter.charge(*key, *budget, cost, now);
+            if !verdict.is_admitted() {
+                for (key, _) in charges.iter().take(place) {
+                    self.limiter.take_back(*key, cost, now);
+                }
+                return verdict;
+            }
+            let standing = verdict.standing();
+            tightest = Some(tightest.map_or(standing, |before: Standing| before.tighter(standing)));
+        }
+        Verdict::Admitted(tightest.unwrap_or_else(|| Standing::untouched(self.general)))
+    }
+}
+
+/// What one request is charged to: at most three keys.
+#[derive(Debug, Default)]
+struct Charges([Option<(Key, Budget)>; 3]);
+
+impl Charges {
+    fn push(&mut self, class: Class, identity: Identity, budget: Budget) {
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some((Key { class, identity }, budget));
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(Key, Budget)> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Charges a request. `None`: it is not limited. `caller` is a guest where a credential was not verified.
+#[expect(clippy::unused_async, reason = "a shared window may have to be waited for")]
+pub async fn charge(caller: &Caller, app: &App, class: Class, client: IpAddr) -> Option<Verdict> {
+    let limits = &app.limits;
+    if !limits.covers(client) {
+        return None;
+    }
+    Some(limits.charge(&charges(limits, caller, class, client), 1, app.now_millis()))
+}
+
+/// Charges one item of a request that carries several (contract 5.10).
+///
+/// # Errors
+/// [`Error::RateLimited`]: the item must not run.
+pub async fn charge_item(caller: &Caller, app: &App) -> Result<()> {
+    let Channel::Network(client) = &caller.channel else { return Ok(()) };
+    match charge(caller, app, Class::General, client.address).await {
+        Some(refused @ Verdict::Refused { .. }) => Err(refusal(&refused)),
+        _ => Ok(()),
+    }
+}
+
+/// Charges an attempt on an account that was named without proof. The address was charged before, at the edge: another name does not
+/// give another budget to it, and no name is charged without it.
+///
+/// # Errors
+/// [`Error::RateLimited`], the same for accounts that exist and for those that do not.
+#[expect(clippy::unused_async, reason = "a shared window may have to be waited for")]
+pub async fn charge_named(caller: &Caller, app: &App, class: Class, realm: &Realm, name: &str) -> Result<()> {
+    let Channel::Network(client) = &caller.channel else { return Ok(()) };
+    if !app.limits.covers(client.address) {
+        return Ok(());
+    }
+    let mut charges = Charges::default();
+    charges.push(class, named(realm, name), app.limits.budget(class));
+    match app.limits.charge(&charges, 1, app.now_millis()) {
+        Verdict::Admitted(_) => Ok(()),
+        refused @ Verdict::Refused { .. } => {
+            note_refusal(caller, app, class);
+            Err(refusal(&refused))
+        }
+    }
+}
+
+/// Takes note of a refused request in the audit log.
+pub fn note_refusal(caller: &Caller, app: &App, class: Class) {
+    audit::note(caller, app, Event::RateLimited.with("class", class.as_str()));
+}
+
+/// What a refused request is told.
+pub fn refusal(verdict: &Verdict) -> Error {
+    let standing = verdict.standing();
+    let retry_after_seconds = match verdict {
+        Verdict::Refused { retry_after_seconds, .. } => *retry_after_seconds,
+        Verdict::Admitted(_) => 0,
+    };
+    Error::RateLimited { per_minute: standing.minute.limit, per_hour: standing.hour.limit, retry_after_seconds }
+}
+
+fn charges(limits: &Limits, caller: &Caller, class: Class, client: IpAddr) -> Charges {
+    let (mut charges, budget) = (Charges::default(), limits.budget(class));
+    match &caller.principal {
+        Principal::Account(account) => charges.push(class, of_account(account), budget),
+        Principal::ApiKey(key) => charges.push(class, of_key(key), own_budget(limits, key, class)),
+        Principal::Guest | Principal::Operator => {}
+    }
+    // Who is known is not charged for where they come from, but at the doors.
+    if class == Class::General && caller.account().is_some() {
+        return charges;
+    }
+    charges.push(class, Identity::of_address(client), budget);
+    if let Some(site) = Identity::site_of(client) {
+        charges.push(class, site, budget.times(SITE));
+    }
+    charges
+}
+
+/// A key may have a limit of its own in the place of the general one for a minute.
+fn own_budget(limits: &Limits, key: &ApiKey, class: Class) -> Budget {
+    let budget = limits.budget(class);
+    match key.rate_limit_per_minute {
+        Some(per_minute) if class == Class::General => {
+            let per_minute = per_minute.max(1);
+            Budget::new(per_minute, budget.per_hour.max(per_minute))
+        }
+        _ => budget,
+    }
+}
+
+fn of_key(key: &ApiKey) -> Identity {
+    uuid::Uuid::try_parse(&key.id).map_or_else(|_| named(&Realm::Users, &key.id), |id| Identity::ApiKey(id.as_u128()))
+}
+
+fn of_account(account: &Account) -> Identity {
+    // Every id that this product makes is a UUID.
+    uuid::Uuid::try_parse(&account.id)
+        .map_or_else(|_| named(&account.realm, &account.id), |id| Identity::Account(id.as_u128()))
+}
+
+/// An account by its name, case-folded as names are compared. Only a digest is held.
+fn named(realm: &Realm, name: &str) -> Identity {
+    let digest = Sha256::new()
+        .chain_update(crate::accounts::realm_text(realm))
+        .chain_update([0])
+        .chain_update(name.trim().to_lowercase())
+        .finalize();
+    let mut head = [0; 16];
+    head.copy_from_slice(&digest[..16]);
+    Identity::Named(u128::from_be_bytes(head))
+}

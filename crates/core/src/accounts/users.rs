@@ -17,8 +17,8 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
-use crate::mail::{self, Kind, Owner};
 use crate::limits;
+use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 /// Characters of a user's name.

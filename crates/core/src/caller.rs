@@ -28,7 +28,9 @@ impl Realm {
         match audience.strip_prefix("fastcms:")? {
             "users" => Some(Self::Users),
             other => {
-                other.strip_prefix("collection:").filter(|id| !id.is_empty()).map(|id| Self::Collection(id.into()))
+                // No collection has this id, and a realm of this name would be written as the other one is.
+                let is_id = |id: &&str| !id.is_empty() && *id != "users";
+                other.strip_prefix("collection:").filter(is_id).map(|id| Self::Collection(id.into()))
             }
         }
     }

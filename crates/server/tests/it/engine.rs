@@ -47,6 +47,18 @@ where
     });
 }
 
+/// The same for a test that starts processes and waits for them: it gets an address and blocks as it likes.
+pub fn run_blocking(engine: Engine, test: impl FnOnce(&str)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = TempDir::new().unwrap();
+    let database = runtime.block_on(Database::make(engine, &folder));
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| test(&database.url)));
+    runtime.block_on(database.drop());
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// A database that belongs to one test.
 struct Database {
     url: String,

@@ -56,7 +56,7 @@ impl Server {
     pub fn new(overrides: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
-        let mut environment: BTreeMap<String, String> = [
+        let environment: BTreeMap<String, String> = [
             ("APP_HOST", "127.0.0.1".to_owned()),
             ("APP_PORT", port.to_string()),
             ("BASE_URL", format!("http://127.0.0.1:{port}")),
@@ -68,14 +68,9 @@ impl Server {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        for (name, value) in overrides {
-            if value.is_empty() {
-                environment.remove(*name);
-            } else {
-                environment.insert((*name).to_owned(), (*value).to_owned());
-            }
-        }
-        Self { folder, port, environment, child: None }
+        let mut server = Self { folder, port, environment, child: None };
+        server.set(overrides);
+        server
     }
 
     /// Settings of production, behind an explicit loopback listener.
@@ -88,6 +83,18 @@ impl Server {
         ];
         all.extend_from_slice(overrides);
         Self::new(&all)
+    }
+
+    /// Other settings for the next start; an empty value takes one away.
+    pub fn set(&mut self, overrides: &[(&str, &str)]) -> &mut Self {
+        for (name, value) in overrides {
+            if value.is_empty() {
+                self.environment.remove(*name);
+            } else {
+                self.environment.insert((*name).to_owned(), (*value).to_owned());
+            }
+        }
+        self
     }
 
     pub fn start(&mut self) -> &mut Self {
@@ -188,7 +195,7 @@ impl Drop for Server {
     }
 }
 
-fn read_answer(stream: &mut impl BufRead) -> std::io::Result<Answer> {
+pub fn read_answer(stream: &mut impl BufRead) -> std::io::Result<Answer> {
     let broken = |what: &str| std::io::Error::other(what.to_owned());
     let mut line = String::new();
     stream.read_line(&mut line)?;

@@ -9,6 +9,9 @@ use sha2::Sha256;
 
 /// The kinds of token: header `typ` and label of the key.
 pub const ACCESS: (&str, &str) = ("at+jwt", "fastcms/v1/jwt-access");
+pub const REFRESH: (&str, &str) = ("rt+jwt", "fastcms/v1/jwt-refresh");
+pub const FILE: (&str, &str) = ("ft+jwt", "fastcms/v1/jwt-file");
+pub const IMPERSONATION: (&str, &str) = ("it+jwt", "fastcms/v1/jwt-impersonation");
 
 /// Key of `secret` for a label.
 pub fn derive<const N: usize>(secret: &str, label: &str) -> [u8; N] {

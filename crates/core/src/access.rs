@@ -32,11 +32,12 @@ pub fn require_account(caller: &Caller) -> Result<&Account> {
     caller.account().ok_or_else(|| refusal(caller))
 }
 
-/// Leave for a person who signed in: credentials, keys and sessions are no business of API keys, not even of the owner's.
+/// Leave for a person who signed in: credentials, keys and sessions are no business of API keys, not even of the owner's, nor of admins
+/// in somebody's place.
 pub fn require_in_person(caller: &Caller) -> Result<&Account> {
     match &caller.principal {
         Principal::Account(account) => Ok(account),
-        Principal::Guest | Principal::ApiKey(_) | Principal::Operator => Err(refusal(caller)),
+        Principal::Guest | Principal::ApiKey(_) | Principal::Acting(_) | Principal::Operator => Err(refusal(caller)),
     }
 }
 
@@ -69,7 +70,7 @@ fn require_collection(caller: &Caller, need: Need, collection: &Collection) -> R
 pub fn refusal(caller: &Caller) -> Error {
     match caller.principal {
         Principal::Guest => Error::AuthenticationRequired,
-        Principal::Account(_) | Principal::ApiKey(_) | Principal::Operator => Error::Forbidden,
+        Principal::Account(_) | Principal::ApiKey(_) | Principal::Acting(_) | Principal::Operator => Error::Forbidden,
     }
 }
 

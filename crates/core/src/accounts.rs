@@ -11,11 +11,13 @@ mod collection;
 mod cookie_sessions;
 mod email;
 mod email_change;
+pub mod impersonation;
 mod passwords;
 mod reset;
 mod sessions;
 mod setup;
 mod sign_in;
+mod supervision;
 mod tokens;
 mod users;
 mod verification;
@@ -25,6 +27,7 @@ pub use collection::{
 };
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use email_change::{confirm_email_change, request_email_change};
+pub use impersonation::Impersonations;
 pub use reset::{request_password_reset, reset_password};
 pub use sessions::Sessions;
 pub(crate) use sessions::{realm_text, table_of};
@@ -32,6 +35,7 @@ pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{
     change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,
 };
+pub use supervision::{end_sessions_by_admin, sessions_by_admin};
 pub use tokens::{Grant, authenticate, refresh};
 pub use users::{
     AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,

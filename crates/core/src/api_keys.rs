@@ -6,11 +6,14 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::{self, AccountTable};
 use fastcms_store::api_keys::{self as rows, NewSecret};
 use fastcms_store::{Change, ChangeKind, Plan, Tx};
+use serde_json::{Value, json};
 
 use crate::access::{self, Recent};
 use crate::app::App;
+use crate::audit::{self, Event, Recorded};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, Result};
+use crate::mail::{self, Kind, Owner};
 use crate::time::stamp;
 
 mod draft;
@@ -68,24 +71,26 @@ pub async fn create(caller: &Recent, app: &App, new: NewKey) -> Result<FreshKey>
         prefix: String::new(),
     };
     let texts = candidates(app);
-    let (key, chosen, texts) = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                let user = accounts::by_id_locked(tx, &AccountTable::Users, &key.user_id).await?;
-                if user.is_none_or(|user| user.disabled) {
-                    return Err(Error::InvalidToken);
-                }
-                if rows::count(tx, &key.user_id).await? >= MAX_KEYS {
-                    return Err(Error::field("name", format!("At most {MAX_KEYS} API keys are allowed")));
-                }
-                rows::insert(tx, &key).await?;
-                let chosen = store_text(tx, &key.id, &texts).await?;
-                tx.announce(Change::new(ChangeKind::ApiKey, key.id.clone()));
-                Ok((key, chosen, texts))
-            })
+    let owner = Owner { realm: "users", id: &account.id, email: &account.email };
+    let told = mail::notice(app, Kind::ApiKeyCreated, owner).saying("key_name", key.name.as_str());
+    let (key, chosen, texts) = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let user = accounts::by_id_locked(tx, &AccountTable::Users, &key.user_id).await?;
+            if user.is_none_or(|user| user.disabled) {
+                return Err(Error::InvalidToken);
+            }
+            if rows::count(tx, &key.user_id).await? >= MAX_KEYS {
+                return Err(Error::field("name", format!("At most {MAX_KEYS} API keys are allowed")));
+            }
+            rows::insert(tx, &key).await?;
+            let chosen = store_text(tx, &key.id, &texts).await?;
+            tx.announce(Change::new(ChangeKind::ApiKey, key.id.clone()));
+            mail::enqueue(tx, told).await?;
+            let event = Event::ApiKeyCreated.on("api_key", &key.id).with("name", key.name.as_str());
+            Ok(trail.record(tx, event.with("scopes", key.scopes.as_str())).with((key, chosen, texts)))
         })
-        .await?;
+    })
+    .await?;
     Ok(shown(key, texts, chosen))
 }
 
@@ -132,17 +137,17 @@ pub async fn change(caller: &Caller, app: &App, id: &str, change: KeyChange) -> 
     let account = owner(caller)?;
     let change = change.check(app, account)?;
     let (user, wanted, now) = (account.id.clone(), id.to_owned(), stamp(app.now_millis()));
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                if !rows::update(tx, &user, &wanted, &change, &now).await? {
-                    return Err(Error::NotFound);
-                }
-                tx.announce(Change::new(ChangeKind::ApiKey, wanted));
-                Ok(())
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let before = rows::by_id_locked(tx, &user, &wanted).await?.ok_or(Error::NotFound)?;
+            rows::update(tx, &user, &wanted, &change, &now).await?;
+            tx.announce(Change::new(ChangeKind::ApiKey, wanted.as_str()));
+            let after = changed(&before, change);
+            let event = Event::ApiKeyUpdated.on("api_key", wanted).change(seen(&before), seen(&after));
+            Ok::<_, Error>(trail.record(tx, event).with(()))
         })
-        .await?;
+    })
+    .await?;
     get(caller, app, id).await
 }
 
@@ -153,42 +158,67 @@ pub async fn rotate(caller: &Recent, app: &App, id: &str, overlap_seconds: u32) 
     let now = app.now_millis();
     let ends_at = now + i64::from(overlap_seconds.min(MAX_OVERLAP_SECONDS)) * 1000;
     let texts = candidates(app);
-    let (key, chosen, texts) = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                let key = rows::by_id_locked(tx, &user, &id).await?.ok_or(Error::NotFound)?;
-                rows::retire_secrets(tx, &id, ends_at, now, MAX_OVERLAPPING).await?;
-                let chosen = store_text(tx, &id, &texts).await?;
-                tx.announce(Change::new(ChangeKind::ApiKey, id));
-                Ok::<_, Error>((key, chosen, texts))
-            })
+    let (key, chosen, texts) = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let key = rows::by_id_locked(tx, &user, &id).await?.ok_or(Error::NotFound)?;
+            rows::retire_secrets(tx, &id, ends_at, now, MAX_OVERLAPPING).await?;
+            let chosen = store_text(tx, &id, &texts).await?;
+            tx.announce(Change::new(ChangeKind::ApiKey, id.as_str()));
+            let event = Event::ApiKeyUpdated.on("api_key", id).with("rotated", true);
+            let event = event.with("overlap_ends", stamp(ends_at));
+            Ok::<_, Error>(trail.record(tx, event).with((key, chosen, texts)))
         })
-        .await?;
+    })
+    .await?;
     Ok(shown(key, texts, chosen))
 }
 
 /// Takes one of the caller's keys away.
 pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
-    if end(app, &owner(caller)?.id, Some(id)).await? == 0 { Err(Error::NotFound) } else { Ok(()) }
+    if end(caller, app, Some(id)).await? == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
 /// Takes all of the caller's keys away; says how many those were.
 pub async fn revoke_all(caller: &Caller, app: &App) -> Result<u64> {
-    end(app, &owner(caller)?.id, None).await
+    end(caller, app, None).await
 }
 
-async fn end(app: &App, user: &str, only: Option<&str>) -> Result<u64> {
-    let (user, only) = (user.to_owned(), only.map(str::to_owned));
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                let gone = rows::delete(tx, &user, only.as_deref()).await?;
-                for id in &gone {
-                    tx.announce(Change::new(ChangeKind::ApiKey, id.as_str()));
-                }
-                Ok(gone.len() as u64)
-            })
+async fn end(caller: &Caller, app: &App, only: Option<&str>) -> Result<u64> {
+    let (user, only) = (owner(caller)?.id.clone(), only.map(str::to_owned));
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let gone = rows::delete(tx, &user, only.as_deref()).await?;
+            for id in &gone {
+                tx.announce(Change::new(ChangeKind::ApiKey, id.as_str()));
+            }
+            let count = gone.len() as u64;
+            let recorded = match only {
+                Some(id) if count > 0 => trail.record(tx, Event::ApiKeyRevoked.on("api_key", id)),
+                None => trail.record(tx, Event::ApiKeysRevoked.on("user", user).with("keys", count)),
+                Some(_) => Recorded::nothing_happened(),
+            };
+            Ok(recorded.with(count))
         })
-        .await
+    })
+    .await
+}
+
+/// A key as a change leaves it.
+fn changed(before: &ApiKey, change: rows::KeyChange) -> ApiKey {
+    let mut after = before.clone();
+    after.name = change.name.unwrap_or(after.name);
+    after.scopes = change.scopes.unwrap_or(after.scopes);
+    after.active = change.active.unwrap_or(after.active);
+    after.expires_at = change.expires_at.or(after.expires_at);
+    after.allowed_cidrs = change.allowed_cidrs.unwrap_or(after.allowed_cidrs);
+    after.rate_limit_per_minute = change.rate_limit_per_minute.or(after.rate_limit_per_minute);
+    after
+}
+
+/// What the audit log says of a key.
+fn seen(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name, "scopes": key.scopes, "active": key.active, "expires_at": key.expires_at.map(stamp),
+        "allowed_cidrs": key.allowed_cidrs, "rate_limit_per_minute": key.rate_limit_per_minute,
+    })
 }

@@ -12,7 +12,7 @@ use fastcms_store::schema::Schema;
 use fastcms_store::{Change, ChangeKind, Store, Subscriber};
 use tokio::sync::Notify;
 
-use crate::accounts::Sessions;
+use crate::accounts::{Impersonations, Sessions};
 use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
@@ -62,6 +62,8 @@ pub struct App {
     pub ip_rules: IpRules,
     /// How often callers may call, and how often they did.
     pub limits: Limits,
+    /// Impersonations known to be alive.
+    pub impersonations: Impersonations,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
     /// What this process is to the keys.
@@ -131,6 +133,7 @@ impl App {
             if matches!(change.kind, ChangeKind::IpRules | ChangeKind::Everything) {
                 app.ip_rules.note_change();
             }
+            app.impersonations.apply(change);
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
                 app.collections_changed.notify_one();
             }

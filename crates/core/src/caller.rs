@@ -64,6 +64,17 @@ pub struct ApiKey {
     pub rate_limit_per_minute: Option<u32>,
 }
 
+/// An admin who acts as a user.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    /// Id of the impersonation.
+    pub id: String,
+    /// As whom; an account of [`Realm::Users`] that is no admin.
+    pub account: Arc<Account>,
+    pub admin_id: String,
+    pub admin_email: String,
+}
+
 /// Who is calling, and how they reached us.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -81,6 +92,8 @@ pub enum Principal {
     Account(Arc<Account>),
     /// A program that somebody gave a key.
     ApiKey(Arc<ApiKey>),
+    /// An admin in somebody's place: the rights are that user's.
+    Acting(Arc<Acting>),
     /// Whoever runs the binary on the host: the command line, and the product's own chores. Never reachable over the network.
     Operator,
 }
@@ -145,7 +158,7 @@ impl Caller {
     pub fn api_key(&self) -> Option<&ApiKey> {
         match &self.principal {
             Principal::ApiKey(key) => Some(key),
-            Principal::Guest | Principal::Account(_) | Principal::Operator => None,
+            Principal::Guest | Principal::Account(_) | Principal::Acting(_) | Principal::Operator => None,
         }
     }
 
@@ -156,7 +169,7 @@ impl Caller {
             Principal::Operator => true,
             Principal::Account(account) => account.is_admin(),
             Principal::ApiKey(key) => key.owner.is_admin(),
-            Principal::Guest => false,
+            Principal::Guest | Principal::Acting(_) => false,
         }
     }
 
@@ -172,6 +185,7 @@ impl Principal {
         match self {
             Self::Account(account) => Some(account),
             Self::ApiKey(key) => Some(&key.owner),
+            Self::Acting(acting) => Some(&acting.account),
             Self::Guest | Self::Operator => None,
         }
     }

@@ -18,6 +18,7 @@ pub mod ip_rules;
 pub mod keys;
 pub mod limits;
 pub mod mail;
+mod memory;
 pub mod records;
 pub mod request_log;
 pub mod time;

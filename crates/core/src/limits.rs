@@ -202,6 +202,8 @@ fn charges(limits: &Limits, caller: &Caller, class: Class, client: IpAddr) -> Ch
     let (mut charges, budget) = (Charges::default(), limits.budget(class));
     match &caller.principal {
         Principal::Account(account) => charges.push(class, of_account(account), budget),
+        // What an admin does in somebody's place must not use up what that somebody has.
+        Principal::Acting(acting) => charges.push(class, of_id(&Realm::Users, &acting.admin_id), budget),
         Principal::ApiKey(key) => charges.push(class, of_key(key), own_budget(limits, key, class)),
         Principal::Guest | Principal::Operator => {}
     }
@@ -233,9 +235,12 @@ fn of_key(key: &ApiKey) -> Identity {
 }
 
 fn of_account(account: &Account) -> Identity {
+    of_id(&account.realm, &account.id)
+}
+
+fn of_id(realm: &Realm, id: &str) -> Identity {
     // Every id that this product makes is a UUID.
-    uuid::Uuid::try_parse(&account.id)
-        .map_or_else(|_| named(&account.realm, &account.id), |id| Identity::Account(id.as_u128()))
+    uuid::Uuid::try_parse(id).map_or_else(|_| named(realm, id), |id| Identity::Account(id.as_u128()))
 }
 
 /// An account by its name, case-folded as names are compared. Only a digest is held.

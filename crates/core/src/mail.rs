@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 pub use kind::{Kind, Purpose};
-pub(crate) use notices::{Owner, locked, notice};
+pub(crate) use notices::{Owner, locked, notice, written};
 pub use smtp::MailServer;
 pub use worker::{Delivered, deliver, run};
 

@@ -29,6 +29,7 @@ pub mod operation;
 mod records;
 pub mod root;
 mod setup;
+mod supervision;
 mod users;
 
 pub use operation::{Operation, delete, get, patch, post, put};
@@ -44,6 +45,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(api_keys::routes());
     operations.extend(links::routes());
     operations.extend(users::routes());
+    operations.extend(supervision::routes());
     operations.extend(keys::routes());
     operations.extend(collections::routes());
     operations.extend(indexes::routes());

@@ -2,6 +2,7 @@
 //! whom, is decided above.
 
 pub mod devices;
+pub mod impersonations;
 pub mod sessions;
 pub mod setup;
 pub mod users;
@@ -226,6 +227,7 @@ pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error>
     }
     if realm == "users" {
         crate::api_keys::delete(tx, id, None).await?;
+        impersonations::forget(tx, id).await?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub fn require_recent(caller: &Caller, app: &App) -> Result<()> {
             let age = app.now_seconds().saturating_sub(account.authenticated_at);
             if age <= app.step_up_seconds() { Ok(()) } else { Err(Error::InsufficientUserAuthentication) }
         }
-        // No person stands behind a key at this moment, so none can have signed in.
-        Principal::ApiKey(_) | Principal::Guest => Err(refusal(caller)),
+        // Nobody stands behind a key at this moment, and who acts as somebody has not signed in as them.
+        Principal::ApiKey(_) | Principal::Acting(_) | Principal::Guest => Err(refusal(caller)),
     }
 }

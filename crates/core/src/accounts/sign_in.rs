@@ -141,11 +141,15 @@ async fn renew_hash(
     Ok(())
 }
 
-/// Ends the caller's session, and the one a refresh token belongs to. Never fails for a bad token: signing out always works.
+/// Ends the caller's session or impersonation, and the session that a refresh token belongs to. Never fails for a bad token: signing out always works.
 pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -> Result<()> {
     let mut ends: Vec<(Realm, String, String)> = Vec::new();
-    if let Principal::Account(account) = &caller.principal {
-        ends.push((account.realm.clone(), account.id.clone(), account.session.clone()));
+    match &caller.principal {
+        Principal::Account(account) => {
+            ends.push((account.realm.clone(), account.id.clone(), account.session.clone()));
+        }
+        Principal::Acting(acting) => super::impersonation::end_own(caller, app, acting).await?,
+        Principal::Guest | Principal::ApiKey(_) | Principal::Operator => {}
     }
     ends.extend(refresh_token.and_then(|token| session_of_refresh(app, token)));
     for (realm, account, session) in ends {
@@ -296,5 +300,11 @@ pub async fn delete_own(caller: &Recent, app: &App) -> Result<()> {
 /// Takes away sessions whose absolute end lies a day back: nothing can refer to them any more.
 pub async fn sweep_sessions(_operator: &Caller, app: &App) -> Result<u64> {
     let before = app.now_seconds() - 24 * 3600;
-    Ok(app.store.write(move |tx| Box::pin(async move { rows::sweep(tx, before).await })).await?)
+    let swept = app.store.write(move |tx| {
+        Box::pin(async move {
+            accounts::impersonations::sweep(tx, before).await?;
+            rows::sweep(tx, before).await
+        })
+    });
+    Ok(swept.await?)
 }

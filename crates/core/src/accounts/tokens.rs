@@ -4,7 +4,7 @@ use fastcms_guard::clock::Timestamp;
 use fastcms_guard::keys::{KeyRing, Kid};
 use fastcms_guard::limits::Class;
 use fastcms_guard::opaque::OpaqueToken;
-use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails};
+use fastcms_guard::token::{self, Access, AccessDetails, Claims, Expected, Refresh, RefreshDetails, TokenError};
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, RefreshMark, Session, SessionKind, Which};
 use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
@@ -41,15 +41,18 @@ impl std::fmt::Debug for Grant {
     }
 }
 
-/// Who presents this access token.
+/// Who presents this access or impersonation token.
 ///
 /// # Errors
 /// [`Error::InvalidToken`] for every way in which a token, its session or its account can be wrong: a caller learns nothing from the
 /// difference.
 pub async fn authenticate(app: &App, bearer: &str) -> Result<Caller> {
-    let claims = token::verify::<Access>(&app.keys.load(), bearer, &expected(app, app.access_seconds()))
-        .map_err(|_| Error::InvalidToken)?
-        .claims;
+    let verified = token::verify::<Access>(&app.keys.load(), bearer, &expected(app, app.access_seconds()));
+    let claims = match verified {
+        Ok(verified) => verified.claims,
+        Err(TokenError::Kind) => return super::impersonation::authenticate(app, bearer).await,
+        Err(_) => return Err(Error::InvalidToken),
+    };
     let realm = Realm::of_audience(&claims.aud).ok_or(Error::InvalidToken)?;
     let account = account_of(app, &claims.details.sid, &realm).await?;
     if account.id == claims.sub { Ok(Principal::Account(account).into()) } else { Err(Error::InvalidToken) }

@@ -1,9 +1,9 @@
 //! Whose key is this, and may it be used now? Answered from memory, as for sessions: a key is read from the store once, forgotten the
-//! moment anything about it or its owner changes, and read anew after [`RECHECK_MILLIS`] in case another process changed it.
+//! moment anything about it or its owner changes, and read anew after [`RECHECK_MILLIS`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use fastcms_guard::api_key::{Prefix, Presented};
 use fastcms_guard::opaque::Digest;
@@ -11,16 +11,13 @@ use fastcms_store::accounts::{self, AccountTable, Credentials};
 use fastcms_store::api_keys::{self as rows, Found};
 use fastcms_store::{Change, ChangeKind, Plan};
 use ipnet::IpNet;
-use quick_cache::sync::Cache;
 
 use super::Scopes;
 use crate::app::App;
 use crate::caller::{Account, ApiKey, Caller, Principal, Realm};
 use crate::error::{Error, Result};
+use crate::memory::{Memory, RECHECK_MILLIS};
 use crate::time::{millis, stamp};
-
-/// How old a remembered key may be before it is read anew, in milliseconds.
-const RECHECK_MILLIS: i64 = 4_000;
 
 /// Texts remembered at once; past that the least used are forgotten, which costs a read and nothing else.
 const REMEMBERED: usize = 10_000;
@@ -57,43 +54,22 @@ impl Known {
 
 /// Keys known to be good, by the public names of their texts.
 #[derive(Debug)]
-pub struct ApiKeys {
-    known: Cache<Prefix, Arc<Known>>,
-    /// Counts what was forgotten: a read that began before may not be remembered.
-    forgotten: Mutex<u64>,
-}
+pub struct ApiKeys(Memory<Prefix, Arc<Known>>);
 
 impl Default for ApiKeys {
     fn default() -> Self {
-        Self { known: Cache::new(REMEMBERED), forgotten: Mutex::new(0) }
+        Self(Memory::new(REMEMBERED))
     }
 }
 
 impl ApiKeys {
     /// Takes note of a committed change, on this node or another.
     pub fn apply(&self, change: &Change) {
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        *forgotten += 1;
         match change.kind {
-            ChangeKind::ApiKey => self.known.retain(|_, known| known.key.id != change.id),
-            ChangeKind::Account => self.known.retain(|_, known| known.key.owner.id != change.id),
-            ChangeKind::Everything => self.known.clear(),
+            ChangeKind::ApiKey => self.0.forget(|known| known.key.id == change.id),
+            ChangeKind::Account => self.0.forget(|known| known.key.owner.id == change.id),
+            ChangeKind::Everything => self.0.forget(|_| true),
             _ => {}
-        }
-    }
-
-    fn fresh(&self, prefix: Prefix, now: i64) -> Option<Arc<Known>> {
-        self.known.get(&prefix).filter(|known| now - known.read_at < RECHECK_MILLIS)
-    }
-
-    fn generation(&self) -> u64 {
-        *self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, prefix: Prefix, known: &Arc<Known>, generation: u64) {
-        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        if *forgotten == generation {
-            self.known.insert(prefix, Arc::clone(known));
         }
     }
 }
@@ -106,7 +82,8 @@ impl ApiKeys {
 pub async fn authenticate(app: &App, text: &str, address: IpAddr) -> Result<Caller> {
     let presented = Presented::parse(text).ok_or(Error::InvalidToken)?;
     let now = app.now_millis();
-    let known = match app.api_keys.fresh(presented.prefix, now) {
+    let remembered = app.api_keys.0.get(&presented.prefix);
+    let known = match remembered.filter(|known| now - known.read_at < RECHECK_MILLIS) {
         Some(known) => known,
         None => read(app, presented.prefix, now).await?,
     };
@@ -123,7 +100,7 @@ pub async fn authenticate(app: &App, text: &str, address: IpAddr) -> Result<Call
 }
 
 async fn read(app: &App, prefix: Prefix, now: i64) -> Result<Arc<Known>> {
-    let generation = app.api_keys.generation();
+    let began = app.api_keys.0.moment();
     let found = app
         .store
         .read(Plan::Bounded, move |reader| {
@@ -136,11 +113,11 @@ async fn read(app: &App, prefix: Prefix, now: i64) -> Result<Arc<Known>> {
         .await?;
     let live = found.filter(|(found, owner)| found.key.active && !owner.disabled);
     let Some((found, owner)) = live else {
-        app.api_keys.known.remove(&prefix);
+        app.api_keys.0.drop_one(&prefix);
         return Err(Error::InvalidToken);
     };
     let known = Arc::new(known(app, found, owner, now)?);
-    app.api_keys.remember(prefix, &known, generation);
+    app.api_keys.0.remember(prefix, Arc::clone(&known), began);
     Ok(known)
 }
 

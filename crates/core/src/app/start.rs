@@ -14,7 +14,7 @@ use fastcms_store::{DatabaseUrl, Store, StoreConfig, migrations};
 use tokio::sync::Notify;
 
 use super::App;
-use crate::accounts::Sessions;
+use crate::accounts::{Impersonations, Sessions};
 use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
@@ -119,6 +119,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         api_keys: ApiKeys::default(),
         ip_rules: IpRules::load(&store, &config.proxies).await?,
         limits: Limits::new(&config),
+        impersonations: Impersonations::default(),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

@@ -28,6 +28,11 @@ impl From<&Caller> for Actor {
         match &caller.principal {
             Principal::Guest | Principal::Operator | Principal::Account(_) => {}
             Principal::ApiKey(key) => actor.detail("api_key_id", &key.id),
+            Principal::Acting(acting) => {
+                actor.detail("impersonation", &acting.id);
+                actor.detail("acting_admin_id", &acting.admin_id);
+                actor.detail("acting_admin_email", &tamed(&acting.admin_email));
+            }
         }
         match &caller.channel {
             Channel::Network(client) => {

@@ -22,6 +22,7 @@ mod defects;
 mod fields;
 mod file_fields;
 mod hostile;
+mod impersonation;
 mod ip_rules;
 mod keys;
 mod limits;

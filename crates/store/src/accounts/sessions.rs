@@ -189,7 +189,7 @@ pub enum Which<'a> {
     AllBut(&'a str),
 }
 
-/// Ends sessions of an account; says how many were live until now.
+/// Ends sessions of an account, and the impersonations that hang on them; says how many sessions were live until now.
 pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which<'_>, now: i64) -> Result<u64, Error> {
     let mut sql = Sql::new(tx.dialect());
     sql.push("UPDATE sessions SET revoked_at = ").bind(now);
@@ -203,7 +203,11 @@ pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which
             sql.push(" AND id <> ").bind(id);
         }
     }
-    tx.execute(&sql).await
+    let ended = tx.execute(&sql).await?;
+    if realm == "users" {
+        super::impersonations::end_with_sessions(tx, account_id, which, now).await?;
+    }
+    Ok(ended)
 }
 
 /// Ends every live session of every account, those of browsers included; says how many there were.

@@ -46,6 +46,9 @@ fn examine(server: &Server, header: Option<&str>, leave_out: Option<&str>) {
     let mut command = Command::new(program);
     command
         .current_dir(server.folder.path())
+        .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .args(["run", &format!("http://127.0.0.1:{}/openapi.json", server.port)])
         .args(["--url", &format!("http://127.0.0.1:{}", server.port)])
         .args(["--checks", CHECKS, "--max-examples", &examples, "--phases", "examples,coverage,fuzzing"])

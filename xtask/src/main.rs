@@ -4,6 +4,7 @@
 //! it does, it does by calling `cargo` and other programs.
 
 mod crash;
+mod debian;
 mod docs;
 mod schemathesis;
 mod suite;

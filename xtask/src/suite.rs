@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::postgres::{Cluster, account};
-use crate::{Failure, announce, schemathesis, workspace_root};
+use crate::{Failure, announce, debian, schemathesis, workspace_root};
 use options::Options;
 use tally::Tally;
 
@@ -59,6 +59,9 @@ fn run_tests(options: &Options, tally: &mut Tally) -> io::Result<()> {
         test.env(DATABASE_URL, cluster.url());
         Some(cluster)
     };
+    if options.covers_the_server() {
+        debian::find_or_install(account::is_root()?)?;
+    }
     if options.covers_the_server() && std::env::var_os(SCHEMATHESIS).is_none() {
         test.env(SCHEMATHESIS, schemathesis::find_or_install(account::is_root()?)?);
     }

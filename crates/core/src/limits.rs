@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use fastcms_guard::limits::{Budget, Class, Counter, Identity, Key, Limiter, Offender, Standing, Verdict};
+use fastcms_guard::clock::Clock;
+use fastcms_guard::limits::{Budget, Class, Counter, Identity, Key, Limiter, Offender, Outcome, Standing, Verdict};
+use fastcms_store::Store;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
@@ -19,6 +21,12 @@ use crate::caller::{Account, ApiKey, Caller, Channel, Principal, Realm};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
+mod redis;
+mod sharing;
+
+use redis::Redis;
+use sharing::{Place, Sharing};
+
 /// How many subscribers' worth a whole site of IPv6 (its /48) may use.
 const SITE: u32 = 16;
 
@@ -28,7 +36,9 @@ pub struct Limits {
     enabled: bool,
     general: Budget,
     exempt: Vec<IpNet>,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
+    /// The conversation with the other nodes; `None`: there is one node.
+    sharing: Option<Sharing>,
     /// The private address that every request of the last minute came from, if that is strange.
     one_sender: ArcSwapOption<IpAddr>,
 }
@@ -57,8 +67,8 @@ pub fn report(caller: &Caller, app: &App) -> Result<Report> {
     let (limits, now) = (&app.limits, app.now_millis());
     Ok(Report {
         enabled: limits.enabled,
-        backend: "memory",
-        degraded: false,
+        backend: limits.sharing.as_ref().map_or("memory", |sharing| sharing.name),
+        degraded: limits.sharing.as_ref().is_some_and(Sharing::is_degraded),
         counters: limits.limiter.busiest(BUSIEST, now),
         offenders: limits.limiter.offenders(OFFENDERS, now),
         finding: limits.one_sender.load().as_deref().map(finding),
@@ -73,14 +83,23 @@ fn finding(address: &IpAddr) -> String {
 }
 
 impl Limits {
-    /// The limits that the settings ask for.
-    pub fn new(config: &Config) -> Self {
-        let settings = &config.rate_limits;
+    /// The limits that the settings ask for: shared through Redis where that is on, else through the database where that serves
+    /// several nodes. Wants a running tokio runtime.
+    pub fn start(config: &Config, store: &Store, clock: Arc<dyn Clock>) -> Self {
+        let (settings, limiter) = (&config.rate_limits, Arc::new(Limiter::default()));
+        let place = if config.redis.enabled {
+            Some(Place::Redis(Redis::new(config.redis.url.clone())))
+        } else {
+            store.serves_several().then(|| Place::Database(store.clone()))
+        };
+        let sharing =
+            place.filter(|_| settings.enabled).map(|place| Sharing::start(place, Arc::clone(&limiter), clock));
         Self {
             enabled: settings.enabled,
             general: Budget::new(settings.per_minute, settings.per_hour),
             exempt: settings.exempt.iter().copied().map(fastcms_guard::ip_rules::canonical).collect(),
-            limiter: Limiter::default(),
+            limiter,
+            sharing,
             one_sender: ArcSwapOption::empty(),
         }
     }
@@ -105,11 +124,25 @@ impl Limits {
         self.enabled && !self.exempt.iter().any(|network| network.contains(&client.to_canonical()))
     }
 
+    /// Charges one key; under a lease of what the nodes share, where they do.
+    async fn charge_one(&self, key: Key, budget: Budget, cost: u32, now: i64) -> Verdict {
+        let Some(sharing) = self.sharing.as_ref().filter(|sharing| !sharing.is_degraded()) else {
+            return self.limiter.charge(key, budget, cost, now);
+        };
+        match self.limiter.charge_shared(key, budget, cost, now) {
+            Outcome::Done(verdict) => verdict,
+            Outcome::Ask => match Box::pin(sharing.ask(key, budget, cost)).await {
+                Some(verdict) => verdict,
+                None => self.limiter.charge(key, budget, cost, now),
+            },
+        }
+    }
+
     /// Charges each, or none.
-    fn charge(&self, charges: &Charges, cost: u32, now: i64) -> Verdict {
+    async fn charge(&self, charges: &Charges, cost: u32, now: i64) -> Verdict {
         let mut tightest = None;
         for (place, (key, budget)) in charges.iter().enumerate() {
-            let verdict = self.limiter.charge(*key, *budget, cost, now);
+            let verdict = self.charge_one(*key, *budget, cost, now).await;
             if !verdict.is_admitted() {
                 for (key, _) in charges.iter().take(place) {
                     self.limiter.take_back(*key, cost, now);
@@ -140,13 +173,12 @@ impl Charges {
 }
 
 /// Charges a request. `None`: it is not limited. `caller` is a guest where a credential was not verified.
-#[expect(clippy::unused_async, reason = "a shared window may have to be waited for")]
 pub async fn charge(caller: &Caller, app: &App, class: Class, client: IpAddr) -> Option<Verdict> {
     let limits = &app.limits;
     if !limits.covers(client) {
         return None;
     }
-    Some(limits.charge(&charges(limits, caller, class, client), 1, app.now_millis()))
+    Some(limits.charge(&charges(limits, caller, class, client), 1, app.now_millis()).await)
 }
 
 /// Charges one item of a request that carries several (contract 5.10).
@@ -166,7 +198,6 @@ pub async fn charge_item(caller: &Caller, app: &App) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::RateLimited`], the same for accounts that exist and for those that do not.
-#[expect(clippy::unused_async, reason = "a shared window may have to be waited for")]
 pub async fn charge_named(caller: &Caller, app: &App, class: Class, realm: &Realm, name: &str) -> Result<()> {
     let Channel::Network(client) = &caller.channel else { return Ok(()) };
     if !app.limits.covers(client.address) {
@@ -174,7 +205,7 @@ pub async fn charge_named(caller: &Caller, app: &App, class: Class, realm: &Real
     }
     let mut charges = Charges::default();
     charges.push(class, named(realm, name), app.limits.budget(class));
-    match app.limits.charge(&charges, 1, app.now_millis()) {
+    match app.limits.charge(&charges, 1, app.now_millis()).await {
         Verdict::Admitted(_) => Ok(()),
         refused @ Verdict::Refused { .. } => {
             note_refusal(caller, app, class);

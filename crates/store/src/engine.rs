@@ -113,6 +113,11 @@ impl Store {
         }
     }
 
+    /// Whether several nodes may work on this database at once.
+    pub fn serves_several(&self) -> bool {
+        matches!(self.0.engine, Engine::Postgres(_))
+    }
+
     /// An empty statement for this engine.
     pub fn sql(&self) -> Sql {
         Sql::new(self.dialect())

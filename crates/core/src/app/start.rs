@@ -120,6 +120,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         ip_rules: IpRules::load(&store, &config.proxies).await?,
         limits: Limits::new(&config),
         impersonations: Impersonations::default(),
+        limits: Limits::start(&config, &store, Arc::clone(&clock)),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),

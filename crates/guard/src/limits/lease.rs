@@ -166,7 +166,7 @@ impl Shared {
         for (window, limit, span) in
             [(&mut self.minute, budget.per_minute, MINUTE), (&mut self.hour, budget.per_hour, HOUR)]
         {
-            window.take_back(settled.counted_at, settled.granted);
+            window.take_back(settled.counted_at, settled.granted, limit, span);
             window.add(settled.last_used, settled.used, limit, span);
         }
     }

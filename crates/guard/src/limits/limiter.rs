@@ -26,8 +26,7 @@ const REFUSALS: Span = Span { millis: 3_600_000, runs: 12 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done(Verdict),
-    /// The shared windows must be asked: the request is counted here, and waits for [`Limiter::granted`] or
-    /// [`Limiter::refused`].
+    /// The shared windows must be asked; nothing is counted yet.
     Ask,
 }
 
@@ -81,12 +80,18 @@ impl Entry {
 
     /// Whether there is room, and what time to count by.
     fn admit(&mut self, budget: Budget, cost: u32, now: i64) -> Result<i64, Verdict> {
-        let now = self.slide(now);
-        self.last_seen = now;
-        self.budget = Some(budget);
+        let now = self.begin(budget, now);
         let minute = self.minute.wait(now, cost, budget.per_minute, MINUTE);
         let wait = minute.max(self.hour.wait(now, cost, budget.per_hour, HOUR));
         if wait > 0 { Err(self.refuse(wait, budget, now, false)) } else { Ok(now) }
+    }
+
+    /// A request has come; what time to count by.
+    fn begin(&mut self, budget: Budget, now: i64) -> i64 {
+        let now = self.slide(now);
+        self.last_seen = now;
+        self.budget = Some(budget);
+        now
     }
 
     fn slide(&mut self, now: i64) -> i64 {
@@ -106,6 +111,13 @@ impl Entry {
     fn add(&mut self, now: i64, cost: u32, budget: Budget) {
         self.minute.add(now, cost, budget.per_minute, MINUTE);
         self.hour.add(now, cost, budget.per_hour, HOUR);
+    }
+
+    fn take_back(&mut self, at: i64, cost: u32) {
+        if let Some(budget) = self.budget {
+            self.minute.take_back(at, cost, budget.per_minute, MINUTE);
+            self.hour.take_back(at, cost, budget.per_hour, HOUR);
+        }
     }
 
     fn refuse(&mut self, wait: i64, budget: Budget, now: i64, shared: bool) -> Verdict {
@@ -211,21 +223,18 @@ impl Limiter {
         }
     }
 
-    /// The same under a lease of the shared windows, if there is one that has room.
+    /// The same under a lease of the shared windows, if there is one that has room. Only they refuse: this node knows less.
     pub fn charge_shared(&self, key: Key, budget: Budget, cost: u32, now: i64) -> Outcome {
         let mut shard = self.shard(key);
         let entry = shard.entry(key, now);
-        let now = match entry.admit(budget, cost, now) {
-            Ok(now) => now,
-            Err(refused) => return Outcome::Done(refused),
-        };
+        let now = entry.begin(budget, now);
         if let Some(wait) = entry.lease.refuses(now) {
             return Outcome::Done(entry.refuse(wait, budget, now, true));
         }
-        entry.add(now, cost, budget);
         if !entry.lease.take(cost, now) {
             return Outcome::Ask;
         }
+        entry.add(now, cost, budget);
         Outcome::Done(Verdict::Admitted(entry.standing(budget, now, true)))
     }
 
@@ -233,8 +242,7 @@ impl Limiter {
     pub fn take_back(&self, key: Key, cost: u32, now: i64) {
         let mut shard = self.shard(key);
         let entry = shard.entry(key, now);
-        entry.minute.take_back(now, cost);
-        entry.hour.take_back(now, cost);
+        entry.take_back(now, cost);
         entry.lease.put_back(cost, now);
     }
 
@@ -255,16 +263,18 @@ impl Limiter {
     }
 
     /// Takes note of a grant, of which `used` were spent on requests that waited for it.
-    pub fn granted(&self, key: Key, grant: &Grant, used: u32, now: i64) {
-        self.shard(key).entry(key, now).lease.begin(grant, used, now);
-    }
-
-    /// Refuses a request that was counted at `counted_at` and waited for a grant, and remembers that for the next ones.
-    pub fn refused(&self, key: Key, budget: Budget, cost: u32, counted_at: i64, wait: i64, now: i64) -> Verdict {
+    pub fn granted(&self, key: Key, budget: Budget, grant: &Grant, used: u32, now: i64) {
         let mut shard = self.shard(key);
         let entry = shard.entry(key, now);
-        entry.minute.take_back(counted_at, cost);
-        entry.hour.take_back(counted_at, cost);
+        let at = entry.begin(budget, now);
+        entry.add(at, used, budget);
+        entry.lease.begin(grant, used, now);
+    }
+
+    /// Refuses a request that waited for a grant, and remembers that for the next ones.
+    pub fn refused(&self, key: Key, budget: Budget, wait: i64, now: i64) -> Verdict {
+        let mut shard = self.shard(key);
+        let entry = shard.entry(key, now);
         entry.lease.refuse(wait, now);
         entry.refuse(wait, budget, now, true)
     }
@@ -275,6 +285,14 @@ impl Limiter {
         let entry = shard.entry(key, now);
         let now = entry.slide(now);
         entry.standing(budget, now, false)
+    }
+
+    /// The same, as far as this node knows what the others used.
+    pub fn standing_shared(&self, key: Key, budget: Budget, now: i64) -> Standing {
+        let mut shard = self.shard(key);
+        let entry = shard.entry(key, now);
+        let now = entry.slide(now);
+        entry.standing(budget, now, true)
     }
 
     /// The keys that have used most of a window, most first.

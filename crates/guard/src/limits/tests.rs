@@ -148,9 +148,9 @@ impl Cluster {
                     shared.reserve(budget, 1, extra, now)
                 });
                 if grant.granted == 0 {
-                    return limiter.refused(key, budget, 1, now, grant.wait, now);
+                    return limiter.refused(key, budget, grant.wait, now);
                 }
-                limiter.granted(key, &grant, 1, now);
+                limiter.granted(key, budget, &grant, 1, now);
                 Verdict::Admitted(grant.standing)
             }
         }
@@ -181,6 +181,17 @@ fn what_a_node_took_and_did_not_use_goes_back() {
     }
     let admitted = (0..20).filter(|n| cluster.call(1, START + LEASE_MILLIS + 10 + n).is_admitted()).count();
     assert_eq!(admitted, 13, "all that the first node left");
+}
+
+/// What a node reports long after its lease has left the windows takes nothing from the leases of others.
+#[test]
+fn a_late_report_takes_nothing_from_others() {
+    let (budget, mut shared) = (Budget::new(60, 1000), Shared::default());
+    let old = shared.reserve(budget, 40, 0, START);
+    let later = START + 120_000;
+    assert_eq!(shared.reserve(budget, 50, 0, later).granted, 50);
+    shared.settle(&Settlement { counted_at: old.counted_at, granted: 40, used: 40, last_used: START }, budget);
+    assert_eq!(shared.reserve(budget, 50, 0, later).granted, 10);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Window {
         }
         self.used = self.used.saturating_add(count);
         let offset = self.offset(at);
-        let step = if limit <= span.runs { 0 } else { span.millis / i64::from(span.runs) };
+        let step = step(limit, span);
         match self.runs.back_mut() {
             Some(run) if offset == run.at => run.count = run.count.saturating_add(count),
             Some(run) if offset > run.at && i64::from(offset - self.youngest) < step => {
@@ -131,21 +131,19 @@ impl Window {
         }
     }
 
-    /// Takes back `count` requests that were counted at `at`.
-    pub fn take_back(&mut self, at: i64, count: u32) {
-        let offset = u32::try_from((at - self.base).max(0)).unwrap_or(u32::MAX);
-        let mut left = count;
-        let mut place = self.runs.partition_point(|run| run.at < offset);
-        while left > 0
-            && let Some(run) = self.runs.get_mut(place)
-        {
-            let taken = left.min(run.count);
-            run.count -= taken;
-            self.used -= taken;
-            left -= taken;
-            place += 1;
+    /// Takes back `count` requests that were counted at `at`; nothing if they have left the window since.
+    pub fn take_back(&mut self, at: i64, count: u32, limit: u32, span: Span) {
+        let Ok(offset) = u32::try_from(at - self.base) else { return };
+        let place = self.runs.partition_point(|run| run.at < offset);
+        // The run that they became part of ends within a step of them. A later one is somebody else's.
+        let reach = step(limit, span);
+        let Some(run) = self.runs.get_mut(place).filter(|run| i64::from(run.at - offset) <= reach) else { return };
+        let taken = count.min(run.count);
+        run.count -= taken;
+        self.used -= taken;
+        if run.count == 0 {
+            self.runs.remove(place);
         }
-        self.runs.retain(|run| run.count > 0);
         if let Some(run) = self.runs.back() {
             self.youngest = self.youngest.min(run.at);
         }
@@ -228,6 +226,11 @@ impl Window {
         }
         Some((window, bytes))
     }
+}
+
+/// Within so many milliseconds requests are remembered as one run; 0: each by itself.
+fn step(limit: u32, span: Span) -> i64 {
+    if limit <= span.runs { 0 } else { span.millis / i64::from(span.runs) }
 }
 
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {

@@ -6,6 +6,7 @@ mod architecture;
 mod audit;
 mod callers;
 mod engine;
+mod external;
 mod generated;
 mod process;
 mod product;

@@ -11,6 +11,9 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product};
 
+mod addresses;
+mod sharing;
+
 on_both_engines!(
     the_eighth_of_seven_in_any_minute_is_refused_and_says_for_how_long,
     the_limit_of_an_hour_binds_over_minutes,

@@ -12,6 +12,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -46,6 +47,10 @@ const LARGE_HEAD: usize = PARSER_BYTES.next_power_of_two();
 /// Bytes that large heads hold at once; one more is 503. With this, as many connections as there are places hold less than 512 MiB,
 /// whatever they send and how slowly.
 const LARGE_HEADS: usize = 128 * 1024 * 1024;
+/// Connections that the system may hold for us; as many at most are still taken once the server stops.
+const BACKLOG: u32 = 1024;
+/// How long the next of them is waited for.
+const LAST_COME: Duration = Duration::from_millis(2);
 /// How long accepted requests may take to finish once the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -63,13 +68,8 @@ pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl 
     let seats = Seats::default();
     let large_heads = Arc::new(Semaphore::new(LARGE_HEADS / LARGE_HEAD));
     let (stopping, stopped) = watch::channel(());
-    let mut stop = pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
+    let mut waiting = Waiting { stop: pin!(stop), left: None };
+    while let Some(accepted) = waiting.next(&listener).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -104,6 +104,29 @@ pub async fn serve<S: Backend>(listener: TcpListener, edge: Edge<S>, stop: impl 
     drop(stopping);
     if tokio::time::timeout(DRAIN, places.acquire_many(MAX_CONNECTIONS)).await.is_err() {
         tracing::warn!("requests were still running when the time to finish them was over");
+    }
+}
+
+/// Who waits for a place, until the server stops; then those who had come by then, and nobody after them.
+struct Waiting<'f, F> {
+    stop: Pin<&'f mut F>,
+    /// How many more are taken, once the server stops.
+    left: Option<u32>,
+}
+
+impl<F: Future<Output = ()>> Waiting<'_, F> {
+    async fn next(&mut self, listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        if self.left.is_none() {
+            tokio::select! {
+                biased;
+                () = &mut self.stop => self.left = Some(BACKLOG),
+                accepted = listener.accept() => return Some(accepted),
+            }
+        }
+        // The system has taken these connections already, perhaps with their requests: closing the listener would reset them.
+        self.left = self.left.and_then(|left| left.checked_sub(1));
+        self.left?;
+        tokio::time::timeout(LAST_COME, listener.accept()).await.ok().filter(Result::is_ok)
     }
 }
 

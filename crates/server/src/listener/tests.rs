@@ -259,3 +259,23 @@ async fn a_large_head_needs_a_place_and_a_small_one_none() {
 }
 
 const SMALL: usize = 8 * 1024;
+
+/// The system takes connections for us before we do; closing the listener under them would reset them, requests and all.
+#[tokio::test]
+async fn who_came_before_the_stop_is_answered() {
+    let listener = bind("127.0.0.1", 0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /health HTTP/1.1\r\nHost: cms.example.com\r\n\r\n").await.unwrap();
+        clients.push(client);
+    }
+    let edge = Edge::new(House, operations(), EdgeSettings { loopback: true, ..settings() });
+    serve(listener, edge, std::future::ready(())).await;
+    for mut client in clients {
+        let answer = to_end(&mut client).await;
+        assert_eq!(status(&answer), "200");
+    }
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use fastcms_expr::{Predicate, RuleKind};
-use fastcms_store::files::Reach;
+use fastcms_store::files::{Reach, StoredFile};
 use fastcms_store::predicate::Sight;
 use fastcms_store::schema::{Collection, Rule};
 use jiff::Timestamp;
@@ -83,6 +83,15 @@ pub(crate) fn usable_files(caller: &Caller) -> Reach {
         realm: realm_text(&account.realm).to_owned(),
         account_id: account.id.clone(),
     })
+}
+
+/// Whether a file is the caller's to change and to delete: they uploaded it, or are an admin. An id means nothing without its realm
+/// (CVE-2026-25574).
+pub(crate) fn owns_file(caller: &Caller, file: &StoredFile) -> bool {
+    let is_own = |account: &Account| {
+        file.owner.as_ref().is_some_and(|(realm, id)| realm == realm_text(&account.realm) && *id == account.id)
+    };
+    caller.is_admin() || caller.account().is_some_and(is_own)
 }
 
 /// What the rule asks of a record, for this caller and this request, if the scopes of an API key reach this far. Admins pass it by; where there is none, everybody else is refused,

@@ -11,6 +11,7 @@ mod collection;
 mod cookie_sessions;
 mod email;
 mod email_change;
+mod file_tokens;
 pub mod impersonation;
 mod passwords;
 mod reset;
@@ -27,6 +28,7 @@ pub use collection::{
 };
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use email_change::{confirm_email_change, request_email_change};
+pub(crate) use file_tokens::{file_token, holder_of};
 pub use impersonation::Impersonations;
 pub use reset::{request_password_reset, reset_password};
 pub use sessions::Sessions;

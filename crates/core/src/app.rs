@@ -18,6 +18,7 @@ use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
+use crate::files::Files;
 use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
 use crate::limits::Limits;
@@ -52,6 +53,8 @@ pub struct App {
     pub rng: Arc<dyn Rng>,
     /// Sessions known to be alive.
     pub sessions: Sessions,
+    /// Where uploads go and downloads come from.
+    pub files: Arc<Files>,
     /// The queue of outgoing mail, as far as it is not in the store.
     pub mail: Post,
     /// Where events are recorded.

@@ -125,6 +125,10 @@ pub enum Error {
     #[error("the last admin stays")]
     LastAdmin,
 
+    #[error("the file is protected")]
+    FileProtected,
+    #[error("the file token is invalid, expired, revoked or of another file")]
+    InvalidFileToken,
     /// Too often: after so many seconds the same is admitted.
     #[error("the limit of {per_minute} a minute or {per_hour} an hour is used up")]
     RateLimited { per_minute: u32, per_hour: u32, retry_after_seconds: u32 },
@@ -136,6 +140,10 @@ pub enum Error {
     PasswordPolicy(FieldErrors),
     #[error("invalid {part:?} at {position}: {reason}")]
     InvalidQuery { part: QueryPart, position: usize, reason: String },
+    #[error("no picture is offered like this: {0}")]
+    InvalidThumb(&'static str),
+    #[error("the file is larger than {limit} bytes")]
+    FileTooLarge { limit: u64 },
     #[error("more than {limit} items")]
     BatchTooLarge { limit: usize },
     #[error("not for a collection of this type")]

@@ -126,6 +126,9 @@ fn set(collection: &Collection, at: usize, json: &Json, draft: &mut Draft) -> Re
         // The flags of an account are never unknown.
         let is_flag = field.system && field.kind == FieldType::Bool;
         draft.sets.push((at, if is_flag { Value::Bool(false) } else { Value::Null }));
+        if field.kind == FieldType::File {
+            draft.files.push((at, Vec::new()));
+        }
         return Ok(());
     }
     if collection.is_password(at) {

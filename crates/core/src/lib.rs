@@ -14,6 +14,7 @@ pub mod collections;
 pub mod config;
 pub mod error;
 pub mod fields;
+pub mod files;
 pub mod ip_rules;
 pub mod keys;
 pub mod limits;

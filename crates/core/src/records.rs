@@ -2,6 +2,7 @@
 //! writes, or is decided in the same transaction; nothing is read first and filtered later.
 
 mod batch;
+pub(crate) mod belongings;
 mod bulk;
 mod create;
 mod delete;

@@ -25,7 +25,8 @@ mod kind;
 
 pub use claims::{Claims, Expected, Verified};
 pub use kind::{
-    Access, AccessDetails, File, FileDetails, Impersonation, ImpersonationDetails, Kind, Refresh, RefreshDetails, Typ,
+    Access, AccessDetails, File, FileDetails, Impersonation, ImpersonationDetails, Kind, MAX_FILE_LIFETIME_SECONDS,
+    Refresh, RefreshDetails, Typ,
 };
 
 use base64::Engine as _;

@@ -18,6 +18,8 @@ mod bulk;
 mod collection_accounts;
 mod collections;
 pub mod docs;
+mod downloads;
+mod files;
 pub mod health;
 mod indexes;
 mod ip_rules;
@@ -52,6 +54,8 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(records::routes());
     operations.extend(bulk::routes());
     operations.extend(collection_accounts::routes());
+    operations.extend(files::routes());
+    operations.extend(downloads::routes());
     operations.extend(logs::routes());
     operations.extend(ip_rules::routes());
     operations.extend(limits::routes());

@@ -44,7 +44,7 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio::time::Instant;
 
-pub use exchange::Exchange;
+pub use exchange::{Exchange, FilesDoor};
 pub(crate) use limits::class_of;
 pub use request_id::RequestId;
 pub use settings::EdgeSettings;
@@ -262,6 +262,12 @@ impl<S: Backend> Inner<S> {
             return Ok(redirect);
         }
 
+        let door = host::files_door(&sender, &parts, &self.settings);
+        // At the origin of uploaded bytes nothing else is served.
+        if door == FilesDoor::Own && !found.operation().is_some_and(|operation| operation.file_token) {
+            return Err(Refusal::MisdirectedHost);
+        }
+
         // 6. Limits of URL, header section and body. The clock of the request starts with the last byte of the body.
         check_head(&parts)?;
         let (body, progress) = self.watch(&parts, body, &found)?;
@@ -302,6 +308,7 @@ impl<S: Backend> Inner<S> {
             client: sender.client,
             peer: connection.peer.ip().to_canonical(),
             secure: sender.secure,
+            door,
             caller,
             cookies: self.settings.cookies,
             need: operation.scope.need(),

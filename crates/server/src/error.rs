@@ -40,6 +40,9 @@ pub enum Refusal {
     UriTooLong,
     #[error("the header section is too large")]
     HeadersTooLarge,
+    /// No byte of the range asked for is there; the whole has so many.
+    #[error("the range lies outside of {size} bytes")]
+    RangeNotSatisfiable { size: u64 },
     /// The body is of another type or encoding than the route takes.
     #[error("{0}")]
     UnsupportedMediaType(&'static str),
@@ -115,6 +118,9 @@ impl Refusal {
             }
             Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This method is not allowed here"),
             Self::PayloadTooLarge { .. } => (413, "payload_too_large", "The body is too large"),
+            Self::RangeNotSatisfiable { .. } => {
+                (416, "range_not_satisfiable", "No byte of the range that was asked for is there")
+            }
             Self::UriTooLong => (414, "uri_too_long", "The URL is too long"),
             Self::HeadersTooLarge => (431, "headers_too_large", "The header section is too large"),
             Self::UnsupportedMediaType(sentence) => (415, "unsupported_media_type", *sentence),
@@ -141,6 +147,7 @@ impl Refusal {
             Self::DuplicateCookie(duplicate) => one("name", duplicate.0),
             Self::PreflightRefused { part, value } => one(part, value.as_str()),
             Self::PayloadTooLarge { limit } => one("limit_bytes", *limit),
+            Self::RangeNotSatisfiable { size } => one("size", *size),
             _ => Map::new(),
         }
     }
@@ -158,9 +165,13 @@ impl Refusal {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(header::ALLOW, allow.clone());
             }
-            Self::PayloadTooLarge { .. } => {
+            Self::PayloadTooLarge { .. } | Self::Core(Error::FileTooLarge { .. }) => {
                 // The rest of the body is not waited for, so the connection cannot be used again.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Self::RangeNotSatisfiable { size } => {
+                let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is a valid header value");
+                headers.insert(header::CONTENT_RANGE, range);
             }
             Self::Core(Error::Overloaded { retry_after_seconds } | Error::AccountLocked { retry_after_seconds }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
@@ -244,6 +255,10 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::PasswordChangeRequired => (403, "password_change_required"),
         Error::InsufficientUserAuthentication => (403, "insufficient_user_authentication"),
         Error::SetupTokenInvalid => (403, "setup_token_invalid"),
+        Error::FileProtected => (403, "file_protected"),
+        Error::InvalidFileToken => (403, "invalid_file_token"),
+        Error::InvalidThumb(_) => (400, "invalid_thumb"),
+        Error::FileTooLarge { .. } => (413, "payload_too_large"),
         Error::SetupAlreadyDone => (400, "setup_already_done"),
         Error::InvalidVerificationToken => (400, "invalid_verification_token"),
         Error::InvalidResetToken => (400, "invalid_reset_token"),
@@ -295,6 +310,10 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::PasswordChangeRequired => "Change your password first",
         Error::InsufficientUserAuthentication => "The last sign-in is too old for this; sign in again",
         Error::SetupTokenInvalid => "The setup token is missing, wrong, used or expired",
+        Error::FileProtected => "This file is protected; sign in, or bring a file token",
+        Error::InvalidFileToken => "The file token is invalid, expired, revoked or of another file",
+        Error::InvalidThumb(_) => "The file is not offered as a picture of this kind",
+        Error::FileTooLarge { .. } => "The body is too large",
         Error::SetupAlreadyDone => "Setup is already done",
         Error::InvalidVerificationToken | Error::InvalidResetToken | Error::InvalidUnlockToken => {
             "The link is wrong, used or past its time"
@@ -342,6 +361,8 @@ fn core_details(error: &Error) -> Map<String, Value> {
             ("reason".to_owned(), Value::from(reason.as_str())),
         ]),
         Error::UniqueConflict(field) => one(field, "Must be unique"),
+        Error::InvalidThumb(why) => one("thumb", *why),
+        Error::FileTooLarge { limit } => one("limit_bytes", *limit),
         Error::RateLimited { per_minute, per_hour, retry_after_seconds } => Map::from_iter([
             ("limit_per_minute".to_owned(), Value::from(*per_minute)),
             ("limit_per_hour".to_owned(), Value::from(*per_hour)),

@@ -13,7 +13,7 @@ pub use collections::{CollectionShape, shapes};
 pub use yaml::to_yaml;
 
 use crate::{
-    api::operation::{BodyLimit, Docs, Operation},
+    api::operation::{Docs, Operation},
     extract::Audience,
 };
 
@@ -38,7 +38,6 @@ struct Entry {
     method: Method,
     path: &'static str,
     docs: Docs,
-    multipart: bool,
 }
 
 impl Catalogue {
@@ -51,7 +50,6 @@ impl Catalogue {
                     method: operation.method.clone(),
                     path: operation.path,
                     docs: operation.docs.clone(),
-                    multipart: operation.body_limit == BodyLimit::File && operation.docs.body.is_none(),
                 })
                 .collect(),
         )
@@ -107,8 +105,8 @@ impl Entry {
         if let Some(schema) = &self.docs.body {
             let content = json!({"application/json": {"schema": schema}});
             operation.insert("requestBody".into(), json!({"required": true, "content": content}));
-        } else if self.multipart {
-            let content = json!({"multipart/form-data": {"schema": {"type": "object"}}});
+        } else if let Some(schema) = &self.docs.form {
+            let content = json!({"multipart/form-data": {"schema": schema}});
             operation.insert("requestBody".into(), json!({"required": true, "content": content}));
         }
         operation.insert("responses".into(), self.responses());

@@ -121,6 +121,17 @@ pub(crate) async fn account_of(app: &App, id: &str, realm: &Realm) -> Result<Arc
     }
 }
 
+/// The account behind session `id` of `realm`, whatever that session is presented by: for what was made inside of it.
+pub(super) async fn account_behind(app: &App, id: &str, realm: &Realm) -> Result<Arc<Account>> {
+    let now_millis = app.now_millis();
+    let live = match app.sessions.live.get(id) {
+        Some(live) if live.is_fresh(now_millis) => live,
+        _ => read(app, Key::Id(id.to_owned()), now_millis).await?,
+    };
+    let stands = live.account.realm == *realm && live.is_before_end(now_millis);
+    if stands { Ok(live.account) } else { Err(Error::InvalidToken) }
+}
+
 pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
     let generation = app.sessions.generation();
     let schema = app.schema.load_full();

@@ -20,6 +20,7 @@ use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::Error;
+use crate::files::Files;
 use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
 use crate::limits::Limits;
@@ -114,6 +115,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         key_ends: tokio::sync::Mutex::new(()),
         keys_changed: Arc::new(Notify::new()),
         sessions: Sessions::default(),
+        files: Arc::new(Files::new(&config)),
         mail: Post::default(),
         audit: Audit::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         api_keys: ApiKeys::default(),

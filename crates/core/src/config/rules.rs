@@ -26,6 +26,10 @@ pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
         let message = "`*` cannot be combined with credentials: list the origins, or set CORS_ALLOW_CREDENTIALS=false";
         found.push(Fault::new(catalog::CORS_ORIGINS.name, message).check("E004"));
     }
+    if config.storage.kind != StorageType::Local {
+        let message = "must be `local`: other kinds of storage cannot be used in this version";
+        found.push(Fault::new(catalog::STORAGE_TYPE.name, message));
+    }
     if production {
         keys(&config.keys, &mut found);
         mode(config, command, &mut found);
@@ -95,15 +99,6 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
     let mut found = Vec::new();
     lives(config, &mut found);
     rings(config, &mut found);
-    if config.storage.kind == StorageType::S3 && config.storage.s3.bucket.is_none() {
-        found.push(Warning::new(catalog::AWS_S3_BUCKET_NAME.name, "is not set although STORAGE_TYPE is s3"));
-    }
-    if config.storage.kind == StorageType::Azure && config.storage.azure.container.is_none() {
-        found.push(Warning::new(
-            catalog::AZURE_STORAGE_CONTAINER_NAME.name,
-            "is not set although STORAGE_TYPE is azure",
-        ));
-    }
     for variable in [&catalog::ADMIN_EMAIL, &catalog::ADMIN_PASSWORD] {
         if *config.origin(variable) != Origin::Default {
             let message = "is not read: remove it, and make the first admin by setup or `fastcms admin create`";

@@ -104,7 +104,7 @@ impl Insert {
             if !rows::holds(tx, &view, &rule).await? {
                 return Err(refusal.into());
             }
-            pointers::check(tx, &view, &draft, &reach, None).await?;
+            pointers::check(tx, &view, &draft, &reach, pointers::Holder::New(&id)).await?;
             let dialect = tx.dialect();
             let written = rows::insert(tx, &view, &id, &draft.sets, &now).await;
             let written = written.map_err(|error| write_failure(collection, dialect, error))?;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use fastcms_store::collections::is_called;
-use fastcms_store::files::{self, Reach};
+use fastcms_store::files::{self, Place, Reach};
 use fastcms_store::records::{self as rows, View};
 use fastcms_store::schema::Collection;
 use fastcms_store::{Tx, Value};
@@ -18,20 +18,42 @@ pub(crate) const NOT_THERE: &str = "The related record does not exist";
 /// What the type field of a polymorphic relation is told that names no collection.
 pub(crate) const NO_TARGET: &str = "Must be the name of a collection";
 
-/// Everything that the draft points at is there, and its files are within `reach` and fit their fields. `id` is that of the record that
-/// is changed; what a field of it holds already stays, whoever put it there.
+/// Everything that the draft points at is there, and its files are within `reach` and fit their fields; what a field holds already
+/// stays, whoever put it there. Files that belong to nothing yet belong to the record from then on, and those given up no longer do.
 pub(super) async fn check(
     tx: &mut Tx<'_>,
     view: &View,
     draft: &Draft,
     reach: &Reach,
-    id: Option<&str>,
+    holder: Holder<'_>,
 ) -> Result<(), Failure> {
     let mut errors = FieldErrors::default();
     check_records(tx, view, draft, &mut errors).await?;
-    check_pairs(tx, view, draft, id, &mut errors).await?;
-    check_files(tx, &view.collection, draft, reach, id, &mut errors).await?;
+    check_pairs(tx, view, draft, holder.stored(), &mut errors).await?;
+    check_files(tx, &view.collection, draft, reach, holder, &mut errors).await?;
     errors.into_result().map_err(Failure::Final)
+}
+
+/// The record that points, by its id.
+#[derive(Clone, Copy)]
+pub(super) enum Holder<'a> {
+    /// Not stored yet.
+    New(&'a str),
+    Stored(&'a str),
+}
+
+impl<'a> Holder<'a> {
+    fn stored(self) -> Option<&'a str> {
+        match self {
+            Self::New(_) => None,
+            Self::Stored(id) => Some(id),
+        }
+    }
+
+    fn id(self) -> &'a str {
+        let (Self::New(id) | Self::Stored(id)) = self;
+        id
+    }
 }
 
 async fn check_records(tx: &mut Tx<'_>, view: &View, draft: &Draft, errors: &mut FieldErrors) -> Result<(), Failure> {
@@ -96,14 +118,14 @@ async fn check_files(
     collection: &Collection,
     draft: &Draft,
     reach: &Reach,
-    id: Option<&str>,
+    holder: Holder<'_>,
     errors: &mut FieldErrors,
 ) -> Result<(), Failure> {
     if draft.files.is_empty() {
         return Ok(());
     }
     let positions: Vec<usize> = draft.files.iter().map(|(at, _)| *at).collect();
-    let stored = match id {
+    let stored = match holder.stored() {
         Some(id) => rows::current(tx, collection, id, &positions).await?.ok_or(Error::NotFound)?,
         None => vec![None; positions.len()],
     };
@@ -115,6 +137,10 @@ async fn check_files(
         for fault in fields::file_faults(field, &added, &held) {
             errors.add(field.name.as_str(), fault);
         }
+        let place = Place { collection: collection.id(), record: holder.id(), field: &field.name };
+        let given_up: Vec<&str> = kept.iter().filter(|id| !ids.contains(*id)).map(String::as_str).collect();
+        files::detach(tx, &given_up, place).await?;
+        files::attach(tx, &added, place).await?;
     }
     Ok(())
 }

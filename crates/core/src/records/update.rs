@@ -183,7 +183,7 @@ impl Replace {
                 view.shape = Shape::only(&view.collection, |name| data.contains_key(name));
             }
             let collection = &*view.collection;
-            pointers::check(tx, &view, &draft, &reach, Some(&id)).await?;
+            pointers::check(tx, &view, &draft, &reach, pointers::Holder::Stored(&id)).await?;
             let dialect = tx.dialect();
             let written = rows::update(tx, &view, &id, &Predicate::True, &draft.sets, &draft.increments, &now).await;
             let written = written.map_err(|error| match (&error, draft.increments.first()) {

@@ -89,6 +89,10 @@ macro_rules! kind {
 kind!(Access, 15 * 60, AccessDetails);
 kind!(Refresh, 30 * 24 * 3600, RefreshDetails);
 kind!(File, 120, FileDetails);
+
+/// The longest lifetime of a file token that is believed, in seconds: it stands in URLs.
+pub const MAX_FILE_LIFETIME_SECONDS: i64 = 300;
+
 kind!(Impersonation, 3600, ImpersonationDetails);
 
 /// What an access token says beyond the common claims.
@@ -116,6 +120,8 @@ pub struct RefreshDetails {
 pub struct FileDetails {
     /// The one file it opens (`file_id`).
     pub file_id: String,
+    /// The session that it was made in (`sid`), if in one: it ends with that.
+    pub sid: Option<String>,
 }
 
 /// What an impersonation token says beyond the common claims; `sub` is the account acted as.
@@ -164,11 +170,12 @@ impl Details for RefreshDetails {
 
 impl Details for FileDetails {
     fn read(raw: &mut RawClaims) -> Result<Self, TokenError> {
-        Ok(Self { file_id: required(&mut raw.file_id, "file_id")? })
+        Ok(Self { file_id: required(&mut raw.file_id, "file_id")?, sid: raw.sid.take() })
     }
 
     fn write(&self, raw: &mut RawClaims) {
         raw.file_id = Some(self.file_id.clone());
+        raw.sid.clone_from(&self.sid);
     }
 }
 

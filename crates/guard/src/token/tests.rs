@@ -43,7 +43,7 @@ pub(super) fn refresh() -> Claims<Refresh> {
 }
 
 pub(super) fn file() -> Claims<File> {
-    claims(FileDetails { file_id: "file".to_owned() })
+    claims(FileDetails { file_id: "file".to_owned(), sid: None })
 }
 
 pub(super) fn impersonation() -> Claims<Impersonation> {

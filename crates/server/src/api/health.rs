@@ -10,6 +10,7 @@ use fastcms_core::{
     App, Caller,
     api_keys::{Action, Area, Need},
     config::Environment,
+    files,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -70,8 +71,25 @@ async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response 
     };
     let mut answer = json!({"status": if database { "ready" } else { "unavailable" }});
     if may_look(&caller) {
-        answer["checks"] = json!({"database": if database { "ok" } else { "failed" }});
+        let storage = storage_answers(&app).await;
+        let said = |works| if works { "ok" } else { "failed" };
+        answer["checks"] = json!({"database": said(database), "storage": said(storage)});
     }
     let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer)).into_response()
+}
+
+/// Whether a file could be uploaded now. Records are served without that, so it decides nothing.
+async fn storage_answers(app: &App) -> bool {
+    match tokio::time::timeout(PING, files::check(&Caller::background(), app)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the file storage cannot be written to");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("the file storage does not answer in time");
+            false
+        }
+    }
 }

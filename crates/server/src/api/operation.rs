@@ -60,6 +60,8 @@ pub struct Docs {
     pub(crate) query: Vec<(&'static str, Value, bool)>,
     /// Schema of the JSON body.
     pub(crate) body: Option<Value>,
+    /// Schema of the multipart body.
+    pub(crate) form: Option<Value>,
     pub(crate) answers: Vec<Documented>,
     /// Kept out of the document: pages for people, and the document itself.
     pub(crate) hidden: bool,
@@ -172,6 +174,12 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
             text: codes,
             body: Some(("application/json", crate::openapi::error_reference())),
         });
+        self
+    }
+
+    /// The parts of a multipart body, as a schema.
+    pub fn form(mut self, schema: Value) -> Self {
+        self.docs.form = Some(schema);
         self
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, attempts, audit, keys, mail, request_log};
+use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log};
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
@@ -14,6 +14,9 @@ use crate::{api, listener, logging};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_mins(10);
+
+/// How often the storage of files is looked through.
+const SWEEP_FILES: Duration = Duration::from_hours(6);
 
 pub fn serve(listen: Listen) -> Outcome {
     let sources = overridden(Sources::from_process(), listen.host, listen.port);
@@ -53,7 +56,12 @@ async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is
         Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
     })?;
     greet(&app, &socket, is_dev).await?;
+    if let Err(error) = files::prepare(&Caller::background(), &app).await {
+        let folder = app.config.storage.local_path.display();
+        tracing::warn!(%error, "no file can be uploaded: `{folder}` cannot be written to (LOCAL_STORAGE_PATH)");
+    }
     let chores = [
+        tokio::spawn(sweep_files(Arc::clone(&app))),
         tokio::spawn(sweep(Arc::clone(&app))),
         tokio::spawn(post(Arc::clone(&app))),
         tokio::spawn(key_chores::tend(Arc::clone(&app))),
@@ -111,6 +119,19 @@ async fn stop_signal() {
     #[cfg(not(unix))]
     let _ = tokio::signal::ctrl_c().await;
     tracing::info!("stopping: accepted requests are finished first");
+}
+
+/// Takes away what uploads left behind when a process ended in the middle of them: at the start, and now and then.
+async fn sweep_files(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP_FILES);
+    loop {
+        ticks.tick().await;
+        match files::sweep(&Caller::background(), &app).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "leftovers of uploads were removed"),
+            Err(error) => tracing::warn!(%error, "leftovers of uploads could not be swept"),
+        }
+    }
 }
 
 /// Takes away what has ended, now and then.

@@ -9,6 +9,17 @@ use http::Extensions;
 use super::{RequestId, Thinning};
 use crate::{error::Refusal, extract::Params};
 
+/// Where uploaded bytes are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilesDoor {
+    /// There is no origin of their own for them.
+    Common,
+    /// At the origin of their own.
+    Own,
+    /// At the product's, although there is one of their own.
+    Beside,
+}
+
 /// One request, as the edge knows it. The only extension of a request.
 #[derive(Debug, Clone)]
 pub struct Exchange {
@@ -19,6 +30,8 @@ pub struct Exchange {
     pub peer: IpAddr,
     /// The request came over HTTPS, here or at a trusted proxy.
     pub secure: bool,
+    /// Which origin the request was sent to, as far as uploaded bytes go.
+    pub door: FilesDoor,
     pub caller: Caller,
     /// How the answer writes cookies.
     pub cookies: CookiePolicy,

@@ -7,7 +7,7 @@ use axum::{body::Body, response::Response};
 use fastcms_guard::address::Scheme;
 use http::{HeaderValue, StatusCode, Version, header, request::Parts};
 
-use super::{Connection, EdgeSettings};
+use super::{Connection, EdgeSettings, FilesDoor};
 use crate::error::Refusal;
 
 /// The sender of a request, and what it asked for.
@@ -80,7 +80,8 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
     let host = sender.host(parts);
     if let Some(served) = &settings.hosts {
         let known = host.is_some_and(|host| {
-            served.iter().any(|one| one.eq_ignore_ascii_case(host)) || (settings.loopback && is_loopback_name(host))
+            served.iter().chain(&settings.files_host).any(|one| one.eq_ignore_ascii_case(host))
+                || (settings.loopback && is_loopback_name(host))
         });
         if !known {
             return Err(Refusal::MisdirectedHost);
@@ -93,6 +94,13 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
         Some(host) if !(path == "/api" || path.starts_with("/api/")) => to_https(host, parts).map(Some),
         _ => Err(Refusal::HttpsRequired),
     }
+}
+
+/// Which origin uploaded bytes would be served from here.
+pub(super) fn files_door(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> FilesDoor {
+    let Some(own) = &settings.files_host else { return FilesDoor::Common };
+    let asked = sender.host(parts).is_some_and(|host| host.eq_ignore_ascii_case(own));
+    if asked && !is_health(parts.uri.path()) { FilesDoor::Own } else { FilesDoor::Beside }
 }
 
 /// The same address over HTTPS. The host has passed the host check.

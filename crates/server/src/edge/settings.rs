@@ -17,6 +17,8 @@ pub struct EdgeSettings {
     pub loopback: bool,
     /// Host names served, lower case and without port; `None`: any.
     pub hosts: Option<Vec<String>>,
+    /// Name of the host that serves uploaded bytes and nothing else, if it is another than that of the product.
+    pub files_host: Option<String>,
     pub cors: CorsPolicy,
     /// How cookies are called and written.
     pub cookies: CookiePolicy,
@@ -60,6 +62,7 @@ impl EdgeSettings {
                 AllowedHosts::Any => None,
                 AllowedHosts::These(hosts) => Some(hosts.clone()),
             },
+            files_host: files_host(config),
             cors: CorsPolicy::new(origins, config.cors.allow_credentials)?,
             cookies: CookiePolicy {
                 host_prefix: config.tokens.cookie_host_prefix,
@@ -72,6 +75,12 @@ impl EdgeSettings {
             max_file: config.limits.max_file_size.saturating_add(MULTIPART_ALLOWANCE),
         })
     }
+}
+
+fn files_host(config: &Config) -> Option<String> {
+    let host = |address: &str| Url::parse(address).ok()?.host_str().map(str::to_owned);
+    let own = host(config.storage.files_origin.as_ref()?.as_str())?;
+    (host(config.server.base_url.as_str()).as_ref() != Some(&own)).then_some(own)
 }
 
 /// Scheme, host and port of an address. Its path, if it has one, is no part of an origin.

@@ -189,6 +189,7 @@ pub(crate) fn generic_records() -> Vec<Operation<House>> {
 
 pub(crate) fn settings() -> EdgeSettings {
     EdgeSettings {
+        files_host: None,
         production: true,
         loopback: false,
         hosts: Some(vec!["cms.example.com".to_owned()]),

@@ -45,7 +45,7 @@ async fn stored_as(
         size,
         storage_path: format!("files/{id}.bin"),
         storage_type: "local".to_owned(),
-        collection_name: None,
+        collection_id: None,
         record_id: None,
         field_name: None,
         owner: owner.map(|(realm, id)| (realm.to_owned(), id.to_owned())),

@@ -22,6 +22,7 @@ mod cookies;
 mod defects;
 mod fields;
 mod file_fields;
+mod files;
 mod hostile;
 mod impersonation;
 mod ip_rules;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Event, announce};
 use crate::schema::{Collection, OnDelete, Reference, Schema, Storage};
-use crate::{Change, ChangeKind, Error, Sql, Tx, Value, accounts};
+use crate::{Change, ChangeKind, Error, Sql, Tx, Value, accounts, files};
 
 /// Most records that one deletion takes away or changes by its relations.
 pub const MAX_AFFECTED: usize = 1_000;
@@ -101,6 +101,7 @@ async fn remove(tx: &mut Tx<'_>, home: &Collection, ids: &[String], now: &str) -
     let gone = tx.fetch(&sql).await?.into_iter().map(|mut row| row.take_text(0));
     let gone = gone.collect::<Result<Vec<_>, _>>()?;
     tx.count(home.id(), -i64::try_from(gone.len()).unwrap_or(i64::MAX));
+    files::detach_all(tx, home.id(), &gone).await?;
     for id in &gone {
         announce(tx, home, Event::Deleted, id, now).await?;
         if home.is_auth() {

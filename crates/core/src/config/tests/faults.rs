@@ -23,6 +23,7 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("LOG_LEVEL", "LOUD", "`CRITICAL`"),
     ("RATE_LIMIT_HEADERS", "none", "`draft`"),
     ("STORAGE_TYPE", "ftp", "`azure`"),
+    ("STORAGE_TYPE", "s3", "must be `local`"),
     ("REQUIRE_MFA", "some", "`admin`, `all`"),
     ("CLIENT_IP_HEADER", "X-Client-IP", "`X-Real-IP`"),
     ("ALGORITHM", "RS256", "the only value is `HS256`"),

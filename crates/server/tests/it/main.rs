@@ -20,6 +20,7 @@ mod bulk;
 mod collections;
 mod cookies;
 mod defects;
+mod doors;
 mod fields;
 mod file_fields;
 mod files;

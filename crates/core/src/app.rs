@@ -17,6 +17,7 @@ use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::data_keys::Wrapping;
 use crate::error::Error;
 use crate::files::Files;
 use crate::ip_rules::{self, IpRules};
@@ -27,6 +28,7 @@ use crate::request_log::RequestLog;
 
 mod start;
 
+pub(crate) use start::write_private;
 pub use start::{OlderSchema, Opening, Process, StartError, WithoutSecret, open};
 
 /// Everything that operations need.
@@ -57,6 +59,8 @@ pub struct App {
     pub files: Arc<Files>,
     /// The queue of outgoing mail, as far as it is not in the store.
     pub mail: Post,
+    /// What data keys are wrapped by, besides the ring.
+    pub(crate) wrapping: Wrapping,
     /// Where events are recorded.
     pub audit: Audit,
     /// API keys known to be good.

@@ -15,43 +15,84 @@
 //! An event is one of the names in [`Event`]. Nothing secret enters a row: details under a name of secrets are masked, whatever they
 //! are. This module knows what a row says, not who may read it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
-use fastcms_store::Store;
+use fastcms_store::audit::chain as rows;
+use fastcms_store::{Plan, Store};
+use tokio::time::MissedTickBehavior;
 
-use crate::app::App;
+use crate::app::{App, Process};
 use crate::caller::Caller;
+use crate::data_keys::Opened;
+use crate::error::{Error, Result};
 
 mod actor;
+mod chain;
 mod entry;
 mod event;
 mod queue;
+mod reading;
+mod signer;
 mod trail;
+mod verify;
 
 pub use actor::Actor;
+pub use chain::{CHECKPOINTS, Checkpoint};
 pub use entry::{Entry, MASK, MAX_DETAILS, MAX_TEXT};
 pub use event::{Action, Event, EventType, Outcome, Severity};
+pub use fastcms_store::audit::chain::PlacedRow;
+pub use fastcms_store::audit::{AuditRow, Tally, Wanted};
 pub use queue::ONE_BY_ONE;
+pub use reading::{AuditPage, RETENTION_DAYS, cleanup, following, latest, list, note_export, standing, statistics};
 pub use trail::{Audited, Recorded, Trail};
 pub(crate) use trail::{write, write_within};
+pub use verify::{Finding, Report, verify};
 
+use chain::Chainer;
 use queue::Queue;
+use signer::Signer;
 use trail::Scribe;
 
+/// What the key of the audit log is called among the data keys.
+pub(crate) const PURPOSE: &str = "audit";
+
 /// The audit log of a running product.
-#[derive(Debug)]
 pub struct Audit {
     scribe: Arc<Scribe>,
     queue: Queue,
+    chainer: Arc<Chainer>,
+    /// One for each key that could be opened.
+    signers: Vec<Signer>,
+}
+
+/// What the audit log of a product is made of.
+pub(crate) struct Parts {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub keys: Opened,
+    /// Where checkpoints are written.
+    pub folder: PathBuf,
+    pub process: Process,
 }
 
 impl Audit {
-    /// Starts the task that writes what has no transaction. Wants a running tokio runtime.
-    pub(crate) fn start(store: Store, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
-        let scribe = Arc::new(Scribe { clock, rng });
-        Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe }
+    /// Starts the tasks that write what has no transaction and that link what is committed. Wants a running tokio runtime.
+    pub(crate) async fn start(parts: Parts) -> Result<Self> {
+        let Parts { store, clock, rng, keys, folder, process } = parts;
+        let shift = shift(&store).await?;
+        let signers: Vec<Signer> = keys.all.iter().map(|(id, key)| Signer::new(*id, key, shift)).collect();
+        let (id, key) = &keys.current;
+        let signer = Signer::new(*id, key, shift);
+        let scribe = Arc::new(Scribe { clock, rng, signer: signer.clone() });
+        let chainer = Arc::new(Chainer::new(store.clone(), signer, folder));
+        if process == Process::Server {
+            spawn(&chainer, &scribe);
+        }
+        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers })
     }
 
     /// How many events were not written since the start: they came faster than the queue took them, or the store refused.
@@ -60,13 +101,61 @@ impl Audit {
     }
 }
 
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit").field("lost", &self.lost()).finish_non_exhaustive()
+    }
+}
+
+/// Transaction numbers begin anew in the cluster that a dump was restored into: positions go on where they were.
+async fn shift(store: &Store) -> Result<i64> {
+    let (segment, block) = store
+        .read(Plan::Bounded, |reader| {
+            Box::pin(
+                async move { Ok::<_, Error>((rows::last_segment(reader).await?, rows::last_block(reader).await?)) },
+            )
+        })
+        .await?;
+    let Some(segment) = segment else { return Ok(0) };
+    let linked = block.map_or(segment.first_position, |block| block.last_position.max(segment.first_position));
+    let shift = segment.shift;
+    let lag = store.read(Plan::Bounded, move |reader| Box::pin(rows::lag(reader, linked, shift))).await?;
+    Ok(shift + lag.max(0))
+}
+
+/// Links until the log has no owner any more.
+fn spawn(chainer: &Arc<Chainer>, scribe: &Arc<Scribe>) {
+    let (chainer, scribe) = (Arc::downgrade(chainer), Arc::downgrade(scribe));
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(chain::PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            ticks.tick().await;
+            let (Some(chainer), Some(scribe)) = (chainer.upgrade(), scribe.upgrade()) else { return };
+            match chainer.run(&scribe).await {
+                Ok(_) => failing = false,
+                Err(Error::Unavailable(_)) if failing => {}
+                Err(error) if !failing => {
+                    tracing::error!(%error, "the audit log could not be linked: it is tried again");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    });
+}
+
 /// Takes note of an event that has no transaction of its own: something that was refused. Never waits; of a flood from one source
 /// only [`ONE_BY_ONE`] a minute are written one by one.
 pub fn note(caller: &Caller, app: &App, entry: impl Into<Entry>) {
     app.audit.queue.note(&app.audit.scribe, caller, entry.into());
 }
 
-/// Has everything written that was noted before. To be called before the store is closed.
-pub async fn flush(_operator: &Caller, app: &App) {
+/// Has everything written that was noted before, and linked what is committed; a checkpoint says how far that is. To be called before
+/// the store is closed.
+pub async fn flush(_operator: &Caller, app: &App) -> Result<()> {
     app.audit.queue.flush().await;
+    app.audit.chainer.run(&app.audit.scribe).await?;
+    app.audit.chainer.checkpoint_now(&app.audit.scribe).await
 }

@@ -135,7 +135,7 @@ impl App {
         let ring = ring(&self.store, &material, self.now_seconds(), self.process).await?;
         self.keys.store(Arc::new(ring.sharing_usage(&self.keys.load())));
         *in_force = material;
-        Ok(())
+        crate::data_keys::follow_ring(self, crate::audit::PURPOSE).await
     }
 }
 

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod caller;
 pub mod collections;
 pub mod config;
+mod data_keys;
 pub mod error;
 pub mod fields;
 pub mod files;

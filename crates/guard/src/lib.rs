@@ -11,6 +11,8 @@
 //! | [`keys`] | one secret becomes one key per purpose; a ring of them makes rotation possible |
 //! | [`token`] | signed tokens whose purpose is part of their type |
 //! | [`opaque`], [`api_key`] | random tokens of which only a digest is kept |
+//! | [`sealed`] | values sealed for storage, and the wrapping of the keys that seal them |
+//! | [`chain`] | a log that shows when somebody has touched it |
 //! | [`password`] | which passwords are taken, and how they are stored |
 //! | [`attempts`] | how guesses at credentials are named and slowed down |
 //! | [`address`] | whose request it is, behind proxies or not |
@@ -21,6 +23,7 @@
 pub mod address;
 pub mod api_key;
 pub mod attempts;
+pub mod chain;
 pub mod clock;
 pub mod cookie;
 pub mod cors;
@@ -32,6 +35,7 @@ pub mod keys;
 pub mod limits;
 pub mod opaque;
 pub mod password;
+pub mod sealed;
 pub mod token;
 
 use subtle::ConstantTimeEq;

@@ -5,7 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::{Dialect, Sql, Tx, Value};
+use crate::{Dialect, Result, Row, Sql, Tx, Value};
+
+pub mod chain;
+mod reading;
+
+pub use reading::{Tally, Wanted, page, tally, total};
 
 /// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a group.
 const CHUNKS: [usize; 3] = [50, 7, 1];
@@ -36,6 +41,36 @@ pub struct AuditRow {
     pub mac: Vec<u8>,
 }
 
+/// The columns of a row, in the order of [`row_of`].
+const COLUMNS: &str = "id, created, event_type, event_action, severity, outcome, user_id, user_email, ip_address, user_agent, \
+    resource_type, resource_id, description, details, error_message, key_id, mac";
+
+/// The row whose columns begin at `at`.
+fn row_of(row: &Row, at: usize) -> Result<AuditRow> {
+    let text = |column: usize| row.text(at + column).map(str::to_owned);
+    let maybe = |column: usize| Ok::<_, crate::Error>(row.opt_text(at + column)?.map(str::to_owned));
+    Ok(AuditRow {
+        id: text(0)?,
+        created: text(1)?,
+        event_type: text(2)?.into(),
+        event_action: text(3)?.into(),
+        severity: text(4)?.into(),
+        outcome: text(5)?.into(),
+        user_id: maybe(6)?,
+        user_email: maybe(7)?,
+        ip_address: maybe(8)?,
+        user_agent: maybe(9)?,
+        resource_type: maybe(10)?.map(Cow::Owned),
+        resource_id: maybe(11)?,
+        description: text(12)?.into(),
+        details: maybe(13)?,
+        error_message: maybe(14)?,
+        shift: 0,
+        key_id: row.int(at + 15)?,
+        mac: row.bytes(at + 16)?.to_vec(),
+    })
+}
+
 impl Tx<'_> {
     /// Has a row written with the commit of this transaction, or not at all.
     pub fn append_audit(&mut self, row: AuditRow) {
@@ -58,8 +93,7 @@ pub(crate) fn insertions(dialect: Dialect, rows: Vec<AuditRow>) -> Vec<Sql> {
 fn insertion(dialect: Dialect, rows: impl Iterator<Item = AuditRow>) -> Sql {
     let mut sql = Sql::new(dialect);
     sql.push("INSERT INTO audit_logs (").pick("", "position, ");
-    sql.push("id, created, event_type, event_action, severity, outcome, user_id, user_email, ip_address, user_agent, ");
-    sql.push("resource_type, resource_id, description, details, error_message, key_id, mac) VALUES ");
+    sql.push(COLUMNS).push(") VALUES ");
     sql.comma_list(rows, |sql, row| {
         sql.push("(");
         if dialect == Dialect::Postgres {

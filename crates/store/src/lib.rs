@@ -11,6 +11,7 @@ pub mod attempts;
 pub mod audit;
 mod change;
 pub mod collections;
+pub mod data_keys;
 mod database_url;
 mod engine;
 mod error;

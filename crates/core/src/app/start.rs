@@ -17,8 +17,10 @@ use super::App;
 use crate::accounts::{Impersonations, Sessions};
 use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
-use crate::audit::Audit;
+use crate::audit::{self, Audit, Event};
+use crate::caller::Caller;
 use crate::config::Config;
+use crate::data_keys::{self, Wrapping};
 use crate::error::Error;
 use crate::files::Files;
 use crate::ip_rules::IpRules;
@@ -101,6 +103,20 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         None => Material::only(development_key(&config, without_secret, process, &*rng)?),
     };
     let ring = keys::ring(&store, &material, clock.now().as_seconds(), process).await?;
+    let wrapping = wrapping(&config, &*rng)?;
+    let now = clock.now().as_millis();
+    let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
+    let replaced = data_keys.replaced;
+    data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
+    let audit = Audit::start(audit::Parts {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        rng: Arc::clone(&rng),
+        keys: data_keys,
+        folder: config.data_directory(),
+        process,
+    })
+    .await?;
     let schema = crate::collections::load(&store).await?;
     let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
 
@@ -117,7 +133,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         sessions: Sessions::default(),
         files: Arc::new(Files::new(&config)),
         mail: Post::default(),
-        audit: Audit::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
+        audit,
+        wrapping,
         api_keys: ApiKeys::default(),
         ip_rules: IpRules::load(&store, &config.proxies).await?,
         limits: Limits::new(&config),
@@ -133,7 +150,25 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         config,
     });
     App::follow_changes(&app);
+    if let Some(lost) = replaced {
+        audit::write(&Caller::background(), &app, move |tx, trail| {
+            Box::pin(async move {
+                let event = Event::AuditSegmentOpened.with("reason", format!("data key {lost} cannot be opened"));
+                Ok::<_, Error>(trail.record(tx, event).with(()))
+            })
+        })
+        .await?;
+    }
     Ok(app)
+}
+
+/// What wraps data keys. Without `SECRET_KEY` that is a key in a file of the data folder, which goes once there is one.
+fn wrapping(config: &Config, rng: &dyn Rng) -> Result<Wrapping, StartError> {
+    let is_needed = config.keys.secret_key.is_none() && config.keys.encryption_key.is_none();
+    let file = data_keys::wrapping_file(&config.data_directory(), is_needed, rng)
+        .map_err(|(path, cause)| StartError::DevelopmentSecret { path, cause })?;
+    let file = file.as_ref().map(key).transpose()?;
+    Wrapping::new(&config.keys, file).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
 /// An empty database gets its schema from whoever needs it first; only an older one is a decision.
@@ -180,7 +215,7 @@ fn development_key(
 }
 
 /// A new file that only its owner can read.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::actor::Actor;
 use super::entry::{Entry, tamed, written};
+use super::signer::Signer;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::time::stamp;
@@ -20,6 +21,7 @@ use crate::time::stamp;
 pub(crate) struct Scribe {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rng: Arc<dyn Rng>,
+    pub(super) signer: Signer,
 }
 
 /// Where the events of one operation go: knows who acts.
@@ -86,7 +88,7 @@ impl Scribe {
         all.extend(details);
         let now = self.clock.now().as_millis();
         let (resource_type, resource_id) = resource.map_or((None, None), |(kind, id)| (Some(kind), Some(tamed(&id))));
-        AuditRow {
+        let mut row = AuditRow {
             id: self.id(now),
             created: stamp(now),
             event_type: event.event_type().name().into(),
@@ -105,7 +107,9 @@ impl Scribe {
             shift: 0,
             key_id: 0,
             mac: Vec::new(),
-        }
+        };
+        self.signer.sign(&mut row);
+        row
     }
 
     /// A fresh `UUIDv7`.

@@ -10,6 +10,7 @@ use fastcms_store::{Plan, Reader};
 use crate::access;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::data_keys;
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
@@ -80,8 +81,7 @@ impl Found {
                 .into_iter()
                 .map(|families| (families.kid.clone(), families))
                 .collect(),
-            // No value is sealed yet, so no data key is wrapped by any.
-            wrapped: HashMap::new(),
+            wrapped: data_keys::wrapped_by_key(&fastcms_store::data_keys::all(reader).await?),
         })
     }
 

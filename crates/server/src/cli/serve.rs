@@ -76,7 +76,9 @@ async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is
         tracing::warn!(%error, "when the keys were last used could not be written down");
     }
     request_log::flush(&Caller::background(), &app).await;
-    audit::flush(&Caller::background(), &app).await;
+    if let Err(error) = audit::flush(&Caller::background(), &app).await {
+        tracing::error!(%error, "the last audit events could not be linked");
+    }
     app.store.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,293 @@
+//! Linking: what was committed is taken into the hash chain within a second, by one at a time, so that no write ever waits for it.
+//!
+//! Rows and hashes are read and made outside the transaction; a block is stored under the next number, and of two nodes that want the
+//! same number one fails and looks again. Now and then a checkpoint says outside the database how far the chain went, so that what is
+//! taken from its end shows.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use fastcms_guard::chain::{Hash, Kind, START};
+use fastcms_store::audit::chain::{self as rows, Block, Closing, Link, Linkable, Segment};
+use fastcms_store::{Error as StoreError, Plan, Store};
+use serde::{Deserialize, Serialize};
+
+use super::signer::{Signer, hash_of, hex};
+use super::trail::Scribe;
+use crate::error::{Error, Result};
+use crate::time::stamp;
+
+/// Links of one block at most.
+pub(super) const BLOCK: i64 = 4_000;
+/// How long a committed row waits to be linked at most, as long as nothing stands in the way.
+pub(super) const PAUSE: Duration = Duration::from_millis(400);
+/// Links of one segment at most; another is begun each day as well.
+const SEGMENT: i64 = 1_000_000;
+/// A checkpoint is due after so many links, or so many milliseconds.
+const CHECKPOINT_LINKS: i64 = 10_000;
+const CHECKPOINT_MILLIS: i64 = 3600 * 1000;
+/// Name of the file in the data folder that checkpoints are appended to.
+pub const CHECKPOINTS: &str = "audit-checkpoints.jsonl";
+
+/// How far the chain went at a moment, signed: a line of the checkpoint file and of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub time: String,
+    /// Number of the last link.
+    pub link: i64,
+    /// Its hash, in hex.
+    pub hash: String,
+    /// Which data key signed.
+    pub key_id: i64,
+    /// In hex.
+    pub signature: String,
+}
+
+impl Checkpoint {
+    fn new(signer: &Signer, time: String, link: i64, hash: &[u8]) -> Self {
+        let signature = hex(&Self::signature(signer, &time, link, &hex(hash)));
+        Self { time, link, hash: hex(hash), key_id: signer.key_id, signature }
+    }
+
+    fn signature(signer: &Signer, time: &str, link: i64, hash: &str) -> Hash {
+        let parts: [&[u8]; 3] = [time.as_bytes(), &link.to_be_bytes(), hash.as_bytes()];
+        signer.key.sign(Kind::Checkpoint, parts.map(Some))
+    }
+
+    /// Whether `signer` made it.
+    pub(super) fn is_by(&self, signer: &Signer) -> bool {
+        hex(&Self::signature(signer, &self.time, self.link, &self.hash)) == self.signature
+    }
+}
+
+/// The end of the chain.
+pub(super) struct Head {
+    pub(super) segment: Option<Segment>,
+    pub(super) block: i64,
+    /// Number of the last link; 0: none yet.
+    pub(super) link: i64,
+    pub(super) hash: Hash,
+    pub(super) position: i64,
+}
+
+pub(super) async fn head(store: &Store) -> Result<Head> {
+    let (segment, block) = store
+        .read(Plan::Bounded, |reader| {
+            Box::pin(async move {
+                let segment = rows::last_segment(reader).await?;
+                Ok::<_, StoreError>((segment, rows::last_block(reader).await?))
+            })
+        })
+        .await?;
+    let Some(segment) = segment else {
+        return Ok(Head { segment: None, block: 0, link: 0, hash: START, position: 0 });
+    };
+    // Blocks of pruned segments are gone: where there is none left, the segment says where it began.
+    let block = block.filter(|block| block.segment == segment.number);
+    let (first_link, first_hash) = (segment.first_link, hash_of(&segment.first_hash));
+    let Some(block) = block else {
+        let number = last_number(store).await?;
+        return Ok(Head {
+            link: first_link,
+            hash: first_hash,
+            position: segment.first_position,
+            block: number,
+            segment: Some(segment),
+        });
+    };
+    Ok(Head {
+        segment: Some(segment),
+        block: block.number,
+        link: block.first_link + i64::try_from(block.entries.len()).unwrap_or(i64::MAX) - 1,
+        hash: block.entries.last().map_or(first_hash, |link| hash_of(&link.hash)),
+        position: block.last_position,
+    })
+}
+
+async fn last_number(store: &Store) -> Result<i64> {
+    let block = store.read(Plan::Bounded, |reader| Box::pin(rows::last_block(reader))).await?;
+    Ok(block.map_or(0, |block| block.number))
+}
+
+/// Who links, on this node.
+pub(super) struct Chainer {
+    store: Store,
+    signer: Signer,
+    /// What the folder of checkpoints is; nothing is written where it cannot be.
+    folder: PathBuf,
+    /// Link and time (unix milliseconds) of the last checkpoint.
+    checkpointed: Mutex<Option<(i64, i64)>>,
+    /// One run at a time on this node.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Chainer {
+    pub(super) fn new(store: Store, signer: Signer, folder: PathBuf) -> Self {
+        Self { store, signer, folder, checkpointed: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Links everything that can be linked now, and answers how much that was.
+    pub(super) async fn run(&self, scribe: &Scribe) -> Result<i64> {
+        let _turn = self.turn.lock().await;
+        let mut linked = 0;
+        loop {
+            let head = head(&self.store).await?;
+            let (position, shift) = (head.position, self.signer.shift);
+            let found = self.linkable(position, shift).await?;
+            if found.is_empty() {
+                return Ok(linked);
+            }
+            let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            match self.append(head, &found, scribe).await {
+                Ok(()) => linked += count,
+                // Another node was first.
+                Err(Error::UniqueConflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next rows, whole positions only: a row that shares its position with a linked one could not follow later.
+    async fn linkable(&self, after: i64, shift: i64) -> Result<Vec<Linkable>> {
+        let mut limit = BLOCK;
+        loop {
+            let mut found = self
+                .store
+                .read(Plan::Scan, move |reader| Box::pin(rows::linkable(reader, after, shift, limit)))
+                .await?;
+            if i64::try_from(found.len()).is_ok_and(|count| count < limit) {
+                return Ok(found);
+            }
+            let cut = found.last().map(|last| last.position);
+            found.retain(|row| Some(row.position) != cut);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            limit *= 2;
+        }
+    }
+
+    async fn append(&self, head: Head, found: &[Linkable], scribe: &Scribe) -> Result<()> {
+        let now = scribe.clock.now().as_millis();
+        let time = stamp(now);
+        let mut hash = head.hash;
+        let mut link = head.link;
+        let entries: Vec<Link> = found
+            .iter()
+            .map(|row| {
+                link += 1;
+                hash = self.signer.key.link(&hash, link, row.seq, &row.mac);
+                Link { seq: row.seq, hash: hash.to_vec() }
+            })
+            .collect();
+        let last_position = found.last().map_or(head.position, |row| row.position);
+        let (closing, opening) = self.turnover(&head, &time);
+        let segment = opening.as_ref().or(head.segment.as_ref()).map_or(1, |segment| segment.number);
+        let block = Block {
+            number: head.block + 1,
+            segment,
+            first_link: head.link + 1,
+            after_position: head.position,
+            last_position,
+            entries,
+            created: time.clone(),
+        };
+        let turned = opening.is_some();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if let Some((number, closing)) = closing {
+                        rows::close(tx, number, &closing).await?;
+                    }
+                    if let Some(segment) = opening {
+                        rows::open(tx, &segment).await?;
+                    }
+                    rows::append(tx, block).await?;
+                    Ok::<_, Error>(())
+                })
+            })
+            .await?;
+        self.checkpoint(link, &hash, now, turned);
+        Ok(())
+    }
+
+    /// Whether another segment is due: how the one so far ends, and the one that begins.
+    fn turnover(&self, head: &Head, time: &str) -> (Option<(i64, Closing)>, Option<Segment>) {
+        let begin = |number| Segment {
+            number,
+            key_id: self.signer.key_id,
+            opened: time.to_owned(),
+            shift: self.signer.shift,
+            first_link: head.link,
+            first_hash: head.hash.to_vec(),
+            first_position: head.position,
+            closing: None,
+            pruning: None,
+        };
+        let Some(segment) = &head.segment else { return (None, Some(begin(1))) };
+        let links = head.link - segment.first_link;
+        let same_key = segment.key_id == self.signer.key_id;
+        let same_day = segment.opened.get(..10) == time.get(..10);
+        if same_key && segment.shift == self.signer.shift && same_day && links < SEGMENT {
+            return (None, None);
+        }
+        if links == 0 && same_key && segment.shift == self.signer.shift {
+            return (None, None);
+        }
+        // The end of a segment whose key is lost cannot be sealed: it stays as it is.
+        let closing = same_key.then(|| {
+            let mut closing = Closing {
+                closed: time.to_owned(),
+                links,
+                last_hash: head.hash.to_vec(),
+                last_position: head.position,
+                seal: Vec::new(),
+            };
+            closing.seal = self.signer.closing(segment, &closing).to_vec();
+            (segment.number, closing)
+        });
+        (closing, Some(begin(segment.number + 1)))
+    }
+
+    /// Says outside the database how far the chain went, when that is due.
+    fn checkpoint(&self, link: i64, hash: &Hash, now: i64, is_due: bool) {
+        let mut last = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = last.is_some_and(|(at, when)| link - at < CHECKPOINT_LINKS && now - when < CHECKPOINT_MILLIS);
+        if waits && !is_due {
+            return;
+        }
+        *last = Some((link, now));
+        drop(last);
+        self.say(&Checkpoint::new(&self.signer, stamp(now), link, hash));
+    }
+
+    /// A checkpoint at the end of the chain, whether or not one is due.
+    pub(super) async fn checkpoint_now(&self, scribe: &Scribe) -> Result<()> {
+        let head = head(&self.store).await?;
+        let known =
+            self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|(at, _)| at == head.link);
+        if head.link > 0 && !known {
+            self.checkpoint(head.link, &head.hash, scribe.clock.now().as_millis(), true);
+        }
+        Ok(())
+    }
+
+    fn say(&self, checkpoint: &Checkpoint) {
+        let Checkpoint { time, link, hash, key_id, signature } = checkpoint;
+        tracing::info!(target: "fastcms::audit", time, link, hash, key_id, signature, "audit checkpoint");
+        let appended = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&self.folder)?;
+            let mut options = std::fs::OpenOptions::new();
+            options.append(true).create(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let line = serde_json::to_string(checkpoint).map_err(std::io::Error::other)?;
+            writeln!(options.open(self.folder.join(CHECKPOINTS))?, "{line}")
+        };
+        if let Err(error) = appended() {
+            tracing::error!(%error, "an audit checkpoint could not be written to its file");
+        }
+    }
+}

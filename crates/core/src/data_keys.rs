@@ -33,7 +33,7 @@ pub(crate) struct Wrapping {
 
 impl Wrapping {
     /// What the settings and the data folder say.
-    pub(crate) fn new(keys: &Keys, file: Option<SecretKey>) -> Result<Self, WeakKey> {
+    pub(crate) fn new(keys: &Keys, file: Option<&SecretKey>) -> Result<Self, WeakKey> {
         let parse = |text: &Secret<String>| SecretKey::parse(text.clone());
         let encryption = keys.encryption_key.as_ref().map(parse).transpose()?;
         let retired = keys.encryption_key_previous.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
@@ -41,7 +41,7 @@ impl Wrapping {
         Ok(Self {
             by_file: encryption.is_none() && keys.secret_key.is_none() && file.is_some(),
             encryption: encryption.map(|key| KeyRing::new(&key, retired, [])),
-            file: file.as_ref().map(KeyRing::single),
+            file: file.map(KeyRing::single),
         })
     }
 

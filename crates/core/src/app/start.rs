@@ -168,7 +168,7 @@ fn wrapping(config: &Config, rng: &dyn Rng) -> Result<Wrapping, StartError> {
     let file = data_keys::wrapping_file(&config.data_directory(), is_needed, rng)
         .map_err(|(path, cause)| StartError::DevelopmentSecret { path, cause })?;
     let file = file.as_ref().map(key).transpose()?;
-    Wrapping::new(&config.keys, file).map_err(|weak| StartError::SecretKey(weak.to_string()))
+    Wrapping::new(&config.keys, file.as_ref()).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
 /// An empty database gets its schema from whoever needs it first; only an older one is a decision.

@@ -196,14 +196,13 @@ impl Walk<'_> {
             self.store.read(Plan::Scan, move |reader| Box::pin(rows::block_after(reader, number, last))).await?
         {
             last = block.number;
-            match signer {
-                Some(signer) => self.block(signer, block).await?,
-                None => {
-                    let count = i64::try_from(block.entries.len()).unwrap_or(i64::MAX);
-                    self.report.unreadable += count;
-                    let hash = block.entries.last().map(|link| link.hash.clone()).unwrap_or_default();
-                    self.skip(self.link + count, &hash, block.last_position);
-                }
+            if let Some(signer) = signer {
+                self.block(signer, block).await?;
+            } else {
+                let count = i64::try_from(block.entries.len()).unwrap_or(i64::MAX);
+                self.report.unreadable += count;
+                let hash = block.entries.last().map(|link| link.hash.clone()).unwrap_or_default();
+                self.skip(self.link + count, &hash, block.last_position);
             }
         }
         if let Some(closing) = &segment.closing

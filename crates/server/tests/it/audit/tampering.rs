@@ -59,7 +59,7 @@ async fn verified(product: &Product) -> Report {
 }
 
 #[track_caller]
-fn found(report: Report) -> Finding {
+fn found(report: &Report) -> Finding {
     report.finding.clone().unwrap_or_else(|| panic!("nothing was found: {report:?}"))
 }
 
@@ -109,7 +109,7 @@ async fn a_log_that_nobody_touched_verifies(product: &Product) {
 async fn an_edited_row_is_named(product: &Product) {
     let ids = ten_events(product).await;
     tamper(product, &format!("UPDATE audit_logs SET severity = 'info' WHERE id = '{}'", ids[4])).await;
-    let found = found(verified(product).await);
+    let found = found(&verified(product).await);
     assert_eq!((found.row_id, found.link), (Some(ids[4].clone()), Some(5)));
 }
 
@@ -134,7 +134,7 @@ async fn an_edit_of_every_single_column_is_named(product: &Product) {
         let id = &ids[6];
         tamper(product, &format!("CREATE TABLE kept AS SELECT * FROM audit_logs WHERE id = '{id}'")).await;
         tamper(product, &format!("UPDATE audit_logs SET {column} = 'x' WHERE id = '{id}'")).await;
-        assert_eq!(found(verified(product).await).row_id.as_ref(), Some(id), "{column}");
+        assert_eq!(found(&verified(product).await).row_id.as_ref(), Some(id), "{column}");
         let back =
             format!("UPDATE audit_logs SET {column} = (SELECT {column} FROM kept) WHERE id = '{id}'; DROP TABLE kept");
         tamper(product, &back).await;
@@ -145,7 +145,7 @@ async fn an_edit_of_every_single_column_is_named(product: &Product) {
 async fn a_deleted_row_is_named(product: &Product) {
     let ids = ten_events(product).await;
     tamper(product, &format!("DELETE FROM audit_logs WHERE id = '{}'", ids[3])).await;
-    let found = found(verified(product).await);
+    let found = found(&verified(product).await);
     assert_eq!((found.what.as_str(), found.link), ("a row was deleted", Some(4)));
     assert!(found.seq.is_some());
 }
@@ -169,7 +169,7 @@ async fn a_row_put_between_others_is_named(product: &Product) {
         ids[4]
     );
     tamper(product, &script).await;
-    assert_eq!(found(verified(product).await).row_id.as_deref(), Some("forged"));
+    assert_eq!(found(&verified(product).await).row_id.as_deref(), Some("forged"));
 }
 
 async fn a_row_put_at_the_end_is_named(product: &Product) {
@@ -183,10 +183,10 @@ async fn a_row_put_at_the_end_is_named(product: &Product) {
         position.0, position.1, ids[0]
     );
     tamper(product, &script).await;
-    assert_eq!(found(verified(product).await).row_id.as_deref(), Some("forged"));
+    assert_eq!(found(&verified(product).await).row_id.as_deref(), Some("forged"));
     // Linking it in good faith does not make it good.
     linked(product).await;
-    let found = found(verified(product).await);
+    let found = found(&verified(product).await);
     assert_eq!((found.row_id.as_deref(), found.link), (Some("forged"), Some(11)));
 }
 
@@ -197,7 +197,7 @@ async fn rows_in_another_order_are_named(product: &Product) {
     let (second, eighth) = (ids[1].as_str(), ids[7].as_str());
     let ids_alone = [swap(second, "x"), swap(eighth, second), swap("x", eighth)].concat();
     tamper(product, &ids_alone).await;
-    assert_eq!(found(verified(product).await).link, Some(2));
+    assert_eq!(found(&verified(product).await).link, Some(2));
     tamper(product, &ids_alone).await;
     assert_eq!(verified(product).await.finding, None);
     let number = |a: &str, seq: &str| format!("UPDATE audit_logs SET seq = {seq} WHERE id = '{a}';");
@@ -211,7 +211,7 @@ async fn rows_in_another_order_are_named(product: &Product) {
         number(second, &format!("(SELECT seq FROM kept WHERE id = '{eighth}')")),
     ];
     tamper(product, &script.concat()).await;
-    let found = found(verified(product).await);
+    let found = found(&verified(product).await);
     assert_eq!((found.row_id.as_deref(), found.link), (Some(eighth), Some(2)));
 }
 
@@ -224,13 +224,13 @@ async fn links_taken_out_with_their_rows_are_named(product: &Product) {
     let place = if product.engine() == Engine::Sqlite { "seq" } else { "position" };
     let rows = format!("DELETE FROM audit_logs WHERE {place} > ({middle}) AND {place} <= ({end});");
     tamper(product, &format!("{rows} DELETE FROM audit_blocks WHERE number = 2")).await;
-    let finding = found(verified(product).await);
+    let finding = found(&verified(product).await);
     assert!(finding.what.contains("does not follow") && finding.link == Some(11), "{finding:?}");
     // Nor does it help to make the next block look as if it followed.
     let script = "UPDATE audit_blocks SET first_link = 11, after_position = \
         (SELECT last_position FROM audit_blocks WHERE number = 1) WHERE number = 3";
     tamper(product, script).await;
-    assert_eq!(found(verified(product).await).link, Some(11));
+    assert_eq!(found(&verified(product).await).link, Some(11));
 }
 
 async fn a_log_cut_off_at_its_end_disagrees_with_a_checkpoint(product: &Product) {
@@ -243,14 +243,14 @@ async fn a_log_cut_off_at_its_end_disagrees_with_a_checkpoint(product: &Product)
          DELETE FROM audit_blocks WHERE number > 1"
     );
     tamper(product, &cut).await;
-    let found = found(verified(product).await);
+    let found = found(&verified(product).await);
     assert!(found.what.contains("knows link 20") && found.link == Some(11), "{found:?}");
 }
 
 async fn an_emptied_log_disagrees_with_a_checkpoint(product: &Product) {
     ten_events(product).await;
     tamper(product, "DELETE FROM audit_logs; DELETE FROM audit_blocks; DELETE FROM audit_segments").await;
-    assert_eq!(found(verified(product).await).link, Some(1));
+    assert_eq!(found(&verified(product).await).link, Some(1));
 }
 
 async fn the_tables_refuse_updates_and_deletions(product: &Product) {

@@ -146,6 +146,12 @@ fn spawn(chainer: &Arc<Chainer>, scribe: &Arc<Scribe>) {
     });
 }
 
+/// Writes an event that is all there is to write: somebody took something out, say.
+pub(crate) async fn record(caller: &Caller, app: &App, entry: impl Into<Entry>) -> Result<()> {
+    let entry = entry.into();
+    write(caller, app, move |tx, trail| Box::pin(async move { Ok::<_, Error>(trail.record(tx, entry).with(())) })).await
+}
+
 /// Takes note of an event that has no transaction of its own: something that was refused. Never waits; of a flood from one source
 /// only [`ONE_BY_ONE`] a minute are written one by one.
 pub fn note(caller: &Caller, app: &App, entry: impl Into<Entry>) {

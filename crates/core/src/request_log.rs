@@ -12,7 +12,8 @@ pub use fastcms_store::request_log::{LoggedRequest, Totals};
 
 use crate::access;
 use crate::app::App;
-use crate::caller::Caller;
+use crate::audit::{self, Event};
+use crate::caller::{Caller, Channel};
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
@@ -77,9 +78,15 @@ pub async fn cleanup(caller: &Caller, app: &App, retention_days: u32) -> Result<
         let some: u64 = app.store.write(move |tx| Box::pin(rows::delete_before(tx, before, SWEPT_TOGETHER))).await?;
         deleted += some;
         if some < SWEPT_TOGETHER.unsigned_abs() {
-            return Ok(deleted);
+            break;
         }
     }
+    // What the product does by itself every few minutes, as it was told to, is no event.
+    if !matches!(caller.channel, Channel::Background) {
+        let event = Event::RequestLogCleaned.with("retention_days", retention_days).with("deleted", deleted);
+        audit::record(caller, app, event).await?;
+    }
+    Ok(deleted)
 }
 
 /// Has everything written that was noted before. To be called before the store is closed.

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use fastcms_core::audit::{self as audit_log, Event, MAX_TEXT};
+use fastcms_core::caller::{Channel, Client};
 use fastcms_core::{App, Caller, Error, accounts, request_log::Answered};
 use fastcms_guard::limits::{Class, Verdict};
 
@@ -13,6 +15,7 @@ use crate::{
 
 mod account;
 mod api_keys;
+pub mod audit;
 mod auth;
 mod bulk;
 mod collection_accounts;
@@ -59,6 +62,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(logs::routes());
     operations.extend(ip_rules::routes());
     operations.extend(limits::routes());
+    operations.extend(audit::routes());
     operations
 }
 
@@ -116,5 +120,19 @@ impl Backend for Arc<App> {
 
     fn answered(&self, answered: &Answered<'_>) {
         self.request_log.note(answered);
+        note_refusal(self, answered);
     }
+}
+
+/// Access and credentials that were refused go into the audit log. (So does one request too many, where it is counted.)
+fn note_refusal(app: &App, answered: &Answered<'_>) {
+    let event = match answered.status {
+        403 => Event::AccessDenied,
+        401 if answered.credential_refused => Event::CredentialRefused,
+        _ => return,
+    };
+    let client = Client { address: answered.client, user_agent: None, request_id: answered.request_id };
+    let caller = Caller { principal: answered.caller.principal.clone(), channel: Channel::Network(client) };
+    let path: String = answered.path.chars().take(MAX_TEXT).collect();
+    audit_log::note(&caller, app, event.with("method", answered.method).with("path", path));
 }

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
 mod accounts;
+mod audit;
 mod config;
 mod init;
 mod ip_rules;
@@ -57,6 +58,11 @@ enum Command {
     IpRules {
         #[command(subcommand)]
         action: IpRulesAction,
+    },
+    /// The audit log: prove that nobody touched it, follow it, take it out
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
     },
     /// Schema of the database
     Migrate {
@@ -164,6 +170,27 @@ enum IpRulesAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum AuditAction {
+    /// Check every event and the chain over them; exit code 1 and the first bad row when something is wrong
+    Verify {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Checkpoints kept elsewhere, instead of those in the data folder
+        #[arg(long)]
+        checkpoints: Option<PathBuf>,
+    },
+    /// Follow the log: one JSON line an event
+    Tail {
+        /// Events to begin with
+        #[arg(long, default_value_t = 10)]
+        lines: u32,
+    },
+    /// Print the whole log, the oldest event first: one JSON line each
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
 enum MigrateAction {
     /// What was applied and what is pending; exit code 1 when something is
     Status {
@@ -191,6 +218,9 @@ pub fn main() -> ExitCode {
         Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
         Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
+        Command::Audit { action: AuditAction::Verify { json, checkpoints } } => audit::verify(json, checkpoints),
+        Command::Audit { action: AuditAction::Tail { lines } } => audit::tail(lines),
+        Command::Audit { action: AuditAction::Export } => audit::export(),
         Command::Migrate { action: MigrateAction::Status { json } } => migrate::status(json),
         Command::Migrate { action: MigrateAction::Up } => migrate::up(),
         Command::Config { json } => config::print(json),

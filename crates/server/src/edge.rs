@@ -184,7 +184,7 @@ impl<S: Backend> Edge<S> {
         };
         let took = started.elapsed();
         let response = inner.outgoing.finish(response, &request_id, &seen, took);
-        if let Some(answered) = seen.to_note(response.status(), started, took) {
+        if let Some(answered) = seen.to_note(response.status(), &request_id, started, took) {
             inner.state.answered(&answered);
         }
         response
@@ -276,6 +276,7 @@ impl<S: Backend> Inner<S> {
         let Identity { caller, noted, cookie } = self.identify(&parts, &sender, &found).await;
         seen.caller = caller.clone();
         seen.cookie = cookie;
+        seen.credential_refused = noted.is_some();
         seen.secure = sender.secure;
 
         // 8. The rate limit: by caller, and by client address for guests, for noted requests and for the strict budgets.

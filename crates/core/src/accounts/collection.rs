@@ -16,6 +16,7 @@ use super::sign_in::{Guess, Proven};
 use super::tokens::{Grant, open_session};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
+use crate::audit::Event;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::records;
@@ -75,7 +76,7 @@ pub async fn register(
         .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
         .await?
         .ok_or(Error::NotFound)?;
-    let grant = open_session(app, &realm, Proven { credentials, attempt: None }, device).await?;
+    let grant = open_session(caller, app, &realm, Proven { credentials, attempt: None }, device).await?;
     let signed_in = super::authenticate(app, &grant.access_token).await?;
     let record = records::own(&signed_in, app).await?;
     Ok((grant, record))
@@ -127,9 +128,10 @@ pub async fn sign_in(
         }
         None => None,
     };
-    let guess = Guess { realm: &realm, table: &table, name: identity, found, password, device, opened };
-    let proven = super::sign_in::prove(app, guess).await?;
-    open_session(app, &realm, proven, device).await
+    let wrong = Event::SignInFailed;
+    let guess = Guess { realm: &realm, table: &table, name: identity, found, password, device, opened, wrong };
+    let proven = super::sign_in::prove(caller, app, guess).await?;
+    open_session(caller, app, &realm, proven, device).await
 }
 
 /// The caller's own record, if the caller is an account of this collection.

@@ -17,6 +17,7 @@ use super::sessions::{Key, Live};
 use super::sign_in::{End, charge_account, end, prove_by_email};
 use super::tokens::{begin_session, store_session};
 use crate::app::App;
+use crate::audit::Event;
 use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::time::stamp;
@@ -92,13 +93,13 @@ pub async fn sign_in_with_cookie(
 ) -> Result<CookieGrant> {
     let realm = Realm::Users;
     charge_account(caller, app, &realm, email, device).await?;
-    let proven = prove_by_email(app, &realm, email, password, device).await?;
+    let proven = prove_by_email(caller, app, &realm, email, password, device).await?;
     let value = OpaqueToken::generate(&*app.rng);
     let kind = SessionKind::Cookie { digest: *value.digest().as_bytes() };
     let max_age_seconds = app.cookie_seconds();
     let session = begin_session(app, &realm, &proven.credentials, device, kind, i64::from(max_age_seconds));
     let account_id = session.account_id.clone();
-    let device = store_session(app, session, proven, device).await?;
+    let device = store_session(caller, app, session, proven, device).await?;
     sign_out_cookie(caller, app, before).await?;
     Ok(CookieGrant { account_id, value, max_age_seconds, device })
 }
@@ -155,10 +156,13 @@ fn store_use(app: &App, session: String, now: i64) {
 }
 
 /// Ends the session behind a cookie. Never fails for a bad one: signing out always works.
-pub async fn sign_out_cookie(_caller: &Caller, app: &App, value: Option<&str>) -> Result<()> {
+pub async fn sign_out_cookie(caller: &Caller, app: &App, value: Option<&str>) -> Result<()> {
     let Some(value) = value else { return Ok(()) };
     match account_of(app, value).await {
-        Ok(account) => end(app, &account.realm, &account.id, End::One(account.session.clone())).await.map(drop),
+        Ok(account) => {
+            let which = End::One(account.session.clone());
+            end(caller, app, &account.realm, &account.id, which, Event::SignedOut).await.map(drop)
+        }
         Err(Error::InvalidToken) => Ok(()),
         Err(error) => Err(error),
     }

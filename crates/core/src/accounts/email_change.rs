@@ -42,8 +42,10 @@ pub async fn request_email_change(
     mail::require_configured(app)?;
     let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
     let name = account.email.clone();
-    let guess = Guess { realm: &realm_of, table: &table, name: &name, found: Some(account), password, device, opened };
-    let Proven { credentials: account, attempt } = prove(app, guess).await?;
+    let wrong = Event::CredentialRefused;
+    let found = Some(account);
+    let guess = Guess { realm: &realm_of, table: &table, name: &name, found, password, device, opened, wrong };
+    let Proven { credentials: account, attempt } = prove(caller, app, guess).await?;
     if let Some(attempt) = attempt {
         attempt.forgive(app).await?;
     }

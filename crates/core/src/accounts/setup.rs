@@ -10,6 +10,7 @@ use super::sign_in::Proven;
 use super::tokens::{Grant, open_session};
 use super::users::{NewUser, draft};
 use crate::app::App;
+use crate::audit::{self, Entry, Event};
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, Result};
 
@@ -36,13 +37,13 @@ pub async fn offer_setup_link(caller: &Caller, app: &App) -> Result<SetupLink> {
     crate::access::require_admin(caller)?;
     let token = OpaqueToken::generate(&*app.rng);
     let (digest, now) = (token.digest(), app.now_seconds());
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                rows::offer(tx, digest.as_bytes(), now + LIFETIME_SECONDS, now).await.map_err(Error::from)
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            rows::offer(tx, digest.as_bytes(), now + LIFETIME_SECONDS, now).await?;
+            Ok::<_, Error>(trail.record(tx, Event::SetupLinkOffered).with(()))
         })
-        .await?;
+    })
+    .await?;
     Ok(SetupLink(Secret::new(format!("{}/admin/setup#{}", app.issuer, token.expose()))))
 }
 
@@ -50,7 +51,7 @@ pub async fn offer_setup_link(caller: &Caller, app: &App) -> Result<SetupLink> {
 ///
 /// `token` is `None` only for a caller whom the edge found to be on this very machine, in development.
 pub async fn set_up(
-    _caller: &Caller,
+    caller: &Caller,
     app: &App,
     token: Option<&str>,
     is_local: bool,
@@ -61,34 +62,41 @@ pub async fn set_up(
         return Err(Error::SetupAlreadyDone);
     }
     if token.is_none() && !is_local {
-        return Err(Error::SetupTokenInvalid);
+        return Err(refused(caller, app, Error::SetupTokenInvalid));
     }
     let digest = token.map(Digest::of);
     let (user, password) = draft(app, new, "admin", true).await?;
     let (row, phc, now) = (user.clone(), password.clone(), app.now_seconds());
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.lock(LockName::new("setup")).await?;
-                if users::other_admins(tx, "").await? > 0 {
-                    return Err(Error::SetupAlreadyDone);
-                }
-                if let Some(digest) = digest
-                    && !rows::redeem(tx, digest.as_bytes(), now).await?
-                {
-                    return Err(Error::SetupTokenInvalid);
-                }
-                users::insert(tx, &row, Some(&phc)).await?;
-                rows::close(tx).await?;
-                Ok(())
-            })
+    let made = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            tx.lock(LockName::new("setup")).await?;
+            if users::other_admins(tx, "").await? > 0 {
+                return Err(Error::SetupAlreadyDone);
+            }
+            if let Some(digest) = digest
+                && !rows::redeem(tx, digest.as_bytes(), now).await?
+            {
+                return Err(Error::SetupTokenInvalid);
+            }
+            users::insert(tx, &row, Some(&phc)).await?;
+            rows::close(tx).await?;
+            let event = Event::SetUp.of_account(Some(&row.id), Some(&row.email)).on("user", row.id.as_str());
+            Ok(trail.record(tx, event).with(()))
         })
-        .await
-        .map_err(email_taken)?;
+    });
+    made.await.map_err(|error| refused(caller, app, email_taken(error)))?;
     app.note_set_up();
     let proven = Proven { credentials: super::users::credentials(&user, password), attempt: None };
-    let grant = open_session(app, &Realm::Users, proven, device).await?;
+    let grant = open_session(caller, app, &Realm::Users, proven, device).await?;
     Ok((grant, user))
+}
+
+/// Whoever tries for the first admin without its token is noted.
+fn refused(caller: &Caller, app: &App, error: Error) -> Error {
+    if matches!(error, Error::SetupTokenInvalid) {
+        audit::note(caller, app, Entry::from(Event::SetupRefused).error(&error));
+    }
+    error
 }
 
 /// The only thing unique about a user is the address.

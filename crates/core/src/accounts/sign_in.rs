@@ -14,6 +14,7 @@ use super::{Device, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
 use crate::attempts::{Attempt, Guessed};
+use crate::audit::{self, Event, Recorded};
 use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -31,8 +32,8 @@ pub async fn sign_in(
     device: &Device,
 ) -> Result<Grant> {
     charge_account(caller, app, realm, email, device).await?;
-    let proven = prove_by_email(app, realm, email, password, device).await?;
-    open_session(app, realm, proven, device).await
+    let proven = prove_by_email(caller, app, realm, email, password, device).await?;
+    open_session(caller, app, realm, proven, device).await
 }
 
 /// Charges a sign-in to the account that is named, beside the address it comes from. A browser that may be a known one is left to the
@@ -66,10 +67,13 @@ pub(super) struct Guess<'a> {
     pub(super) password: Secret<String>,
     pub(super) device: &'a Device,
     pub(super) opened: Instant,
+    /// What a wrong one is called.
+    pub(super) wrong: Event,
 }
 
 /// [`prove`] for whoever has this address.
 pub(super) async fn prove_by_email(
+    caller: &Caller,
     app: &App,
     realm: &Realm,
     email: &str,
@@ -79,13 +83,18 @@ pub(super) async fn prove_by_email(
     let opened = Instant::now();
     let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
     let found = by_email(app, &table, email).await?;
-    prove(app, Guess { realm, table: &table, name: email, found, password, device, opened }).await
+    prove(
+        caller,
+        app,
+        Guess { realm, table: &table, name: email, found, password, device, opened, wrong: Event::SignInFailed },
+    )
+    .await
 }
 
 /// Counts a guess, then holds its password against the account that was found. For a name that nobody has, and for a locked account,
 /// against nothing for as long. A full pool of hashing refuses before anything is counted.
-pub(super) async fn prove(app: &App, guess: Guess<'_>) -> Result<Proven> {
-    let Guess { realm, table, name, found, password, device, opened } = guess;
+pub(super) async fn prove(caller: &Caller, app: &App, guess: Guess<'_>) -> Result<Proven> {
+    let Guess { realm, table, name, found, password, device, opened, wrong } = guess;
     let admission = app.hasher.admit().map_err(passwords::failed)?;
     let realm = realm_text(realm);
     let folded = accounts::fold_email(name);
@@ -94,11 +103,14 @@ pub(super) async fn prove(app: &App, guess: Guess<'_>) -> Result<Proven> {
         None => Guessed::Nobody { realm, name: &folded },
     };
     let attempt = Attempt::count(app, guessed, device, opened).await?;
+    let known = found.as_ref().map(|account| account.id.clone());
     let account = found.filter(|_| attempt.is_open(app));
     let stored = account.as_ref().and_then(|account| account.password.as_ref());
     let stored = stored.map(|phc| phc.expose().as_str());
     let verdict = app.hasher.verify_admitted(admission, password.clone(), stored).await.map_err(passwords::failed)?;
     let Some(mut credentials) = account.filter(|account| verdict.is_match() && !account.disabled) else {
+        let event = wrong.of_account(known.as_deref(), Some(name)).with("realm", realm);
+        audit::note(caller, app, event.with("locked", !attempt.is_open(app)));
         return Err(attempt.refuse(app).await);
     };
     if verdict == (Verdict::Match { needs_rehash: true }) {
@@ -153,7 +165,7 @@ pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -
     }
     ends.extend(refresh_token.and_then(|token| session_of_refresh(app, token)));
     for (realm, account, session) in ends {
-        end(app, &realm, &account, End::One(session)).await?;
+        end(caller, app, &realm, &account, End::One(session), Event::SignedOut).await?;
     }
     Ok(())
 }
@@ -161,7 +173,7 @@ pub async fn sign_out(caller: &Caller, app: &App, refresh_token: Option<&str>) -
 /// Ends every session of the caller's account, this one included.
 pub async fn sign_out_everywhere(caller: &Caller, app: &App) -> Result<()> {
     let account = access::require_in_person(caller)?;
-    end(app, &account.realm, &account.id, End::All).await.map(drop)
+    end(caller, app, &account.realm, &account.id, End::All, Event::SignedOutEverywhere).await.map(drop)
 }
 
 /// Live sessions of the caller's account, newest first.
@@ -184,7 +196,7 @@ pub async fn sessions_of(caller: &Caller, app: &App) -> Result<Vec<Session>> {
 pub async fn end_session(caller: &Caller, app: &App, id: Option<&str>) -> Result<()> {
     let account = access::require_in_person(caller)?;
     let which = id.map_or_else(|| End::AllBut(account.session.clone()), |id| End::One(id.to_owned()));
-    let ended = end(app, &account.realm, &account.id, which).await?;
+    let ended = end(caller, app, &account.realm, &account.id, which, Event::SessionEnded).await?;
     if id.is_some() && ended == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
@@ -196,9 +208,28 @@ pub(crate) enum End {
 }
 
 /// Ends sessions of an account; on every node the next request sees it.
-pub(crate) async fn end(app: &App, realm: &Realm, account_id: &str, which: End) -> Result<u64> {
+pub(crate) async fn end(
+    caller: &Caller,
+    app: &App,
+    realm: &Realm,
+    account_id: &str,
+    which: End,
+    event: Event,
+) -> Result<u64> {
     let (realm, account_id, now) = (realm_text(realm).to_owned(), account_id.to_owned(), app.now_seconds());
-    app.store.write(move |tx| Box::pin(async move { end_in(tx, &realm, &account_id, which, now).await })).await
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let ended = end_in(tx, &realm, &account_id, which, now).await?;
+            let recorded = if ended == 0 {
+                Recorded::nothing_happened()
+            } else {
+                let event = event.on("account", account_id.as_str()).of_account(Some(&account_id), None);
+                trail.record(tx, event.with("realm", realm.as_str()).with("sessions", ended))
+            };
+            Ok(recorded.with(ended))
+        })
+    })
+    .await
 }
 
 /// The same inside a larger transaction.
@@ -242,8 +273,9 @@ pub async fn change_password(
         password: old,
         device,
         opened,
+        wrong: Event::PasswordChangeRefused,
     };
-    let Proven { credentials, attempt } = prove(app, guess).await?;
+    let Proven { credentials, attempt } = prove(caller, app, guess).await?;
     if let Some(attempt) = attempt {
         attempt.forgive(app).await?;
     }
@@ -254,14 +286,15 @@ pub async fn change_password(
     let notice = mail::notice(app, Kind::PasswordChanged, owner);
     let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh };
     let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                put_password(tx, &change, now, &stamped).await?;
-                mail::enqueue(tx, notice).await
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            put_password(tx, &change, now, &stamped).await?;
+            mail::enqueue(tx, notice).await?;
+            let event = Event::PasswordChanged.on("account", change.id.as_str()).with("realm", change.realm.as_str());
+            Ok(trail.record(tx, event).with(()))
         })
-        .await
+    })
+    .await
 }
 
 /// A password that its owner chose, checked and hashed.

@@ -15,6 +15,7 @@ use super::sessions::{account_of, realm_text, table_of};
 use super::sign_in::Proven;
 use crate::app::App;
 use crate::attempts::Attempt;
+use crate::audit::{self, Event, Recorded};
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::keys;
@@ -64,14 +65,20 @@ fn expected(app: &App, max_lifetime: i64) -> Expected<'_> {
 }
 
 /// A new session for an account that has just proved who it is.
-pub(crate) async fn open_session(app: &App, realm: &Realm, proven: Proven, device: &Device) -> Result<Grant> {
+pub(crate) async fn open_session(
+    caller: &Caller,
+    app: &App,
+    realm: &Realm,
+    proven: Proven,
+    device: &Device,
+) -> Result<Grant> {
     let now = app.now_seconds();
     let ring = app.keys.load_full();
     let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let kind = SessionKind::Tokens { current: mark.clone(), previous: None };
     let session = begin_session(app, realm, &proven.credentials, device, kind, app.refresh_seconds());
     let mut grant = grant(app, &ring, realm, &session, &mark, now).await?;
-    grant.device = Some(store_session(app, session, proven, device).await?);
+    grant.device = Some(store_session(caller, app, session, proven, device).await?);
     Ok(grant)
 }
 
@@ -103,6 +110,7 @@ pub(super) fn begin_session(
 /// Stores a session, provided the password it was decided on is still the one in force; forgives the guess that led here, and
 /// remembers the browser. The cookie by which it is known from now on.
 pub(super) async fn store_session(
+    caller: &Caller,
     app: &App,
     session: Session,
     proven: Proven,
@@ -112,18 +120,20 @@ pub(super) async fn store_session(
     let Proven { credentials, attempt } = proven;
     let browser = Browser::of(app, attempt.as_ref(), device);
     let cookie = browser.cookie.clone();
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                still_stands(tx, &table, &session.account_id, credentials.password.as_ref()).await?;
-                rows::insert(tx, &session).await?;
-                if let Some(attempt) = attempt {
-                    attempt.forgive_in(tx).await?;
-                }
-                browser.remember(tx, &session).await
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            still_stands(tx, &table, &session.account_id, credentials.password.as_ref()).await?;
+            rows::insert(tx, &session).await?;
+            if let Some(attempt) = attempt {
+                attempt.forgive_in(tx).await?;
+            }
+            browser.remember(tx, &session).await?;
+            let event = Event::SignedIn.of_account(Some(&session.account_id), Some(&credentials.email));
+            let event = event.on("session", session.id).with("realm", session.realm);
+            Ok::<_, Error>(trail.record(tx, event).with(()))
         })
-        .await?;
+    })
+    .await?;
     Ok(cookie)
 }
 
@@ -216,6 +226,14 @@ enum Rotation {
 /// Exchanges a refresh token for a new pair, in the realm the route is for. A superseded token presented again within
 /// `REFRESH_GRACE_SECONDS` gets the same successor; later it ends the session (RFC 9700 §4.14.2).
 pub async fn refresh(caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) -> Result<Grant> {
+    let outcome = rotate(caller, app, realm, refresh_token).await;
+    if let Err(error @ Error::InvalidRefreshToken) = &outcome {
+        audit::note(caller, app, Event::RefreshRefused.with("realm", realm_text(realm)).error(error));
+    }
+    outcome
+}
+
+async fn rotate(caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) -> Result<Grant> {
     let now = app.now_seconds();
     let ring = app.keys.load_full();
     let claims = token::verify::<Refresh>(&ring, refresh_token, &expected(app, app.refresh_seconds()))
@@ -231,35 +249,40 @@ pub async fn refresh(caller: &Caller, app: &App, realm: &Realm, refresh_token: &
     let (sid, sub, jti) = (claims.details.sid, claims.sub, claims.jti);
     let realm_word = realm_text(realm).to_owned();
     let warning = mail::notice(app, Kind::RefreshReused, Owner { realm: &realm_word, id: &sub, email: "" });
-    let rotation = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                let Some(session) = rows::by_id_locked(tx, &sid).await? else { return Ok(Rotation::Refused) };
-                let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
-                let Some(account) = account.filter(|account| !account.disabled) else { return Ok(Rotation::Refused) };
-                if !session.is_live(now) || session.account_id != sub {
-                    return Ok(Rotation::Refused);
-                }
-                let SessionKind::Tokens { current, previous } = &session.kind else { return Ok(Rotation::Refused) };
-                if current.jti == jti {
-                    rows::rotate(tx, &session.id, &jti, &next, now, &last_seen).await?;
-                    return Ok(Rotation::Done(Box::new(session), next));
-                }
-                if let Some((previous, used_at)) = previous
-                    && *previous == jti
-                    && now - used_at <= grace
-                {
-                    let mark = current.clone();
-                    return Ok(Rotation::Done(Box::new(session), mark));
-                }
-                rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;
-                tx.announce(Change::new(ChangeKind::Session, session.id.clone()));
-                mail::enqueue(tx, warning.addressed_to(account.email)).await?;
-                Ok::<_, Error>(Rotation::Reused(Box::new(session)))
-            })
+    let rotation = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let refused = || Ok(Recorded::nothing_happened().with(Rotation::Refused));
+            let Some(session) = rows::by_id_locked(tx, &sid).await? else { return refused() };
+            let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
+            let Some(account) = account.filter(|account| !account.disabled) else { return refused() };
+            if !session.is_live(now) || session.account_id != sub {
+                return refused();
+            }
+            let SessionKind::Tokens { current, previous } = &session.kind else { return refused() };
+            let about = |event: Event| {
+                let event = event.of_account(Some(&session.account_id), Some(&account.email));
+                event.on("session", session.id.as_str()).with("realm", session.realm.as_str())
+            };
+            if current.jti == jti {
+                rows::rotate(tx, &session.id, &jti, &next, now, &last_seen).await?;
+                let recorded = trail.record(tx, about(Event::TokenRefreshed));
+                return Ok(recorded.with(Rotation::Done(Box::new(session), next)));
+            }
+            if let Some((previous, used_at)) = previous
+                && *previous == jti
+                && now - used_at <= grace
+            {
+                let mark = current.clone();
+                return Ok(Recorded::nothing_happened().with(Rotation::Done(Box::new(session), mark)));
+            }
+            rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;
+            tx.announce(Change::new(ChangeKind::Session, session.id.clone()));
+            let recorded = trail.record(tx, about(Event::RefreshReused));
+            mail::enqueue(tx, warning.addressed_to(account.email)).await?;
+            Ok::<_, Error>(recorded.with(Rotation::Reused(Box::new(session))))
         })
-        .await?;
+    })
+    .await?;
     match rotation {
         Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now).await,
         Rotation::Refused => Err(Error::InvalidRefreshToken),

@@ -140,7 +140,7 @@ pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device)
     let event = Event::Registered.of_account(Some(&user.id), Some(&user.email));
     store_new(caller, app, &user, &password, event).await?;
     let proven = Proven { credentials: credentials(&user, password), attempt: None };
-    let grant = open_session(app, &Realm::Users, proven, device).await?;
+    let grant = open_session(caller, app, &Realm::Users, proven, device).await?;
     Ok((grant, user))
 }
 

@@ -54,15 +54,14 @@ pub async fn lock_status(caller: &Caller, app: &App, id: &str) -> Result<LockSta
 pub async fn unlock(caller: &Caller, app: &App, id: &str) -> Result<User> {
     access::require_admin(caller)?;
     let id = id.to_owned();
-    app.store
-        .write(move |tx| {
-            Box::pin(async move {
-                let user = users::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
-                rows::forget_account(tx, "users", &id).await?;
-                Ok(user)
-            })
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let user = users::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            rows::forget_account(tx, "users", &id).await?;
+            Ok(trail.record(tx, Event::AccountUnlocked.on("user", id)).with(user))
         })
-        .await
+    })
+    .await
 }
 
 /// The same for the user of this address.

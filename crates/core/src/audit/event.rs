@@ -233,6 +233,7 @@ events! {
     // API keys and second factors.
     ApiKeyCreated => ApiKey Create Warning Success "An API key was made",
     ApiKeyUpdated => ApiKey Update Info Success "An API key was changed",
+    ApiKeyRotated => ApiKey Update Warning Success "An API key got a new text",
     ApiKeyRevoked => ApiKey Revoke Warning Success "An API key was revoked",
     ApiKeysRevoked => ApiKey RevokeAll Warning Success "All API keys of an account were revoked",
     TwoFactorEnabled => TwoFactor Enable Warning Success "A second factor was turned on",

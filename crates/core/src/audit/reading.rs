@@ -66,10 +66,7 @@ pub async fn following(caller: &Caller, app: &App, after: Option<(i64, i64)>) ->
 /// Says in the log that it is exported.
 pub async fn note_export(caller: &Caller, app: &App) -> Result<()> {
     access::require_admin(caller)?;
-    write(caller, app, |tx, trail| {
-        Box::pin(async move { Ok::<_, Error>(trail.record(tx, Event::AuditExported).with(())) })
-    })
-    .await
+    super::record(caller, app, Event::AuditExported).await
 }
 
 /// Takes away the segments that ended more than so many days ago; says how many events went. What remains of a segment is its end,

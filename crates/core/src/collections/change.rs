@@ -22,7 +22,15 @@ pub async fn create(caller: &Caller, app: &App, body: &Map<String, Json>) -> Res
     let definition = drafted(app, read(body)?)?;
     let id = definition.id.clone();
     let dialect = app.store.dialect();
-    let schema = app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(insert(tx, definition, dialect))).await?;
+    let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let event = Event::CollectionCreated.on("collection", definition.id.as_str());
+            let event = event.with("name", definition.name.as_str()).with("type", definition.kind.name());
+            let schema = insert(tx, definition, dialect).await?;
+            Ok::<_, Error>(trail.record(tx, event).with(schema))
+        })
+    })
+    .await?;
     adopted(app, &schema, &id)
 }
 
@@ -81,12 +89,20 @@ pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
     access::require_admin(caller)?;
     let wanted = id.to_owned();
     let dialect = app.store.dialect();
-    let schema = app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(remove(tx, wanted, dialect))).await?;
+    let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let event = Event::CollectionDeleted.on("collection", wanted.as_str());
+            let (name, schema) = remove(tx, wanted, dialect).await?;
+            Ok::<_, Error>(trail.record(tx, event.with("name", name)).with(schema))
+        })
+    })
+    .await?;
     adopt(app, &Arc::new(schema));
     Ok(())
 }
 
-async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<Schema> {
+/// The name of what was deleted, and the collections that are left.
+async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<(String, Schema)> {
     let stored = rows::load_locked(tx).await?;
     let mut definitions = stored.definitions;
     let before = Schema::new(stored.generation, definitions.clone(), dialect)?;
@@ -106,7 +122,7 @@ async fn remove(tx: &mut Tx<'_>, id: String, dialect: Dialect) -> Result<Schema>
     // The table goes first: whoever is about to point at one of its records waits for us, or us for them.
     rows::delete(tx, old).await?;
     check_polymorphic(tx, &schema, old).await?;
-    Ok(schema)
+    Ok((old.name().to_owned(), schema))
 }
 
 /// No record of another collection points into this one by a polymorphic relation that asks for something.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::access;
 use crate::api_keys::Action;
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 
@@ -42,7 +43,11 @@ pub async fn export(caller: &Caller, app: &App, id: &str, with_records: bool) ->
             .store
             .read(Plan::Scan, move |reader| Box::pin(read(reader, wanted, dialect, with_records.then_some(limit))));
         match read.await {
-            Ok(Some(export)) if export.document.len() <= limit => return Ok(export),
+            Ok(Some(export)) if export.document.len() <= limit => {
+                let event = Event::CollectionExported.on("collection", id).with("with_records", with_records);
+                audit::record(caller, app, event).await?;
+                return Ok(export);
+            }
             Ok(Some(_)) | Err(Failure::TooLarge) => return Err(too_large(limit)),
             Ok(None) => return Err(Error::NotFound),
             Err(Failure::WrongType) => return Err(Error::WrongCollectionType),

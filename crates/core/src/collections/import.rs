@@ -26,6 +26,7 @@ use super::indexes;
 use crate::access;
 use crate::api_keys::Action;
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 use crate::fields::{self, Draft, Mode};
@@ -68,19 +69,19 @@ pub async fn import(
         Some(_) => return Err(Error::field("records", "Must be an array")),
     };
     let reach = access::usable_files(caller);
-    let schema = app
-        .store
-        .write_within(LONG_WRITE_BUDGET, move |tx| {
-            Box::pin(async move {
-                let schema = insert(tx, definition, dialect).await?;
-                let collection = schema.by_id(&id).ok_or(Error::NotFound)?;
-                pointers::check(tx, &schema, collection, &checked, &reach).await?;
-                let records: Vec<NewRecord> = checked.into_iter().map(|checked| checked.record).collect();
-                rows::import(tx, collection, &records).await.map_err(|error| conflict(collection, dialect, error))?;
-                Ok::<_, Error>((schema, id))
-            })
+    let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let event = Event::CollectionImported.on("collection", id.as_str()).with("name", definition.name.as_str());
+            let schema = insert(tx, definition, dialect).await?;
+            let collection = schema.by_id(&id).ok_or(Error::NotFound)?;
+            pointers::check(tx, &schema, collection, &checked, &reach).await?;
+            let records: Vec<NewRecord> = checked.into_iter().map(|checked| checked.record).collect();
+            rows::import(tx, collection, &records).await.map_err(|error| conflict(collection, dialect, error))?;
+            let recorded = trail.record(tx, event.with("records", records.len()));
+            Ok::<_, Error>(recorded.with((schema, id)))
         })
-        .await;
+    })
+    .await;
     let (schema, id) = schema?;
     adopted(app, &schema, &id)
 }

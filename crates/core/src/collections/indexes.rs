@@ -14,6 +14,7 @@ use super::obstacles::told;
 use super::readers::check_member;
 use crate::access;
 use crate::app::App;
+use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 
@@ -53,20 +54,22 @@ pub async fn create_index(caller: &Caller, app: &App, id: &str, body: &Map<Strin
     errors.into_result()?;
     let index = index.ok_or_else(|| Error::internal("an index without faults is complete"))?;
     let made = index.clone();
-    change(app, id, move |definition| add(definition, made)).await?;
+    let event = Event::IndexCreated.with("index", index.name.as_str()).with("unique", index.unique);
+    change(caller, app, id, event, move |definition| add(definition, made)).await?;
     Ok(index)
 }
 
 /// Takes an index away.
 pub async fn delete_index(caller: &Caller, app: &App, id: &str, name: &str) -> Result<()> {
     access::require_admin(caller)?;
+    let event = Event::IndexDeleted.with("index", name);
     let name = name.to_owned();
     let remove = move |definition: &mut Definition| {
         let before = definition.indexes.len();
         definition.indexes.retain(|index| !index.name.eq_ignore_ascii_case(&name));
         if definition.indexes.len() == before { Err(Error::NotFound) } else { Ok(()) }
     };
-    change(app, id, remove).await
+    change(caller, app, id, event, remove).await
 }
 
 /// Reads an index as sent, every fault found at once. What depends on the collection is in [`check`].
@@ -153,12 +156,24 @@ pub(super) fn check(collection: &Collection, index: &Index, errors: &mut FieldEr
     }
 }
 
-async fn change(app: &App, id: &str, apply: impl FnOnce(&mut Definition) -> Result<()> + Send + 'static) -> Result<()> {
+async fn change(
+    caller: &Caller,
+    app: &App,
+    id: &str,
+    event: Entry,
+    apply: impl FnOnce(&mut Definition) -> Result<()> + Send + 'static,
+) -> Result<()> {
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema =
-        app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(replace(tx, wanted, apply, now, dialect))).await?;
+    let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let event = event.on("collection", wanted.as_str());
+            let schema = replace(tx, wanted, apply, now, dialect).await?;
+            Ok::<_, Error>(trail.record(tx, event).with(schema))
+        })
+    })
+    .await?;
     adopted(app, &Arc::new(schema), id).map(|_| ())
 }
 

@@ -11,9 +11,10 @@ use serde_json::{Map, Value as Json};
 use super::change::{adopted, check_others, check_relations, check_rules, conflict};
 use super::definition::{Sent, check_fields, read};
 use super::retype::Converter;
-use super::{obstacles, readers};
+use super::{obstacles, readers, to_json};
 use crate::access;
 use crate::app::App;
+use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 
@@ -40,8 +41,17 @@ pub async fn update(caller: &Caller, app: &App, id: &str, body: &Map<String, Jso
     let now = crate::time::stamp(app.now_millis());
     let dialect = app.store.dialect();
     let wanted = id.to_owned();
-    let schema =
-        app.store.write_within(LONG_WRITE_BUDGET, move |tx| Box::pin(replace(tx, wanted, sent, now, dialect))).await?;
+    let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
+        Box::pin(async move {
+            let before = rows::load_locked(tx).await?.into_schema(dialect)?;
+            let old = before.by_id(&wanted).map(|old| to_json(old)).unwrap_or_default();
+            let event = Event::CollectionUpdated.on("collection", wanted.as_str());
+            let schema = replace(tx, wanted.clone(), sent, now, dialect).await?;
+            let new = schema.by_id(&wanted).map(|new| to_json(new)).unwrap_or_default();
+            Ok::<_, Error>(trail.record(tx, event.change(old, new)).with(schema))
+        })
+    })
+    .await?;
     adopted(app, &Arc::new(schema), id)
 }
 

@@ -1,13 +1,17 @@
 //! Many records in one request: each is decided and validated on its own, and the failure of one leaves the others.
 
+use std::sync::Arc;
+
 use fastcms_expr::Context;
 use fastcms_store::Tx;
+use fastcms_store::schema::Collection;
 use serde_json::{Map, Value as Json};
 
 use super::create::{Insert, prepare};
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
+use crate::audit::{self, Audited, Recorded, Trail};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 
@@ -57,10 +61,17 @@ async fn attempt(door: &Door<'_>, items: &[Json]) -> Result<BatchOutcome, Failur
             Err(error) => Err(error),
         });
     }
-    door.app.store.write(move |tx| Box::pin(store_all(tx, prepared))).await
+    let collection = Arc::clone(&door.collection);
+    audit::write(door.caller, door.app, move |tx, trail| Box::pin(store_all(tx, trail, prepared, collection))).await
 }
 
-async fn store_all(tx: &mut Tx<'_>, prepared: Vec<Result<Insert>>) -> Result<BatchOutcome, Failure> {
+async fn store_all(
+    tx: &mut Tx<'_>,
+    trail: &Trail,
+    prepared: Vec<Result<Insert>>,
+    collection: Arc<Collection>,
+) -> Result<Audited<BatchOutcome>, Failure> {
+    let mut recorded = Recorded::nothing_happened();
     let mut outcome = BatchOutcome::default();
     for (index, ready) in prepared.into_iter().enumerate() {
         let answer = match ready {
@@ -68,11 +79,14 @@ async fn store_all(tx: &mut Tx<'_>, prepared: Vec<Result<Insert>>) -> Result<Bat
             Err(error) => Err(error),
         };
         match answer {
-            Ok(created) => outcome.records.push(created.record),
+            Ok(created) => {
+                recorded = trail.record(tx, created.event(&collection));
+                outcome.records.push(created.record);
+            }
             Err(error) => outcome.failures.push(ItemFailure { index, error }),
         }
     }
-    Ok(outcome)
+    Ok(recorded.with(outcome))
 }
 
 /// An item's own outcome; a collection that changed meanwhile concerns them all.

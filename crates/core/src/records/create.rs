@@ -1,14 +1,18 @@
 //! Making a record.
 
+use std::sync::Arc;
+
 use fastcms_expr::{Predicate, RuleKind};
 use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, View};
+use fastcms_store::schema::Collection;
 use fastcms_store::{BoxFuture, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
+use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
@@ -19,6 +23,13 @@ pub struct Created {
     pub id: String,
     /// As JSON.
     pub record: Vec<u8>,
+}
+
+impl Created {
+    /// What the audit log says of it. What is in it is the record's, not the log's.
+    pub(super) fn event(&self, collection: &Collection) -> Entry {
+        AuditEvent::RecordCreated.on("record", self.id.as_str()).with("collection", collection.name())
+    }
 }
 
 /// Makes a record of `data` in a collection, if the create rule admits it.
@@ -53,7 +64,14 @@ pub(super) async fn create_with_id(
 
 async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) -> Result<Created, Failure> {
     let insert = prepare(door, data, id).await?;
-    door.app.store.write(move |tx| insert.run(tx)).await
+    audit::write(door.caller, door.app, move |tx, trail| {
+        Box::pin(async move {
+            let collection = Arc::clone(&insert.view.collection);
+            let created = insert.run(tx).await?;
+            Ok::<_, Failure>(trail.record(tx, created.event(&collection)).with(created))
+        })
+    })
+    .await
 }
 
 /// Everything about a new record that needs no transaction: who may, what is valid, the hash of a password.

@@ -8,6 +8,7 @@ use super::update::Access;
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
 use crate::access::RequestFacts;
 use crate::app::App;
+use crate::audit::{self, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 
@@ -33,7 +34,14 @@ async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
         view: door.view(),
         access: Access::of(door, RuleKind::Delete)?,
     };
-    door.app.store.write(move |tx| removal.run(tx)).await
+    let event = AuditEvent::RecordDeleted.on("record", id).with("collection", door.collection.name());
+    audit::write(door.caller, door.app, move |tx, trail| {
+        Box::pin(async move {
+            removal.run(tx).await?;
+            Ok::<_, Failure>(trail.record(tx, event).with(()))
+        })
+    })
+    .await
 }
 
 struct Removal {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
+use crate::audit::{self, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
@@ -73,7 +74,17 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         draft,
         old_password,
     };
-    door.app.store.write(move |tx| change.run(tx)).await
+    // What is in them is the record's, not the log's.
+    let fields: Vec<&str> = data.keys().map(String::as_str).collect();
+    let event = AuditEvent::RecordUpdated.on("record", id).with("collection", door.collection.name());
+    let event = event.with("fields", fields);
+    audit::write(door.caller, door.app, move |tx, trail| {
+        Box::pin(async move {
+            let record = change.run(tx).await?;
+            Ok::<_, Failure>(trail.record(tx, event).with(record))
+        })
+    })
+    .await
 }
 
 /// The two rules that decide a write of a stored record: the verb's own, and the view rule, which says whether a refusal may be told

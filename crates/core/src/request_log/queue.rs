@@ -40,6 +40,10 @@ pub struct Answered<'r> {
     /// The client address of contract 9.6.
     pub client: IpAddr,
     pub caller: &'r Caller,
+    /// `X-Request-ID` of the answer, ASCII.
+    pub request_id: [u8; 32],
+    /// The request came with a credential that is none of ours.
+    pub credential_refused: bool,
 }
 
 /// A request that waits to be written. It holds nothing of the request itself: its buffers are free.
@@ -156,6 +160,8 @@ mod tests {
             took: Duration::from_micros(50),
             client: IpAddr::from([203, 0, 113, 7]),
             caller,
+            request_id: [b'0'; 32],
+            credential_refused: false,
         }
     }
 

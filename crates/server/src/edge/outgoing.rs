@@ -44,6 +44,8 @@ pub(super) struct Seen {
     pub(super) caller: Caller,
     /// What the session cookie had to say.
     pub(super) cookie: CookieRole,
+    /// It came with a credential that is none of ours.
+    pub(super) credential_refused: bool,
     /// The request came over HTTPS.
     pub(super) secure: bool,
     /// What is left of the caller's budget, once it was charged.
@@ -64,6 +66,7 @@ impl Seen {
             client: Some(connection.peer.ip()),
             caller: Caller::guest(),
             cookie: CookieRole::Silent,
+            credential_refused: false,
             secure: false,
             standing: None,
             asked: Some((parts.method.clone(), parts.uri.clone())),
@@ -79,6 +82,7 @@ impl Seen {
             client: None,
             caller: Caller::guest(),
             cookie: CookieRole::Silent,
+            credential_refused: false,
             secure: false,
             standing: None,
             asked: None,
@@ -194,7 +198,13 @@ impl Seen {
 
     /// What goes into the request log: every request to the API, and whatever was refused elsewhere. Health probes do not, nor do
     /// pages and assets that were simply served.
-    pub(super) fn to_note(&self, status: StatusCode, started: Instant, took: Duration) -> Option<Answered<'_>> {
+    pub(super) fn to_note(
+        &self,
+        status: StatusCode,
+        request_id: &RequestId,
+        started: Instant,
+        took: Duration,
+    ) -> Option<Answered<'_>> {
         let (method, uri) = self.asked.as_ref()?;
         let path = uri.path();
         let refused = status.is_client_error() || status.is_server_error();
@@ -212,6 +222,8 @@ impl Seen {
             took,
             client: self.client?,
             caller: &self.caller,
+            request_id: request_id.bytes(),
+            credential_refused: self.credential_refused,
         })
     }
 }

@@ -196,6 +196,8 @@ async fn statistics_count_requests_and_errors(product: &Product) {
             took: Duration::from_micros(took),
             client: IpAddr::from([127, 0, 0, 1]),
             caller: &Caller::guest(),
+            request_id: [b'0'; 32],
+            credential_refused: false,
         });
     };
     request_log::flush(&Caller::operator(), &product.app).await;
@@ -320,6 +322,8 @@ fn flood(caller: &Caller) -> Answered<'_> {
         took: Duration::from_millis(1),
         client: IpAddr::from([127, 0, 0, 1]),
         caller,
+        request_id: [b'0'; 32],
+        credential_refused: false,
     }
 }
 

@@ -147,7 +147,7 @@ fn every_operation_of_core_takes_the_caller_first() {
     let operation = Regex::new(r"(?m)^pub async fn (\w+)(<[^>]*>)?\(\s*([^,)]*)").unwrap();
     let mut seen = 0;
     for noun in
-        ["accounts", "api_keys", "collections", "files", "keys", "mail", "records", "request_log", "limits", "ip_rules"]
+        ["accounts", "api_keys", "audit", "collections", "files", "keys", "mail", "records", "request_log", "limits", "ip_rules"]
     {
         let all = code("crates/core/src");
         for (path, text) in all.iter().filter(|(path, _)| path.contains(&format!("/{noun}"))) {
@@ -164,6 +164,36 @@ fn every_operation_of_core_takes_the_caller_first() {
         }
     }
     assert!(seen > 20, "only {seen} operations were found: the check looks in the wrong place");
+}
+
+/// A write goes through the audit door, which cannot be left without an event; what is no event is named here.
+#[test]
+fn every_write_of_core_is_audited_or_decided_not_to_be() {
+    let decided = [
+        ("accounts/cookie_sessions.rs", 1, "when a session was last used"),
+        ("accounts/sign_in.rs", 2, "a hash of an older kind is replaced; sessions that ended are swept"),
+        ("api_keys/live.rs", 1, "when a key was last used"),
+        ("attempts.rs", 3, "counters of guesses and their key"),
+        ("attempts/unlock.rs", 1, "counters that ended are swept"),
+        ("audit/chain.rs", 1, "links of the log itself"),
+        ("audit/queue.rs", 1, "events of the log itself"),
+        ("audit/reading.rs", 1, "rows of a segment whose end is in the log"),
+        ("audit/trail.rs", 2, "the door"),
+        ("data_keys.rs", 2, "wrapping of keys, which changes nothing that they protect"),
+        ("keys.rs", 2, "which keys are in use"),
+        ("keys/ledger.rs", 1, "until when tokens of a key may live"),
+        ("mail.rs", 2, "mails that wait"),
+        ("mail/worker.rs", 4, "mails that wait"),
+        ("request_log.rs", 1, "rows of the request log; who has them deleted is an event"),
+        ("request_log/writer.rs", 1, "rows of the request log"),
+    ];
+    let write = Regex::new(r"(?:\bstore|self|link)\s*\.write\(|\.write_within\(").unwrap();
+    for (path, text) in code("crates/core/src") {
+        let file = path.strip_prefix("crates/core/src/").unwrap();
+        let found = write.find_iter(&text).count();
+        let known = decided.iter().find(|(known, ..)| *known == file).map_or(0, |(_, count, _)| *count);
+        assert!(found <= known, "{path}: {found} writes past `audit::write`, {known} were decided upon");
+    }
 }
 
 #[test]

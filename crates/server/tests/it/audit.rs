@@ -1,5 +1,7 @@
 //! The audit log: what was done stands there, with who did it and from where.
 
+mod keeping;
+mod operations;
 mod tampering;
 
 use fastcms_store::{Plan, Sql};

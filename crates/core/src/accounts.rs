@@ -13,13 +13,16 @@ mod email;
 mod email_change;
 mod file_tokens;
 pub mod impersonation;
+pub(crate) mod one_time_code;
 mod passwords;
+mod proof;
 mod reset;
 mod sessions;
 mod setup;
 mod sign_in;
 mod supervision;
 mod tokens;
+mod two_factor;
 mod users;
 mod verification;
 
@@ -30,15 +33,21 @@ pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie,
 pub use email_change::{confirm_email_change, request_email_change};
 pub(crate) use file_tokens::{file_token, holder_of};
 pub use impersonation::Impersonations;
+pub use one_time_code::request_code;
+pub use proof::{Presented, Proof, SignIn};
 pub use reset::{request_password_reset, reset_password};
 pub use sessions::Sessions;
-pub(crate) use sessions::{realm_text, table_of};
+pub(crate) use sessions::{must_enrol, realm_text, table_of};
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{
     change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,
 };
 pub use supervision::{end_sessions_by_admin, sessions_by_admin};
 pub use tokens::{Grant, authenticate, refresh};
+pub use two_factor::{
+    Enrolment, TwoFactorStatus, begin_enrolment, disable_two_factor, enable_two_factor, renew_backup_codes,
+    two_factor_status,
+};
 pub use users::{
     AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,
     list_by_admin, own, register, set_role, update_by_admin,

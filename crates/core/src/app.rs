@@ -25,6 +25,7 @@ use crate::keys::Material;
 use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
+use crate::sealing::Sealing;
 
 mod start;
 
@@ -47,6 +48,8 @@ pub struct App {
     pub passwords: Policy,
     /// `iss` of every token and the head of every link: `BASE_URL` without its trailing slash.
     pub issuer: String,
+    /// Seals what the store keeps secret.
+    pub(crate) sealing: Sealing,
     /// How guesses at credentials are counted and refused.
     pub attempts: Attempts,
     /// What time it is.

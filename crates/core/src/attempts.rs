@@ -7,9 +7,10 @@
 //! [`FLOOR`] from when the door was opened, whatever was found behind it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use fastcms_guard::attempts::{CounterKey, Network, Sources, Target};
+use fastcms_guard::attempts::{CounterKey, Network, SPRAY_ACCOUNTS, Sources, Target};
 use fastcms_guard::ids;
 use fastcms_guard::opaque::Digest;
 use fastcms_secrets::Secret;
@@ -20,6 +21,8 @@ use tokio::time::Instant;
 
 use crate::accounts::Device;
 use crate::app::App;
+use crate::audit::{self, Event};
+use crate::caller::{Caller, Channel};
 use crate::error::{Error, Result};
 use crate::mail;
 
@@ -33,7 +36,7 @@ pub const FLOOR: Duration = Duration::from_millis(200);
 /// What counting needs besides the store.
 #[derive(Debug)]
 pub struct Attempts {
-    pub(crate) key: CounterKey,
+    pub(crate) key: Arc<CounterKey>,
     sources: Sources,
     /// Whether refusals are made alike in time. Off only in the test that shows what this is for.
     alike: bool,
@@ -46,7 +49,7 @@ impl Attempts {
         let bytes = store
             .write(move |tx| Box::pin(async move { rows::key(tx, proposed.expose()).await.map_err(Error::from) }))
             .await?;
-        Ok(Self { key: CounterKey::new(Secret::new(bytes)), sources: Sources::default(), alike })
+        Ok(Self { key: Arc::new(CounterKey::new(Secret::new(bytes))), sources: Sources::default(), alike })
     }
 }
 
@@ -54,18 +57,23 @@ impl Attempts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Guessed<'a> {
     /// An account of this id.
-    Account { realm: &'a str, id: &'a str },
+    Account { realm: &'a str, id: &'a str, email: &'a str },
     /// Nobody: the name that was typed, as names are compared.
     Nobody { realm: &'a str, name: &'a str },
 }
 
-/// One guess, counted. Somebody [proves](Self::forgive_in) to be the owner, or [is wrong](Self::refuse).
+/// One guess, counted. It ends in one of three ways: somebody [proves](Self::forgive_in) to be the owner, [is wrong](Self::refuse), or
+/// [has a further question to answer](Self::take_back).
 #[derive(Debug)]
-#[must_use = "a guess that was counted is forgiven or refused"]
+#[must_use = "a guess that was counted is forgiven, refused or taken back"]
 pub(crate) struct Attempt {
     /// `None` where `ACCOUNT_LOCKOUT_ENABLED` is off.
     counted: Option<Standing>,
     counter: [u8; 32],
+    /// Whose account it is, and its address; the name that was typed where nobody has it.
+    owner: Option<Owner>,
+    realm: String,
+    email: String,
     /// The browser that signed in to this account before.
     pub(crate) known_device: Option<[u8; 32]>,
     opened: Instant,
@@ -79,28 +87,30 @@ impl Attempt {
         let now = app.now_millis();
         let limits = app.lockout();
         let owner: Option<Owner> = match guessed {
-            Guessed::Account { realm, id } => Some((realm.to_owned(), id.to_owned())),
+            Guessed::Account { realm, id, .. } => Some((realm.to_owned(), id.to_owned())),
             Guessed::Nobody { .. } => None,
         };
         let of_stranger = match guessed {
-            Guessed::Account { realm, id } => app.attempts.key.name(Target::Account { realm, id }),
+            Guessed::Account { realm, id, .. } => app.attempts.key.name(Target::Account { realm, id }),
             Guessed::Nobody { realm, name } => app.attempts.key.name(Target::Nobody { realm, name }),
         };
         let of_device = match (guessed, &presented) {
-            (Guessed::Account { realm, id }, Some(device)) => {
+            (Guessed::Account { realm, id, .. }, Some(device)) => {
                 Some(app.attempts.key.name(Target::KnownDevice { realm, id, device }))
             }
             _ => None,
         };
+        let (realm, email) = match guessed {
+            Guessed::Account { realm, email, .. } => (realm.to_owned(), email.to_owned()),
+            Guessed::Nobody { realm, name } => (realm.to_owned(), name.to_owned()),
+        };
         let enabled = app.config.lockout.enabled;
-        // The same work for a name that nobody has: that mail goes to nobody.
-        let (realm, id) = owner.clone().unwrap_or_default();
-        let lock_mail = mail::locked(app, &realm, &id, now + limits.duration_millis, &device.address);
+        let counted_for = owner.clone();
         let (counter, counted, known) = app
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let known = match (&presented, &owner) {
+                    let known = match (&presented, &counted_for) {
                         (Some(digest), Some((realm, id))) => {
                             devices::is_known(tx, digest, realm, id, now / 1000).await?
                         }
@@ -110,19 +120,16 @@ impl Attempt {
                     };
                     let counter = of_device.filter(|_| known).unwrap_or(of_stranger);
                     let counted = if enabled {
-                        Some(rows::count(tx, &counter, owner.as_ref(), limits, now).await?)
+                        Some(rows::count(tx, &counter, counted_for.as_ref(), limits, now).await?)
                     } else {
                         None
                     };
-                    if counted.is_some_and(|standing| standing.failures == limits.attempts) {
-                        mail::enqueue(tx, lock_mail).await?;
-                    }
                     Ok::<_, Error>((counter, counted, known))
                 })
             })
             .await?;
         let known_device = presented.filter(|_| known);
-        Ok(Self { counted, counter, known_device, opened, network: device.network() })
+        Ok(Self { counted, counter, owner, realm, email, known_device, opened, network: device.network() })
     }
 
     /// Whether the answer may be looked at: a locked account's is not.
@@ -143,10 +150,26 @@ impl Attempt {
         app.store.write(move |tx| Box::pin(async move { self.forgive_in(tx).await })).await
     }
 
+    /// Takes the guess back: it was no failure, and no success that could forgive the failures before it.
+    pub(crate) async fn take_back(self, app: &App) -> Result<()> {
+        if self.counted.is_none() {
+            return Ok(());
+        }
+        let limits = app.lockout();
+        app.store
+            .write(move |tx| {
+                Box::pin(async move { rows::take_back(tx, &self.counter, limits).await.map_err(Error::from) })
+            })
+            .await
+    }
+
     /// The refusal, once its time has come: the same for whatever was wrong.
-    pub(crate) async fn refuse(self, app: &App) -> Error {
+    pub(crate) async fn refuse(self, caller: &Caller, app: &App, event: Event) -> Error {
         let now = app.now_millis();
         let mut wait = Duration::ZERO;
+        let id = self.owner.as_ref().map(|owner| owner.1.as_str());
+        let event = event.of_account(id, Some(&self.email)).with("realm", self.realm.as_str());
+        audit::note(caller, app, event.with("locked", !self.is_open(app)));
         if let (Some(_), Some(network)) = (&self.counted, self.network) {
             let (longer, sprays) = app.attempts.sources.note_failure(network, &self.counter, now);
             wait = longer;
@@ -155,7 +178,11 @@ impl Attempt {
                     ?network,
                     "sign-ins to many accounts fail from one network: passwords are being sprayed"
                 );
+                audit::note(caller, app, Event::PasswordsSprayed.with("accounts", SPRAY_ACCOUNTS));
             }
+        }
+        if let Err(error) = self.tell_of_lock(caller, app).await {
+            tracing::error!(%error, "a lock could not be told of");
         }
         if app.attempts.alike {
             tokio::time::sleep_until(self.opened + FLOOR + wait).await;
@@ -169,6 +196,28 @@ impl Attempt {
             }
             _ => Error::InvalidCredentials,
         }
+    }
+
+    /// Of all failures of an account, the one that locks it is told to its owner and to the audit log.
+    async fn tell_of_lock(&self, caller: &Caller, app: &App) -> Result<()> {
+        let Some(Standing { failures, locked_until: Some(until) }) = self.counted else { return Ok(()) };
+        let Some((realm, id)) = self.owner.as_ref().filter(|_| failures == app.lockout().attempts) else {
+            return Ok(());
+        };
+        let address = match &caller.channel {
+            Channel::Network(client) => client.address.to_string(),
+            Channel::CommandLine | Channel::Background => String::new(),
+        };
+        let mail = mail::locked(app, realm, id, until, &address);
+        let event = Event::AccountLocked.on("user", id).of_account(Some(id), Some(&self.email));
+        let event = event.with("realm", realm.as_str()).with("known_browser", self.known_device.is_some());
+        audit::write(caller, app, move |tx, trail| {
+            Box::pin(async move {
+                mail::enqueue(tx, mail).await?;
+                Ok(trail.record(tx, event).with(()))
+            })
+        })
+        .await
     }
 }
 

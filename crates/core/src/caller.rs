@@ -51,6 +51,8 @@ pub struct Account {
     pub authenticated_at: i64,
     /// Set by another admin's password change: all but a few routes are closed until it is changed.
     pub must_change_password: bool,
+    /// `REQUIRE_MFA` asks for a second factor and the account has none: all but enrolling is closed.
+    pub must_enrol: bool,
 }
 
 /// An API key, as it stands at this request. It acts as the account that made it, within its scopes.

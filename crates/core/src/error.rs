@@ -104,6 +104,12 @@ pub enum Error {
     InsufficientUserAuthentication,
     #[error("the setup token is missing, wrong, used or expired")]
     SetupTokenInvalid,
+    #[error("wrong code of the second factor")]
+    InvalidTwoFactorCode,
+    #[error("the second factor is not in the state for this")]
+    TwoFactorState,
+    #[error("a second factor must be set up first")]
+    MfaEnrolmentRequired,
     #[error("setup is already done")]
     SetupAlreadyDone,
     #[error("the link is wrong, used or past its time")]

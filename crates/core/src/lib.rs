@@ -23,6 +23,7 @@ pub mod mail;
 mod memory;
 pub mod records;
 pub mod request_log;
+mod sealing;
 pub mod time;
 
 pub use app::App;

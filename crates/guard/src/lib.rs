@@ -37,6 +37,7 @@ pub mod opaque;
 pub mod password;
 pub mod sealed;
 pub mod token;
+pub mod totp;
 
 use subtle::ConstantTimeEq;
 

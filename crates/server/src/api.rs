@@ -35,6 +35,7 @@ mod records;
 pub mod root;
 mod setup;
 mod supervision;
+mod two_factor;
 mod users;
 
 pub use operation::{Operation, delete, get, patch, post, put};
@@ -47,6 +48,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(pages::routes());
     operations.extend(setup::routes());
     operations.extend(auth::routes());
+    operations.extend(two_factor::routes());
     operations.extend(api_keys::routes());
     operations.extend(links::routes());
     operations.extend(users::routes());

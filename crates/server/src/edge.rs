@@ -370,6 +370,10 @@ impl<S: Backend> Inner<S> {
                 if stale && operation.path.starts_with("/api/") && !operation.before_password_change {
                     return Err(Error::PasswordChangeRequired.into());
                 }
+                let bare = caller.account().is_some_and(|account| account.must_enrol);
+                if bare && operation.path.starts_with("/api/") && !operation.before_enrolment {
+                    return Err(Error::MfaEnrolmentRequired.into());
+                }
                 operation.admit_key(caller)?;
                 Ok((Some(operation), *segments))
             }

@@ -259,6 +259,9 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::InvalidFileToken => (403, "invalid_file_token"),
         Error::InvalidThumb(_) => (400, "invalid_thumb"),
         Error::FileTooLarge { .. } => (413, "payload_too_large"),
+        Error::InvalidTwoFactorCode => (400, "invalid_two_factor_code"),
+        Error::TwoFactorState => (400, "two_factor_state"),
+        Error::MfaEnrolmentRequired => (403, "mfa_enrolment_required"),
         Error::SetupAlreadyDone => (400, "setup_already_done"),
         Error::InvalidVerificationToken => (400, "invalid_verification_token"),
         Error::InvalidResetToken => (400, "invalid_reset_token"),
@@ -314,6 +317,9 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::InvalidFileToken => "The file token is invalid, expired, revoked or of another file",
         Error::InvalidThumb(_) => "The file is not offered as a picture of this kind",
         Error::FileTooLarge { .. } => "The body is too large",
+        Error::InvalidTwoFactorCode => "The code is wrong",
+        Error::TwoFactorState => "This is not possible as the second factor stands now",
+        Error::MfaEnrolmentRequired => "Set up a second factor first",
         Error::SetupAlreadyDone => "Setup is already done",
         Error::InvalidVerificationToken | Error::InvalidResetToken | Error::InvalidUnlockToken => {
             "The link is wrong, used or past its time"

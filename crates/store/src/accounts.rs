@@ -3,6 +3,8 @@
 
 pub mod devices;
 pub mod impersonations;
+pub mod one_time_codes;
+pub mod second_factors;
 pub mod sessions;
 pub mod setup;
 pub mod users;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fastcms_expr::RuleKind;
-use fastcms_secrets::Secret;
 use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 use fastcms_store::schema::{Collection, Rule};
@@ -11,12 +10,11 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::Device;
+use super::proof::{Guess, Presented, Proof, Proven, SignIn, prove};
 use super::sessions::{realm_text, table_of};
-use super::sign_in::{Guess, Proven};
 use super::tokens::{Grant, open_session};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
-use crate::audit::Event;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::records;
@@ -99,39 +97,39 @@ fn confirm(collection: &Collection, data: &mut Map<String, Value>) -> Result<()>
     faults.into_result()
 }
 
-/// Signs an account of the collection in, by its identity field.
+/// Signs an account of the collection in: with a password by its identity field, with a code by its address.
 pub async fn sign_in(
     caller: &Caller,
     app: &App,
     collection: &AuthCollection,
-    identity: &str,
-    password: Secret<String>,
+    presented: Presented<'_>,
     device: &Device,
-) -> Result<Grant> {
+) -> Result<SignIn<Grant>> {
     let realm = collection.realm();
     let field = collection.identity_field();
-    if field == "email" {
-        return super::sign_in(caller, app, &realm, identity, password, device).await;
+    if field == "email" || matches!(presented.proof, Proof::Code(_)) {
+        return super::sign_in(caller, app, &realm, presented, device).await;
     }
-    super::sign_in::charge_account(caller, app, &realm, identity, device).await?;
+    super::sign_in::charge_account(caller, app, &realm, presented.name, device).await?;
     let opened = Instant::now();
     let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
     let column = collection.0.position(field).map(|at| collection.0.column(at).clone());
-    let (looked_up, wanted) = (identity.to_owned(), table.clone());
+    let (identity, wanted) = (presented.name.to_owned(), table.clone());
     let found = match column {
         Some(column) => {
             app.store
                 .read(Plan::Bounded, move |reader| {
-                    Box::pin(async move { rows::by_identity(reader, &wanted, &column, &looked_up).await })
+                    Box::pin(async move { rows::by_identity(reader, &wanted, &column, &identity).await })
                 })
                 .await?
         }
         None => None,
     };
-    let wrong = Event::SignInFailed;
-    let guess = Guess { realm: &realm, table: &table, name: identity, found, password, device, opened, wrong };
-    let proven = super::sign_in::prove(caller, app, guess).await?;
-    open_session(caller, app, &realm, proven, device).await
+    let guess = Guess { realm: &realm, table: &table, name: presented.name, found, device, opened };
+    match prove(caller, app, guess, presented).await? {
+        Some(proven) => open_session(caller, app, &realm, proven, device).await.map(SignIn::Done),
+        None => Ok(SignIn::SecondFactorWanted),
+    }
 }
 
 /// The caller's own record, if the caller is an account of this collection.

@@ -13,8 +13,9 @@ use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, SessionKind};
 
 use super::Device;
+use super::proof::{Presented, SignIn, prove_by_email};
 use super::sessions::{Key, Live};
-use super::sign_in::{End, charge_account, end, prove_by_email};
+use super::sign_in::{End, charge_account, end};
 use super::tokens::{begin_session, store_session};
 use crate::app::App;
 use crate::audit::Event;
@@ -86,14 +87,15 @@ impl App {
 pub async fn sign_in_with_cookie(
     caller: &Caller,
     app: &App,
-    email: &str,
-    password: Secret<String>,
+    presented: Presented<'_>,
     before: Option<&str>,
     device: &Device,
-) -> Result<CookieGrant> {
+) -> Result<SignIn<CookieGrant>> {
     let realm = Realm::Users;
-    charge_account(caller, app, &realm, email, device).await?;
-    let proven = prove_by_email(caller, app, &realm, email, password, device).await?;
+    charge_account(caller, app, &realm, presented.name, device).await?;
+    let Some(proven) = prove_by_email(caller, app, &realm, presented, device).await? else {
+        return Ok(SignIn::SecondFactorWanted);
+    };
     let value = OpaqueToken::generate(&*app.rng);
     let kind = SessionKind::Cookie { digest: *value.digest().as_bytes() };
     let max_age_seconds = app.cookie_seconds();
@@ -101,7 +103,7 @@ pub async fn sign_in_with_cookie(
     let account_id = session.account_id.clone();
     let device = store_session(caller, app, session, proven, device).await?;
     sign_out_cookie(caller, app, before).await?;
-    Ok(CookieGrant { account_id, value, max_age_seconds, device })
+    Ok(SignIn::Done(CookieGrant { account_id, value, max_age_seconds, device }))
 }
 
 /// Who presents this cookie.

@@ -7,9 +7,9 @@ use fastcms_store::mails::tokens;
 use fastcms_store::{Change, ChangeKind};
 use tokio::time::Instant;
 
+use super::proof::{Guess, Proven, by_email, prove_password};
 use super::sessions::{realm_text, table_of};
 use super::setup::email_taken;
-use super::sign_in::{Guess, Proven, by_email, prove};
 use super::{Device, email, stored};
 use crate::access::{self, Recent};
 use crate::app::App;
@@ -42,10 +42,9 @@ pub async fn request_email_change(
     mail::require_configured(app)?;
     let table = table_of(&app.schema.load(), &realm).ok_or(Error::InvalidToken)?;
     let name = account.email.clone();
-    let wrong = Event::CredentialRefused;
-    let found = Some(account);
-    let guess = Guess { realm: &realm_of, table: &table, name: &name, found, password, device, opened, wrong };
-    let Proven { credentials: account, attempt } = prove(caller, app, guess).await?;
+    let guess = Guess { realm: &realm_of, table: &table, name: &name, found: Some(account), device, opened };
+    let Proven { credentials: account, attempt } =
+        prove_password(caller, app, guess, password, Event::EmailChangeRefused).await?;
     if let Some(attempt) = attempt {
         attempt.forgive(app).await?;
     }

@@ -237,6 +237,8 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
         verified: user.verified,
         authenticated_at: 0,
         must_change_password: user.must_change_password,
+        // The target is not there to enrol; whoever acts was asked already.
+        must_enrol: false,
     };
     let live = Live {
         acting: Arc::new(Acting {

@@ -8,13 +8,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fastcms_store::accounts::sessions::SessionKind;
-use fastcms_store::accounts::{self as rows, AccountTable};
-use fastcms_store::{Change, ChangeKind, Plan};
+use fastcms_store::accounts::{self as rows, AccountTable, Credentials};
+use fastcms_store::{Change, ChangeKind, Plan, Reader};
 use quick_cache::sync::Cache;
 
 use super::cookie_sessions::Known;
 use crate::app::App;
 use crate::caller::{Account, Realm};
+use crate::config::RequireMfa;
 use crate::error::{Error, Result};
 
 /// How old a remembered session may be before it is read anew, in milliseconds.
@@ -135,6 +136,7 @@ pub(super) async fn account_behind(app: &App, id: &str, realm: &Realm) -> Result
 pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
     let generation = app.sessions.generation();
     let schema = app.schema.load_full();
+    let require_mfa = app.config.passwords.require_mfa;
     let found = app
         .store
         .read(Plan::Bounded, move |reader| {
@@ -146,11 +148,13 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
                 let Some(session) = session else { return Ok(None) };
                 let Some(table) = table_of(&schema, &session.realm) else { return Ok(None) };
                 let credentials = rows::by_id(reader, &table, &session.account_id).await?;
-                Ok::<_, Error>(credentials.map(|credentials| (session, credentials)))
+                let Some(credentials) = credentials else { return Ok(None) };
+                let must_enrol = must_enrol(reader, require_mfa, &session.realm, &credentials).await?;
+                Ok::<_, Error>(Some((session, credentials, must_enrol)))
             })
         })
         .await?;
-    let Some((session, credentials)) = found else { return Err(Error::InvalidToken) };
+    let Some((session, credentials, must_enrol)) = found else { return Err(Error::InvalidToken) };
     if !session.is_live(now_millis / 1000) || credentials.disabled {
         app.sessions.live.remove(session.id.as_str());
         return Err(Error::InvalidToken);
@@ -169,6 +173,7 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
             verified: credentials.verified,
             authenticated_at: session.authenticated_at,
             must_change_password: credentials.must_change_password,
+            must_enrol,
         }),
         expires_at: session.expires_at,
         last_seen_millis,
@@ -176,6 +181,24 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
     };
     app.sessions.remember(&live.account.session, live.clone(), generation);
     Ok(live)
+}
+
+/// Whether `REQUIRE_MFA` asks this account for a second factor that it does not have. Only `users` can enrol one.
+pub(crate) async fn must_enrol(
+    reader: &mut Reader<'_>,
+    required: Option<RequireMfa>,
+    realm: &str,
+    account: &Credentials,
+) -> Result<bool> {
+    let is_asked = match required {
+        None => false,
+        Some(RequireMfa::Admin) => account.role.as_deref() == Some("admin"),
+        Some(RequireMfa::All) => true,
+    };
+    if !is_asked || realm != "users" {
+        return Ok(false);
+    }
+    Ok(!rows::second_factors::is_enabled(reader, realm, &account.id).await?)
 }
 
 /// How a realm is written in the sessions table.

@@ -6,7 +6,7 @@ use fastcms_store::accounts::{setup as rows, users};
 use fastcms_store::{LockName, Plan};
 
 use super::Device;
-use super::sign_in::Proven;
+use super::proof::Proven;
 use super::tokens::{Grant, open_session};
 use super::users::{NewUser, draft};
 use crate::app::App;

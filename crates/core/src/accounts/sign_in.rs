@@ -1,19 +1,18 @@
 //! Signing in with a password, ending sessions, changing the password.
 
 use fastcms_guard::limits::Class;
-use fastcms_guard::password::Verdict;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions::{self as rows, Session, Which};
-use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
+use fastcms_store::accounts::{self as accounts, AccountTable};
 use fastcms_store::{Change, ChangeKind, Plan, Tx};
 use tokio::time::Instant;
 
+use super::proof::{Guess, Presented, Proven, SignIn, prove_by_email, prove_password};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session, session_of_refresh};
 use super::{Device, passwords};
 use crate::access::{self, Recent};
 use crate::app::App;
-use crate::attempts::{Attempt, Guessed};
 use crate::audit::{self, Event, Recorded};
 use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
@@ -27,13 +26,14 @@ pub async fn sign_in(
     caller: &Caller,
     app: &App,
     realm: &Realm,
-    email: &str,
-    password: Secret<String>,
+    presented: Presented<'_>,
     device: &Device,
-) -> Result<Grant> {
-    charge_account(caller, app, realm, email, device).await?;
-    let proven = prove_by_email(caller, app, realm, email, password, device).await?;
-    open_session(caller, app, realm, proven, device).await
+) -> Result<SignIn<Grant>> {
+    charge_account(caller, app, realm, presented.name, device).await?;
+    match prove_by_email(caller, app, realm, presented, device).await? {
+        Some(proven) => open_session(caller, app, realm, proven, device).await.map(SignIn::Done),
+        None => Ok(SignIn::SecondFactorWanted),
+    }
 }
 
 /// Charges a sign-in to the account that is named, beside the address it comes from. A browser that may be a known one is left to the
@@ -49,108 +49,6 @@ pub(super) async fn charge_account(
         return Ok(());
     }
     limits::charge_named(caller, app, Class::Login, realm, name).await
-}
-
-/// An account that somebody has shown to be theirs, and the guess that showed it: whatever is opened now forgives it.
-pub(super) struct Proven {
-    pub(super) credentials: Credentials,
-    /// `None` where the account was made just now.
-    pub(super) attempt: Option<Attempt>,
-}
-
-/// A guess about to be made: at which name, with which password, and what the name was found to be.
-pub(super) struct Guess<'a> {
-    pub(super) realm: &'a Realm,
-    pub(super) table: &'a AccountTable,
-    pub(super) name: &'a str,
-    pub(super) found: Option<Credentials>,
-    pub(super) password: Secret<String>,
-    pub(super) device: &'a Device,
-    pub(super) opened: Instant,
-    /// What a wrong one is called.
-    pub(super) wrong: Event,
-}
-
-/// [`prove`] for whoever has this address.
-pub(super) async fn prove_by_email(
-    caller: &Caller,
-    app: &App,
-    realm: &Realm,
-    email: &str,
-    password: Secret<String>,
-    device: &Device,
-) -> Result<Proven> {
-    let opened = Instant::now();
-    let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::NotFound)?;
-    let found = by_email(app, &table, email).await?;
-    prove(
-        caller,
-        app,
-        Guess { realm, table: &table, name: email, found, password, device, opened, wrong: Event::SignInFailed },
-    )
-    .await
-}
-
-/// Counts a guess, then holds its password against the account that was found. For a name that nobody has, and for a locked account,
-/// against nothing for as long. A full pool of hashing refuses before anything is counted.
-pub(super) async fn prove(caller: &Caller, app: &App, guess: Guess<'_>) -> Result<Proven> {
-    let Guess { realm, table, name, found, password, device, opened, wrong } = guess;
-    let admission = app.hasher.admit().map_err(passwords::failed)?;
-    let realm = realm_text(realm);
-    let folded = accounts::fold_email(name);
-    let guessed = match &found {
-        Some(account) => Guessed::Account { realm, id: &account.id },
-        None => Guessed::Nobody { realm, name: &folded },
-    };
-    let attempt = Attempt::count(app, guessed, device, opened).await?;
-    let known = found.as_ref().map(|account| account.id.clone());
-    let account = found.filter(|_| attempt.is_open(app));
-    let stored = account.as_ref().and_then(|account| account.password.as_ref());
-    let stored = stored.map(|phc| phc.expose().as_str());
-    let verdict = app.hasher.verify_admitted(admission, password.clone(), stored).await.map_err(passwords::failed)?;
-    let Some(mut credentials) = account.filter(|account| verdict.is_match() && !account.disabled) else {
-        let event = wrong.of_account(known.as_deref(), Some(name)).with("realm", realm);
-        audit::note(caller, app, event.with("locked", !attempt.is_open(app)));
-        return Err(attempt.refuse(app).await);
-    };
-    if verdict == (Verdict::Match { needs_rehash: true }) {
-        renew_hash(app, table, &mut credentials, password).await?;
-    }
-    Ok(Proven { credentials, attempt: Some(attempt) })
-}
-
-pub(super) async fn by_email(app: &App, table: &AccountTable, email: &str) -> Result<Option<Credentials>> {
-    let (table, email) = (table.clone(), email.to_owned());
-    Ok(app
-        .store
-        .read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_email(reader, &table, &email).await }))
-        .await?)
-}
-
-/// A hash of an older kind (bcrypt of the original, weaker parameters) is replaced while the password is at hand.
-async fn renew_hash(
-    app: &App,
-    table: &AccountTable,
-    credentials: &mut Credentials,
-    password: Secret<String>,
-) -> Result<()> {
-    let fresh = passwords::hash(app, password).await?;
-    let (table, id, old) = (table.clone(), credentials.id.clone(), credentials.password.clone());
-    let (must_change, now, new) = (credentials.must_change_password, stamp(app.now_millis()), fresh.clone());
-    let replaced = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                accounts::replace_password(tx, &table, &id, old.as_ref(), &new, must_change, &now)
-                    .await
-                    .map_err(Error::from)
-            })
-        })
-        .await?;
-    if replaced {
-        credentials.password = Some(fresh);
-    }
-    Ok(())
 }
 
 /// Ends the caller's session or impersonation, and the session that a refresh token belongs to. Never fails for a bad token: signing out always works.
@@ -265,17 +163,9 @@ pub async fn change_password(
         .read(Plan::Bounded, move |reader| Box::pin(async move { accounts::by_id(reader, &wanted, &id).await }))
         .await?
         .ok_or(Error::InvalidToken)?;
-    let guess = Guess {
-        realm: &account.realm,
-        table: &table,
-        name: &account.email,
-        found: Some(stored),
-        password: old,
-        device,
-        opened,
-        wrong: Event::PasswordChangeRefused,
-    };
-    let Proven { credentials, attempt } = prove(caller, app, guess).await?;
+    let guess =
+        Guess { realm: &account.realm, table: &table, name: &account.email, found: Some(stored), device, opened };
+    let Proven { credentials, attempt } = prove_password(caller, app, guess, old, Event::PasswordChangeRefused).await?;
     if let Some(attempt) = attempt {
         attempt.forgive(app).await?;
     }

@@ -11,8 +11,8 @@ use fastcms_store::accounts::{self as accounts, AccountTable, Credentials};
 use fastcms_store::{Change, ChangeKind, Tx};
 
 use super::Device;
+use super::proof::Proven;
 use super::sessions::{account_of, realm_text, table_of};
-use super::sign_in::Proven;
 use crate::app::App;
 use crate::attempts::Attempt;
 use crate::audit::{self, Event, Recorded};

@@ -7,8 +7,9 @@ use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 use serde_json::Value as Json;
 
+use super::proof::Proven;
 use super::setup::{email_taken, needs_setup};
-use super::sign_in::{End, Proven, end_in};
+use super::sign_in::{End, end_in};
 use super::tokens::{Grant, open_session};
 use super::verification::invitation;
 use super::{Device, email, passwords};
@@ -82,6 +83,7 @@ pub(crate) async fn draft(app: &App, new: NewUser, role: &str, verified: bool) -
         email_visibility: false,
         disabled: false,
         must_change_password: false,
+        two_factor_enabled: false,
         created: now.clone(),
         updated: now,
     };

@@ -13,6 +13,7 @@ use fastcms_store::{Change, ChangeKind, Plan};
 use ipnet::IpNet;
 
 use super::Scopes;
+use crate::accounts::must_enrol;
 use crate::app::App;
 use crate::caller::{Account, ApiKey, Caller, Principal, Realm};
 use crate::error::{Error, Result};
@@ -101,27 +102,30 @@ pub async fn authenticate(app: &App, text: &str, address: IpAddr) -> Result<Call
 
 async fn read(app: &App, prefix: Prefix, now: i64) -> Result<Arc<Known>> {
     let began = app.api_keys.0.moment();
+    let require_mfa = app.config.passwords.require_mfa;
     let found = app
         .store
         .read(Plan::Bounded, move |reader| {
             Box::pin(async move {
                 let Some(found) = rows::by_prefix(reader, prefix.as_str()).await? else { return Ok(None) };
                 let owner = accounts::by_id(reader, &AccountTable::Users, &found.key.user_id).await?;
-                Ok::<_, Error>(owner.map(|owner| (found, owner)))
+                let Some(owner) = owner else { return Ok(None) };
+                let must_enrol = must_enrol(reader, require_mfa, "users", &owner).await?;
+                Ok::<_, Error>(Some((found, owner, must_enrol)))
             })
         })
         .await?;
-    let live = found.filter(|(found, owner)| found.key.active && !owner.disabled);
-    let Some((found, owner)) = live else {
+    let live = found.filter(|(found, owner, _)| found.key.active && !owner.disabled);
+    let Some((found, owner, must_enrol)) = live else {
         app.api_keys.0.drop_one(&prefix);
         return Err(Error::InvalidToken);
     };
-    let known = Arc::new(known(app, found, owner, now)?);
+    let known = Arc::new(known(app, found, owner, must_enrol, now)?);
     app.api_keys.0.remember(prefix, Arc::clone(&known), began);
     Ok(known)
 }
 
-fn known(app: &App, found: Found, owner: Credentials, now: i64) -> Result<Known> {
+fn known(app: &App, found: Found, owner: Credentials, must_enrol: bool, now: i64) -> Result<Known> {
     let Found { key, digest, ends_at } = found;
     let ends_at = [key.expires_at, ends_at].into_iter().flatten().min();
     let networks = key.allowed_cidrs.iter().map(|text| text.parse::<IpNet>()).collect::<Result<_, _>>();
@@ -134,6 +138,7 @@ fn known(app: &App, found: Found, owner: Credentials, now: i64) -> Result<Known>
         verified: owner.verified,
         authenticated_at: 0,
         must_change_password: owner.must_change_password,
+        must_enrol,
     };
     let usual = app.config.rate_limits.per_minute;
     let rate_limit_per_minute =

@@ -28,6 +28,7 @@ use crate::keys::{self, Material};
 use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
+use crate::sealing::{self, Sealing};
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
 const DEVELOPMENT_SECRET: &str = "development-secret";
@@ -107,6 +108,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let now = clock.now().as_millis();
     let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
     let replaced = data_keys.replaced;
+    let values = data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
     data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
@@ -143,6 +145,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),
+        sealing: Sealing::new(values),
         attempts,
         store,
         clock,

@@ -4,7 +4,7 @@ use fastcms_guard::attempts::Target;
 use fastcms_guard::opaque::Digest;
 use fastcms_store::Plan;
 use fastcms_store::accounts::users::{self, User};
-use fastcms_store::accounts::{self, AccountTable, devices};
+use fastcms_store::accounts::{self, AccountTable, devices, one_time_codes};
 use fastcms_store::attempts as rows;
 use fastcms_store::mails::tokens;
 
@@ -58,7 +58,8 @@ pub async fn unlock(caller: &Caller, app: &App, id: &str) -> Result<User> {
         Box::pin(async move {
             let user = users::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
             rows::forget_account(tx, "users", &id).await?;
-            Ok(trail.record(tx, Event::AccountUnlocked.on("user", id)).with(user))
+            let event = Event::AccountUnlocked.on("user", &id).of_account(Some(&id), Some(&user.email));
+            Ok(trail.record(tx, event).with(user))
         })
     })
     .await
@@ -103,6 +104,7 @@ pub async fn sweep(_operator: &Caller, app: &App) -> Result<u64> {
         .write(move |tx| {
             Box::pin(async move {
                 let counters = rows::sweep(tx, limits, now).await?;
+                one_time_codes::sweep(tx, now).await?;
                 Ok(counters + devices::sweep(tx, now / 1000).await?)
             })
         })

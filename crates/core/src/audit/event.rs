@@ -206,6 +206,7 @@ events! {
     RefreshReused => Security RefreshReuse Critical Failure "A used refresh token came back: its session was ended",
     CredentialRefused => Security AccessDenied Warning Failure "A credential was refused",
     AccountLocked => Security SuspiciousActivity Warning Failure "An account was locked after failed attempts",
+    PasswordsSprayed => Security SuspiciousActivity Critical Failure "Sign-ins to many accounts failed from one network",
     AccountUnlocked => Security Unlock Warning Success "A lock was taken off an account",
 
     // Accounts.
@@ -223,6 +224,7 @@ events! {
     PasswordResetRefused => Auth PasswordReset Warning Failure "A password reset was refused",
     EmailVerified => Auth VerifyEmail Info Success "An address was verified",
     EmailChangeAsked => User Update Warning Success "A change of address was asked for",
+    EmailChangeRefused => User Update Warning Failure "A change of address was refused",
     EmailChanged => User Update Warning Success "An address was changed",
     ProviderLinked => Auth Enable Warning Success "A provider account was linked",
     ProviderUnlinked => Auth Disable Warning Success "A provider account was unlinked",

@@ -88,6 +88,8 @@ kinds! {
     /// To the address that it had.
     EmailChanged "email_changed",
     AccountLocked "account_locked" => Unlock,
+    /// Asked for by anybody; sent to accounts alone.
+    OneTimeCode "one_time_code",
     /// Every sign-in with a password, where `SECURITY_LOGIN_NOTIFICATIONS` asks for it.
     NewSignIn "new_sign_in",
     NewDevice "new_device",

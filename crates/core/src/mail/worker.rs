@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::message::{Outgoing, compose};
 use super::smtp::{Connection, Failure, MailServer};
 use super::{Kind, Purpose};
-use crate::accounts::table_of;
+use crate::accounts::{one_time_code, table_of};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -164,12 +164,27 @@ async fn claim(app: &App) -> Result<Option<Claimed>> {
     let schema = app.schema.load_full();
     let token = OpaqueToken::generate(&*app.rng);
     let digest = *token.digest().as_bytes();
+    let code = one_time_code::generate(app);
+    let (offered, until) = (code.clone(), one_time_code::expires_at(app));
+    let key = Arc::clone(&app.attempts.key);
     let claimed = app
         .store
         .write(move |tx| {
             Box::pin(async move {
                 let Some(row) = rows::claim(tx, now, now + CLAIM_SECONDS).await? else { return Ok(None) };
-                let addressed = address(tx, &schema, &row, digest, now).await?;
+                let addressed = match Kind::named(&row.kind) {
+                    Some(Kind::OneTimeCode) => {
+                        with_code(
+                            tx,
+                            &schema,
+                            &row,
+                            |realm, id| one_time_code::digest(&key, realm, id, &offered),
+                            until,
+                        )
+                        .await?
+                    }
+                    _ => address(tx, &schema, &row, digest, now).await?,
+                };
                 if addressed.is_none() {
                     rows::remove(tx, &row.id).await?;
                 }
@@ -181,7 +196,10 @@ async fn claim(app: &App) -> Result<Option<Claimed>> {
     let Some(Addressed { kind, recipient, purpose }) = addressed else {
         return Ok(Some(Claimed { row, ready: Ready::Nobody }));
     };
-    let data: Map<String, Value> = serde_json::from_str(&row.data).unwrap_or_default();
+    let mut data: Map<String, Value> = serde_json::from_str(&row.data).unwrap_or_default();
+    if kind == Kind::OneTimeCode {
+        data.insert("code".to_owned(), Value::from(code.expose().as_str()));
+    }
     let link = purpose.map(|purpose| format!("{}{}#{}", app.issuer, purpose.page(), token.expose()));
     let ready = match compose(app, &row.id, kind, &recipient, &data, link.as_deref()) {
         Ok(outgoing) => Ready::Send(outgoing),
@@ -223,6 +241,25 @@ async fn address(
     let owner = MailToken { realm: realm.clone(), account_id: account.id, email: recipient.clone() };
     tokens::insert(tx, &digest, purpose.as_str(), &owner, until).await?;
     Ok(Some(Addressed { kind, recipient, purpose: Some(purpose) }))
+}
+
+/// The account that a code is for; the code becomes the one it may sign in with. `None`: nobody has the address.
+async fn with_code(
+    tx: &mut Tx<'_>,
+    schema: &Schema,
+    row: &Mail,
+    digest: impl Fn(&str, &str) -> [u8; 32] + Send,
+    until: i64,
+) -> Result<Option<Addressed>> {
+    let Some(realm) = &row.realm else { return Ok(None) };
+    let Some(table) = table_of(schema, realm) else { return Ok(None) };
+    let account = accounts::by_email_in(tx, &table, &row.recipient).await?;
+    let Some(account) = account.filter(|account| is_entitled(Kind::OneTimeCode, account, &row.recipient)) else {
+        return Ok(None);
+    };
+    let digest = digest(realm, &account.id);
+    accounts::one_time_codes::put(tx, realm, &account.id, &digest, until).await?;
+    Ok(Some(Addressed { kind: Kind::OneTimeCode, recipient: account.email, purpose: None }))
 }
 
 /// Whether the account is still one that such a mail is for.

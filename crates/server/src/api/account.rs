@@ -35,7 +35,7 @@ impl From<User> for UserBody {
             name: user.name,
             avatar: user.avatar,
             role: user.role,
-            two_factor_enabled: false,
+            two_factor_enabled: user.two_factor_enabled,
             created: user.created,
             updated: user.updated,
             message: None,
@@ -66,7 +66,7 @@ impl From<Grant> for TokenBody {
 /// The answer to a sign-in of `users`.
 #[derive(Serialize)]
 pub struct AuthBody {
-    user: UserBody,
+    user: Option<UserBody>,
     token: Option<TokenBody>,
     message: Option<&'static str>,
     requires_2fa: bool,
@@ -74,12 +74,24 @@ pub struct AuthBody {
 
 impl AuthBody {
     pub fn new(user: User, grant: Grant) -> Self {
-        Self { user: user.into(), token: Some(grant.into()), message: None, requires_2fa: false }
+        Self { user: Some(user.into()), token: Some(grant.into()), message: None, requires_2fa: false }
+    }
+
+    /// Right so far: the same request is to be sent once more with a code of the second factor. Nothing of the account is shown.
+    pub fn second_factor_wanted() -> Self {
+        let token = TokenBody {
+            access_token: String::new(),
+            refresh_token: String::new(),
+            token_type: "bearer",
+            expires_in: 0,
+        };
+        let message = Some("Send `two_factor_code` along: a code of your authenticator app, or a backup code");
+        Self { user: None, token: Some(token), message, requires_2fa: true }
     }
 
     /// For a browser: what it signs in with stands in a cookie, where no script can read it.
     pub fn in_cookie(user: User) -> Self {
-        Self { user: user.into(), token: None, message: None, requires_2fa: false }
+        Self { user: Some(user.into()), token: None, message: None, requires_2fa: false }
     }
 }
 
@@ -178,17 +190,18 @@ pub fn token_schema() -> Value {
 
 /// JSON Schema of [`AuthBody`] with tokens.
 pub fn auth_schema() -> Value {
-    auth_object(token_schema())
+    auth_object(user_schema(), token_schema())
 }
 
-/// JSON Schema of [`AuthBody`]: `token` is null where a cookie was asked for.
+/// JSON Schema of [`AuthBody`]: `token` is null where a cookie was asked for, `user` where a second factor is wanted.
 pub fn sign_in_schema() -> Value {
-    auth_object(json!({"anyOf": [token_schema(), {"type": "null"}]}))
+    let or_null = |schema: Value| json!({"anyOf": [schema, {"type": "null"}]});
+    auth_object(or_null(user_schema()), or_null(token_schema()))
 }
 
-fn auth_object(token: Value) -> Value {
+fn auth_object(user: Value, token: Value) -> Value {
     object(&[
-        ("user", user_schema()),
+        ("user", user),
         ("token", token),
         ("message", optional_text()),
         ("requires_2fa", json!({"type": "boolean"})),

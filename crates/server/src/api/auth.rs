@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fastcms_core::accounts::{self, NewUser, OwnChange};
-use fastcms_core::{App, Realm};
+use fastcms_core::accounts::{self, NewUser, OwnChange, Presented, Proof, SignIn};
+use fastcms_core::{App, Caller, Error, Realm};
 use fastcms_secrets::Secret;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -35,6 +35,14 @@ pub fn routes() -> Vec<Operation> {
             .answers(200, "The account and its tokens", sign_in_schema())
             .refuses(401, "invalid_credentials")
             .refuses(403, "account_locked"),
+        post("/api/v1/auth/request-otp", request_code)
+            .summary("Have a one-time code sent to an address; the answer is the same whether or not somebody has it")
+            .answers_empty(204, "Asked for"),
+        post("/api/v1/auth/auth-with-otp", login_with_code)
+            .summary("Sign in with a one-time code; the address counts as verified then")
+            .answers(200, "The account and its tokens", sign_in_schema())
+            .refuses(401, "invalid_credentials")
+            .refuses(403, "account_locked"),
         post("/api/v1/auth/refresh", refresh)
             .summary("Exchange a refresh token for a new pair")
             .answers(200, "The new pair", token_schema())
@@ -42,14 +50,16 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/auth/logout", logout)
             .summary("End the session of the credential, of the cookie, and of the refresh token where one is sent")
             .answers_empty(204, "Signed out")
-            .before_password_change(),
+            .before_password_change()
+            .before_enrolment(),
         post("/api/v1/auth/logout-all", logout_all)
             .summary("End every session of the account")
             .answers_empty(204, "Signed out everywhere"),
         get("/api/v1/auth/me", me)
             .summary("The own account")
             .answers(200, "The account", user_schema())
-            .before_password_change(),
+            .before_password_change()
+            .before_enrolment(),
         patch("/api/v1/auth/me", change_me)
             .summary("Change the own profile")
             .answers(200, "The account", user_schema())
@@ -64,7 +74,8 @@ pub fn routes() -> Vec<Operation> {
             .answers_empty(204, "Changed")
             .refuses(401, "invalid_credentials")
             .refuses(422, "validation_failed, password_policy")
-            .before_password_change(),
+            .before_password_change()
+            .before_enrolment(),
         get("/api/v1/auth/sessions", sessions).summary("Live sessions of the account").answers(
             200,
             "Newest first",
@@ -133,22 +144,100 @@ async fn login(
     cookie: SessionCookie,
     Json(body): Json<Login>,
 ) -> Answer {
-    // No account has a second factor yet: a code that is sent along proves nothing and is not looked at.
-    let _ = body.two_factor_code;
+    let entry = Entry { name: body.email, proof: Proof::Password(body.password), second: body.two_factor_code };
+    enter(caller, app, client, &cookie, entry, body.cookie).await
+}
+
+crate::form! {
+    struct LoginWithCode {
+        email: String,
+        code: Secret<String>,
+        two_factor_code: Option<String>,
+        cookie: bool = false,
+    }
+}
+
+async fn login_with_code(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    client: Client,
+    cookie: SessionCookie,
+    Json(body): Json<LoginWithCode>,
+) -> Answer {
+    let entry = Entry { name: body.email, proof: Proof::Code(body.code), second: body.two_factor_code };
+    enter(caller, app, client, &cookie, entry, body.cookie).await
+}
+
+crate::form! {
+    /// Body of a request for a code.
+    pub struct CodeRequest {
+        pub email: String,
+    }
+}
+
+async fn request_code(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Json(body): Json<CodeRequest>,
+) -> Answer<NoContent> {
+    accounts::request_code(&caller, &app, &Realm::Users, &body.email).await?;
+    Ok(NoContent)
+}
+
+/// Signs in by a cookie or by tokens, as was asked for.
+async fn enter(
+    caller: Caller,
+    app: Arc<App>,
+    client: Client,
+    cookie: &SessionCookie,
+    entry: Entry,
+    by_cookie: bool,
+) -> Answer {
     let device = device(&client);
-    if body.cookie {
-        let grant =
-            accounts::sign_in_with_cookie(&caller, &app, &body.email, body.password, cookie.sent(), &device).await?;
+    if by_cookie {
+        let (before, inner) = (cookie.sent().map(|value| Secret::new(value.to_owned())), Arc::clone(&app));
+        let signed_in = to_its_end(async move {
+            let before = before.as_ref().map(|value| value.expose().as_str());
+            accounts::sign_in_with_cookie(&caller, &inner, entry.presented(), before, &device).await
+        });
+        let SignIn::Done(grant) = signed_in.await? else {
+            return Ok(Json(AuthBody::second_factor_wanted()).into_response());
+        };
         let signed_in = accounts::authenticate_cookie(&app, grant.value.expose()).await?;
         let user = accounts::own(&signed_in, &app).await?;
         let answer = ([(header::SET_COOKIE, cookie.set(&grant)?)], Json(AuthBody::in_cookie(user)));
         return remembering(&client, Some(&grant.device), answer);
     }
-    let grant = accounts::sign_in(&caller, &app, &Realm::Users, &body.email, body.password, &device).await?;
+    let inner = Arc::clone(&app);
+    let signed_in =
+        to_its_end(async move { accounts::sign_in(&caller, &inner, &Realm::Users, entry.presented(), &device).await });
+    let SignIn::Done(grant) = signed_in.await? else {
+        return Ok(Json(AuthBody::second_factor_wanted()).into_response());
+    };
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let user = accounts::own(&signed_in, &app).await?;
     let known = grant.device.clone();
     remembering(&client, known.as_ref(), Json(AuthBody::new(user, grant)))
+}
+
+/// What was sent to sign in.
+pub struct Entry {
+    pub name: String,
+    pub proof: Proof,
+    pub second: Option<String>,
+}
+
+impl Entry {
+    pub fn presented(&self) -> Presented<'_> {
+        Presented { name: &self.name, proof: self.proof.clone(), second: self.second.as_deref() }
+    }
+}
+
+/// Runs a sign-in to its end, whether or not somebody still waits for the answer: who hangs up after a guess leaves no fewer traces.
+pub async fn to_its_end<T: Send + 'static>(
+    sign_in: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(sign_in).await.unwrap_or_else(|stopped| Err(Error::internal(stopped)))
 }
 
 crate::form! {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use fastcms_core::accounts::{self, AuthCollection, Grant};
-use fastcms_core::{Account, App, FieldErrors};
+use fastcms_core::accounts::{self, AuthCollection, Grant, Proof, SignIn};
+use fastcms_core::{Account, App, Caller, FieldErrors};
 use fastcms_secrets::Secret;
 use http::StatusCode;
 use serde::Serialize;
@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::account::{SessionsBody, TokenBody, device, remembering, sessions_schema, token_schema};
-use super::auth::{AllButThis, ChangePassword, Logout, RefreshToken, confirmed, signed_out};
+use super::auth::{
+    AllButThis, ChangePassword, CodeRequest, Entry, Logout, RefreshToken, confirmed, signed_out, to_its_end,
+};
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
 use crate::extract::{
@@ -24,6 +26,7 @@ use crate::extract::{
 pub fn routes() -> Vec<Operation> {
     let record = json!({"type": "object", "description": "The record of the account, without hidden fields"});
     let auth = json!({"type": "object", "required": ["user", "token"], "properties": {"user": record, "token": token_schema()}});
+    let auth_again = auth.clone();
     vec![
         post("/api/v1/collections/{collection}/auth/register", register)
             .summary("Make an account in an auth collection and sign in; the create rule decides")
@@ -35,6 +38,16 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/collections/{collection}/auth/login", login)
             .summary("Sign in to an auth collection")
             .answers(200, "The record and its tokens", auth)
+            .refuses(401, "invalid_credentials")
+            .refuses(403, "account_locked"),
+        post("/api/v1/collections/{collection}/auth/otp/request", request_code)
+            .summary("Have a one-time code sent to an address; the answer is the same whether or not somebody has it")
+            .answers_empty(204, "Asked for")
+            .refuses(400, "wrong_collection_type"),
+        post("/api/v1/collections/{collection}/auth/otp/verify", login_with_code)
+            .summary("Sign in with a one-time code; the address counts as verified then")
+            .answers(200, "The record and its tokens", auth_again)
+            .refuses(400, "wrong_collection_type")
             .refuses(401, "invalid_credentials")
             .refuses(403, "account_locked"),
         get("/api/v1/collections/{collection}/auth/me", me).summary("The own record").answers(
@@ -131,13 +144,52 @@ async fn login(
     };
     let identity = take(collection.identity_field(), true);
     let password = Secret::new(take("password", true));
-    take("two_factor_code", false);
+    let second = Some(take("two_factor_code", false));
     for name in body.keys() {
         faults.add(name.as_str(), "Unknown field");
     }
     faults.into_result()?;
-    let grant =
-        accounts::sign_in_to_collection(&caller, &app, &collection, &identity, password, &device(&client)).await?;
+    let entry = Entry { name: identity, proof: Proof::Password(password), second };
+    enter(caller, app, client, collection, entry).await
+}
+
+async fn request_code(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    Json(body): Json<CodeRequest>,
+) -> Answer<NoContent> {
+    let realm = AuthCollection::named(&app, &collection)?.realm();
+    accounts::request_code(&caller, &app, &realm, &body.email).await?;
+    Ok(NoContent)
+}
+
+crate::form! {
+    struct LoginWithCode {
+        email: String,
+        code: Secret<String>,
+    }
+}
+
+async fn login_with_code(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    client: Client,
+    Json(body): Json<LoginWithCode>,
+) -> Answer {
+    let collection = AuthCollection::named(&app, &collection)?;
+    let entry = Entry { name: body.email, proof: Proof::Code(body.code), second: None };
+    enter(caller, app, client, collection, entry).await
+}
+
+async fn enter(caller: Caller, app: Arc<App>, client: Client, collection: AuthCollection, entry: Entry) -> Answer {
+    let (device, inner, place) = (device(&client), Arc::clone(&app), collection.clone());
+    let signed_in = to_its_end(async move {
+        accounts::sign_in_to_collection(&caller, &inner, &place, entry.presented(), &device).await
+    });
+    // Accounts of auth collections have no second factor.
+    let SignIn::Done(grant) = signed_in.await? else { return Err(fastcms_core::Error::InvalidCredentials.into()) };
     let signed_in = accounts::authenticate(&app, &grant.access_token).await?;
     let record = accounts::own_record(&signed_in, &app, &collection).await?;
     let known = grant.device.clone();

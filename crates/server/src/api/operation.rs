@@ -90,6 +90,7 @@ pub struct Operation<S = Arc<App>> {
     pub(crate) known_name: Option<KnownName<S>>,
     pub(crate) file_token: bool,
     pub(crate) before_password_change: bool,
+    pub(crate) before_enrolment: bool,
     pub(crate) scope: Scope,
 }
 
@@ -129,6 +130,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
             known_name: None,
             file_token: false,
             before_password_change: false,
+            before_enrolment: false,
             scope,
         }
     }
@@ -240,6 +242,12 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     /// Open to an account that has to change its password first.
     pub fn before_password_change(mut self) -> Self {
         self.before_password_change = true;
+        self
+    }
+
+    /// Open to an account that has to set up a second factor first.
+    pub fn before_enrolment(mut self) -> Self {
+        self.before_enrolment = true;
         self
     }
 

@@ -43,6 +43,7 @@ impl Backend for House {
             verified: true,
             authenticated_at: 0,
             must_change_password: false,
+            must_enrol: false,
         };
         let account = match bearer {
             "user" => account("user"),

@@ -1,6 +1,7 @@
 //! Outgoing mail from outside: what is queued, what arrives, what a link is good for.
 
 mod certificate;
+mod codes;
 mod delivery;
 mod links;
 mod smtp;

@@ -37,3 +37,4 @@ mod request_log;
 mod rules;
 mod schema_life;
 mod step_up;
+mod two_factor;

@@ -18,6 +18,8 @@ pub struct User {
     pub email_visibility: bool,
     pub disabled: bool,
     pub must_change_password: bool,
+    /// Whether a second factor is enabled; kept beside the row.
+    pub two_factor_enabled: bool,
     pub created: String,
     pub updated: String,
 }
@@ -36,13 +38,14 @@ impl User {
             must_change_password: row.bool(8)?,
             created: row.text(9)?.to_owned(),
             updated: row.text(10)?.to_owned(),
+            two_factor_enabled: row.bool(11)?,
         })
     }
 
     fn select(dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
-        sql.push("SELECT id, email, name, avatar, role, verified, email_visibility, disabled, must_change_password, created, updated ");
-        sql.push("FROM users");
+        sql.push("SELECT id, email, name, avatar, role, verified, email_visibility, disabled, must_change_password, created, updated, ");
+        sql.push("EXISTS (SELECT 1 FROM second_factors WHERE realm = 'users' AND account_id = users.id AND enabled) FROM users");
         sql
     }
 }

@@ -81,10 +81,16 @@ impl Answer {
 impl Product {
     /// Starts on this database. Settings are those of a development server unless `settings` say otherwise.
     pub async fn start(url: &str, folder: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::start_at(url, folder, settings, Arc::new(TestClock::new(START))).await
+        Self::start_at(url, folder, settings, Arc::new(TestClock::new(START)), true).await
     }
 
-    async fn start_at(url: &str, folder: &Path, settings: &[(&str, &str)], clock: Arc<TestClock>) -> Self {
+    async fn start_at(
+        url: &str,
+        folder: &Path,
+        settings: &[(&str, &str)],
+        clock: Arc<TestClock>,
+        alike_refusals: bool,
+    ) -> Self {
         let mut environment = vec![
             ("DATABASE_URL".to_owned(), url.to_owned()),
             ("SECRET_KEY".to_owned(), SECRET.to_owned()),
@@ -110,7 +116,7 @@ impl Product {
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
             process: Process::Server,
-            alike_refusals: true,
+            alike_refusals,
         };
         let app = app::open(opening).await.unwrap_or_else(|error| panic!("{error}"));
         let edge = fastcms::api::edge(Arc::clone(&app));
@@ -119,7 +125,12 @@ impl Product {
 
     /// A further node on the same database and clock, with these settings.
     pub async fn with(&self, settings: &[(&str, &str)]) -> Self {
-        Self::start_at(&self.url, &self.folder, settings, Arc::clone(&self.clock)).await
+        Self::start_at(&self.url, &self.folder, settings, Arc::clone(&self.clock), true).await
+    }
+
+    /// The same, but its refusals of credentials take the time that they take.
+    pub async fn with_telling_refusals(&self, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(&self.url, &self.folder, settings, Arc::clone(&self.clock), false).await
     }
 
     pub async fn close(&self) {

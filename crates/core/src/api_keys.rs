@@ -70,9 +70,9 @@ pub async fn create(caller: &Recent, app: &App, new: NewKey) -> Result<FreshKey>
         updated: now,
         prefix: String::new(),
     };
-    let texts = candidates(app);
     let owner = Owner { realm: "users", id: &account.id, email: &account.email };
-    let told = mail::notice(app, Kind::ApiKeyCreated, owner).saying("key_name", key.name.as_str());
+    let notice = mail::notice(app, Kind::ApiKeyCreated, owner).saying("key_name", key.name.as_str());
+    let texts = candidates(app);
     let (key, chosen, texts) = audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             let user = accounts::by_id_locked(tx, &AccountTable::Users, &key.user_id).await?;
@@ -85,7 +85,7 @@ pub async fn create(caller: &Recent, app: &App, new: NewKey) -> Result<FreshKey>
             rows::insert(tx, &key).await?;
             let chosen = store_text(tx, &key.id, &texts).await?;
             tx.announce(Change::new(ChangeKind::ApiKey, key.id.clone()));
-            mail::enqueue(tx, told).await?;
+            mail::enqueue(tx, notice).await?;
             let event = Event::ApiKeyCreated.on("api_key", &key.id).with("name", key.name.as_str());
             Ok(trail.record(tx, event.with("scopes", key.scopes.as_str())).with((key, chosen, texts)))
         })

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 pub use kind::{Kind, Purpose};
-pub(crate) use notices::{Owner, locked, notice, written};
+pub(crate) use notices::{Owner, SignInNotices, locked, notice, password_changed, written};
 pub use smtp::MailServer;
 pub use worker::{Delivered, deliver, run};
 
@@ -134,6 +134,17 @@ impl Mail {
         self
     }
 
+    /// Queues it although security notices are not wanted.
+    fn whether_or_not_wanted(mut self, app: &App) -> Self {
+        self.wanted = app.config.mail.is_enabled();
+        self
+    }
+
+    /// Whether queueing it does anything.
+    fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Queues it on this condition only.
     pub fn only_if(mut self, wanted: bool) -> Self {
         self.wanted &= wanted;
@@ -193,6 +204,29 @@ async fn void(tx: &mut Tx<'_>, realm: &str, account_id: &str, purpose: Option<Pu
 pub async fn standing(caller: &Caller, app: &App) -> Result<Standing> {
     access::require_admin(caller)?;
     Ok(app.store.read(Plan::Scan, |reader| Box::pin(rows::standing(reader))).await?)
+}
+
+/// Hands a test mail to this server at once, so that whoever set mail up sees what comes of it.
+///
+/// # Errors
+/// [`Error::MailFailed`] with what the server said, [`Error::Overloaded`] where the queue is full.
+pub async fn send_test(caller: &Caller, app: &App, server: &MailServer, to: &str) -> Result<()> {
+    access::require_admin(caller)?;
+    if !crate::fields::email::is_address(to) {
+        return Err(Error::field("to_email", "Invalid email format"));
+    }
+    if standing(caller, app).await?.waiting >= QUEUE {
+        return Err(Error::Overloaded { retry_after_seconds: 60 });
+    }
+    worker::send_now(app, server, Kind::Test, to).await.map_err(Error::MailFailed)
+}
+
+/// The mail server of the settings.
+///
+/// # Errors
+/// [`Error::MailNotConfigured`], or [`Error::MailFailed`] where its name cannot be verified.
+pub fn server(app: &App) -> Result<MailServer> {
+    MailServer::of(app).map_err(Error::MailFailed)?.ok_or(Error::MailNotConfigured)
 }
 
 /// Takes away links that are past their time, and mails that were given up long ago.

@@ -22,6 +22,7 @@ mod collection_accounts;
 mod collections;
 pub mod docs;
 mod downloads;
+mod email;
 mod files;
 pub mod health;
 mod indexes;
@@ -51,6 +52,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(two_factor::routes());
     operations.extend(api_keys::routes());
     operations.extend(links::routes());
+    operations.extend(email::routes());
     operations.extend(users::routes());
     operations.extend(supervision::routes());
     operations.extend(keys::routes());

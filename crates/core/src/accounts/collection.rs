@@ -13,10 +13,12 @@ use super::Device;
 use super::proof::{Guess, Presented, Proof, Proven, SignIn, prove};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session};
+use super::verification::invitation;
 use crate::access::{self, RequestFacts};
 use crate::app::App;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
+use crate::mail;
 use crate::records;
 
 /// The name of the option that says which field identifies an account.
@@ -74,6 +76,9 @@ pub async fn register(
         .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
         .await?
         .ok_or(Error::NotFound)?;
+    if !credentials.verified {
+        mail::enqueue_alone(app, invitation(app, realm_text(&realm), &credentials.id, &credentials.email)).await?;
+    }
     let grant = open_session(caller, app, &realm, Proven { credentials, attempt: None }, device).await?;
     let signed_in = super::authenticate(app, &grant.access_token).await?;
     let record = records::own(&signed_in, app).await?;

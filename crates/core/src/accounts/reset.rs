@@ -51,7 +51,8 @@ pub async fn reset_password(caller: &Caller, app: &App, token: &str, new: Secret
     let (realm, id) = (link.realm.as_str(), account.id.as_str());
     passwords::check_new(app, "password", &new, &account.email, (realm, id), account.password.as_ref()).await?;
     let fresh = passwords::hash(app, new).await?;
-    let notice = mail::notice(app, Kind::PasswordChanged, Owner { realm, id, email: &account.email });
+    let owner = Owner { realm, id, email: &account.email };
+    let notice = mail::password_changed(app, Kind::PasswordChanged, owner).await?;
     let table = table_of(&app.schema.load(), realm).ok_or(Error::InvalidResetToken)?;
     let change =
         PasswordChange { table, realm: realm.to_owned(), id: id.to_owned(), in_force: account.password, fresh };

@@ -173,7 +173,7 @@ pub async fn change_password(
     passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), in_force.as_ref()).await?;
     let fresh = passwords::hash(app, new).await?;
     let owner = Owner { realm: &realm, id: &account.id, email: &credentials.email };
-    let notice = mail::notice(app, Kind::PasswordChanged, owner);
+    let notice = mail::password_changed(app, Kind::PasswordChanged, owner).await?;
     let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh };
     let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
     audit::write(caller, app, move |tx, trail| {

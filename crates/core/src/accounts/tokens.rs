@@ -120,9 +120,15 @@ pub(super) async fn store_session(
     let Proven { credentials, attempt } = proven;
     let browser = Browser::of(app, attempt.as_ref(), device);
     let cookie = browser.cookie.clone();
+    let owner = Owner { realm: &session.realm, id: &session.account_id, email: &credentials.email };
+    let told =
+        attempt.as_ref().map(|attempt| mail::SignInNotices::of(app, owner, device, attempt.known_device.is_some()));
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             still_stands(tx, &table, &session.account_id, credentials.password.as_ref()).await?;
+            if let Some(told) = told {
+                told.enqueue(tx, &session).await?;
+            }
             rows::insert(tx, &session).await?;
             if let Some(attempt) = attempt {
                 attempt.forgive_in(tx).await?;

@@ -339,7 +339,7 @@ async fn change_guarded(
     let owner = Owner { realm: "users", id, email: "" };
     let set_by_admin = password.as_ref().is_some_and(|password| password.must_change);
     let kind = if set_by_admin { Kind::PasswordSetByAdmin } else { Kind::PasswordChanged };
-    let of_password = mail::notice(app, kind, owner).only_if(password.is_some());
+    let of_password = mail::password_changed(app, kind, owner).await?.only_if(password.is_some());
     let of_address = mail::notice(app, Kind::EmailChanged, owner);
     let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
     audit::write(caller, app, move |tx, trail| {

@@ -28,6 +28,8 @@ const FIRST_WAIT_SECONDS: i64 = 15;
 const LONGEST_WAIT_SECONDS: i64 = 300;
 /// How often the queue is looked at when nothing was queued here: other nodes queue, too.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long somebody who waits for a mail to be sent waits at most.
+const AT_ONCE: Duration = Duration::from_secs(20);
 /// How long a server that cannot be used is left alone.
 const PAUSE: Duration = Duration::from_secs(15);
 
@@ -102,6 +104,25 @@ pub async fn deliver(_operator: &Caller, app: &App, server: &MailServer) -> Resu
         connection.close().await;
     }
     Ok(done)
+}
+
+/// Sends one mail without the queue.
+///
+/// # Errors
+/// What went wrong, for an admin to read.
+pub(super) async fn send_now(app: &App, server: &MailServer, kind: Kind, to: &str) -> std::result::Result<(), String> {
+    let mail = compose(app, &app.new_id(), kind, to, &Map::new(), None)?;
+    let sending = async {
+        let mut connection = server.connect().await?;
+        connection.send(&mail).await?;
+        connection.close().await;
+        Ok::<_, Failure>(())
+    };
+    match tokio::time::timeout(AT_ONCE, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Failure::Server(why) | Failure::Later(why) | Failure::Never(why))) => Err(why),
+        Err(_) => Err("the mail server takes too long to answer".to_owned()),
+    }
 }
 
 async fn send(server: &MailServer, connection: &mut Option<Connection>, mail: &Outgoing) -> Result<(), Failure> {

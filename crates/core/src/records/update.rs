@@ -221,7 +221,7 @@ impl Replace {
     }
 }
 
-/// A new password, address or role ends the account's sessions.
+/// A new password, address or role ends the account's sessions, and voids its links in mails.
 async fn account_changed(
     tx: &mut Tx<'_>,
     view: &View,
@@ -232,6 +232,7 @@ async fn account_changed(
     let realm = view.collection.id();
     if ["password", "email", "role"].iter().any(|key| data.contains_key(*key)) {
         accounts::sessions::revoke(tx, realm, id, accounts::sessions::Which::All, now).await?;
+        crate::mail::void_links(tx, realm, id).await?;
     }
     tx.announce(Change::new(ChangeKind::Account, id));
     Ok(())

@@ -61,6 +61,14 @@ fn for_users() -> Vec<Operation> {
 
 fn for_collections() -> Vec<Operation> {
     vec![
+        post("/api/v1/collections/{collection}/auth/request-password-reset", member_requests_password_reset)
+            .summary("Send a link for a new password, if the address has an account; the answer is the same either way")
+            .answers_empty(204, "Noted")
+            .refuses(400, "wrong_collection_type"),
+        post("/api/v1/collections/{collection}/auth/resend-verification", member_resends_verification)
+            .summary("Send another link to the own address")
+            .answers_empty(204, "Queued")
+            .refuses(400, "email_already_verified, mail_not_configured, wrong_collection_type"),
         post("/api/v1/collections/{collection}/auth/me/request-email-change", member_requests_email_change)
             .summary("Send a link to another address for the own account, and a notice to the old one. Needs a recent sign-in")
             .answers_empty(204, "Queued")
@@ -181,5 +189,26 @@ async fn member_confirms_email_change(
 ) -> Answer<NoContent> {
     let realm = AuthCollection::named(&app, &collection)?.realm();
     accounts::confirm_email_change(&caller, &app, Some(&realm), body.token.expose()).await?;
+    Ok(NoContent)
+}
+
+async fn member_requests_password_reset(
+    Anyone(caller): Anyone,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+    Json(body): Json<Address>,
+) -> Answer<NoContent> {
+    let realm = AuthCollection::named(&app, &collection)?.realm();
+    accounts::request_password_reset(&caller, &app, &realm, &body.email).await?;
+    Ok(NoContent)
+}
+
+async fn member_resends_verification(
+    signed_in: SignedIn,
+    State(app): State<Arc<App>>,
+    Path(collection): Path<String>,
+) -> Answer<NoContent> {
+    member(signed_in.account(), &app, &collection)?;
+    accounts::resend_verification(&signed_in.0, &app).await?;
     Ok(NoContent)
 }

@@ -4,6 +4,7 @@ mod certificate;
 mod codes;
 mod delivery;
 mod links;
+mod notices;
 mod smtp;
 
 use std::collections::HashMap;

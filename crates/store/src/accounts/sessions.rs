@@ -137,6 +137,22 @@ pub async fn by_id_locked(tx: &mut Tx<'_>, id: &str) -> Result<Option<Session>, 
     tx.fetch_one(&sql).await?.as_ref().map(Session::of).transpose()
 }
 
+/// Whether an account signed in before, but never from such a place: another address, or another program.
+pub async fn is_new_place(
+    tx: &mut Tx<'_>,
+    realm: &str,
+    account_id: &str,
+    ip_address: &str,
+    user_agent: &str,
+) -> Result<bool, Error> {
+    let mut sql = tx.sql();
+    sql.push("SELECT count(*), count(*) FILTER (WHERE ip_address = ").bind(ip_address);
+    sql.push(" AND user_agent = ").bind(user_agent).push(") FROM sessions WHERE realm = ").bind(realm);
+    sql.push(" AND account_id = ").bind(account_id);
+    let Some(row) = tx.fetch_one(&sql).await? else { return Ok(false) };
+    Ok(row.int(0)? > 0 && row.int(1)? == 0)
+}
+
 /// Live sessions of an account, newest first. One with a cookie must have been seen after `idle_since`.
 pub async fn of_account(
     reader: &mut Reader<'_>,

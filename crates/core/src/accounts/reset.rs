@@ -1,6 +1,7 @@
 //! A password that was forgotten. Asking for a link does the same for every address: one insert into the mail queue. Whether the
 //! address has an account is found out when the mail is sent, where nobody can watch.
 
+use fastcms_guard::limits::Class;
 use fastcms_guard::opaque::Digest;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::{self as rows, fold_email};
@@ -15,11 +16,13 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::mail::{self, Kind, Mail, Owner, Purpose};
 use crate::time::stamp;
 
 /// Sends a link to the account of this address, if there is one. The caller is told nothing either way.
 pub async fn request_password_reset(caller: &Caller, app: &App, realm: &Realm, address: &str) -> Result<()> {
+    limits::charge_named(caller, app, Class::Reset, realm, address).await?;
     if !app.config.mail.is_enabled() {
         tracing::warn!("a new password was asked for, and no mail is sent: SMTP_USER and SMTP_PASSWORD are not set");
     }

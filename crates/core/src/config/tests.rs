@@ -41,6 +41,8 @@ impl World {
             ("BASE_URL", "https://cms.example.com"),
             ("APP_HOST", "127.0.0.1"),
             ("CORS_ORIGINS", "https://app.example.com"),
+            ("SMTP_USER", "cms"),
+            ("SMTP_PASSWORD", "a password of the mail server"),
         ];
         let kept = base.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
         Self::new(&kept.chain(changes).copied().collect::<Vec<_>>())

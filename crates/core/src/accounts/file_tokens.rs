@@ -7,7 +7,7 @@ use fastcms_guard::token::{self, Claims, Expected, File, FileDetails, Kind, MAX_
 use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 
-use super::sessions::{account_behind, realm_text, table_of};
+use super::sessions::{account_behind, must_enrol, realm_text, table_of};
 use crate::access;
 use crate::app::App;
 use crate::caller::{Account, Caller, Principal, Realm};
@@ -51,7 +51,7 @@ pub(crate) async fn holder_of(caller: &Caller, app: &App, text: &str, file_id: &
         Err(Error::InvalidToken) => return Err(Error::InvalidFileToken),
         account => account?,
     };
-    let stands = account.id == claims.sub && !account.must_change_password;
+    let stands = account.id == claims.sub && !account.must_change_password && !account.must_enrol;
     let holder = Caller { principal: Principal::Account(account), channel: caller.channel.clone() };
     if stands { Ok(holder) } else { Err(Error::InvalidFileToken) }
 }
@@ -71,12 +71,18 @@ fn verified(app: &App, text: &str) -> Result<Claims<File>> {
 /// The account of a token that was made outside of any session.
 async fn without_session(app: &App, id: &str, realm: Realm) -> Result<Arc<Account>> {
     let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::InvalidToken)?;
-    let id = id.to_owned();
+    let (id, of_realm, require_mfa) = (id.to_owned(), realm.clone(), app.config.passwords.require_mfa);
     let found = app
         .store
-        .read(Plan::Bounded, move |reader| Box::pin(async move { rows::by_id(reader, &table, &id).await }))
+        .read(Plan::Bounded, move |reader| {
+            Box::pin(async move {
+                let Some(credentials) = rows::by_id(reader, &table, &id).await? else { return Ok(None) };
+                let must_enrol = must_enrol(reader, require_mfa, realm_text(&of_realm), &credentials).await?;
+                Ok::<_, Error>(Some((credentials, must_enrol)))
+            })
+        })
         .await?;
-    let credentials = found.filter(|account| !account.disabled).ok_or(Error::InvalidToken)?;
+    let (credentials, must_enrol) = found.filter(|(account, _)| !account.disabled).ok_or(Error::InvalidToken)?;
     Ok(Arc::new(Account {
         id: credentials.id,
         realm,
@@ -86,5 +92,6 @@ async fn without_session(app: &App, id: &str, realm: Realm) -> Result<Arc<Accoun
         verified: credentials.verified,
         authenticated_at: 0,
         must_change_password: credentials.must_change_password,
+        must_enrol,
     }))
 }

@@ -139,7 +139,6 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         wrapping,
         api_keys: ApiKeys::default(),
         ip_rules: IpRules::load(&store, &config.proxies).await?,
-        limits: Limits::new(&config),
         impersonations: Impersonations::default(),
         limits: Limits::start(&config, &store, Arc::clone(&clock)),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::callers::Calls;
 use crate::on_both_engines;
-use crate::process::PASSWORD;
 use crate::product::Product;
 
 on_both_engines!(refusals_of_every_kind_take_the_same_time, the_test_would_see_refusals_that_are_not_made_alike);

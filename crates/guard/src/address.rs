@@ -9,8 +9,10 @@
 
 mod forwarded;
 mod spelling;
+mod text;
 mod trust;
 
+pub use text::AddressText;
 pub use trust::{BadProxies, TrustedProxies};
 
 use std::net::IpAddr;

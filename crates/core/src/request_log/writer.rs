@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fastcms_guard::address::AddressText;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
 use fastcms_store::request_log::{self as rows, LoggedRequest};
@@ -105,7 +106,7 @@ impl Writer {
                 url: entry.url,
                 status: entry.status.into(),
                 duration: i64::try_from(entry.took.as_micros()).unwrap_or(i64::MAX),
-                ip_address: entry.client.to_string(),
+                ip_address: AddressText::new(entry.client).as_str().to_owned(),
                 user_id: entry.account.map(|account| account.id.clone()),
                 created: stamp(created),
             }

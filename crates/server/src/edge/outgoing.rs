@@ -5,9 +5,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::{body::Body, response::Response};
 use fastcms_core::{Caller, config::LimitHeaders, request_log::Answered};
 use fastcms_guard::{
+    address::AddressText,
     cookie::{Cookie, CookiePolicy},
     cors::CorsPolicy,
-    headers::{API_POLICY, NO_STORE, fixed},
+    headers::{API_POLICY, CONTENT_SECURITY_POLICY, NO_STORE, REQUEST_ID, fixed},
     limits::Standing,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
@@ -21,11 +22,9 @@ use super::{
     preflight::{self, Shared},
     thinning::Thinning,
 };
-use crate::error::Refused;
+use crate::{error::Refused, logging::ACCESS};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Target of the access log, so that it can be filtered apart.
-const ACCESS: &str = "fastcms::access";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 /// What a line of the access log shows of a method and a path, bytes: the parser lets far longer ones through, for us to refuse.
 const MAX_LOGGED_METHOD: usize = 32;
 const MAX_LOGGED_PATH: usize = 2048;
@@ -92,54 +91,65 @@ impl Seen {
 
 /// The headers that are the same on every answer, parsed once, and which lines of faults are written.
 pub(super) struct Headers {
-    fixed: Vec<(HeaderName, HeaderValue)>,
+    /// Of a page or an asset.
+    open: HeaderMap,
+    /// Of the API: nobody keeps it.
+    private: HeaderMap,
     cookies: CookiePolicy,
     limits: LimitHeaders,
     pub(super) faults: Arc<Thinning>,
 }
 
+/// Fields for which the maps have room: copying one then makes the room that the rest of an answer's headers need.
+const FIELDS: usize = 24;
+
 impl Headers {
     pub(super) fn new(settings: &EdgeSettings) -> Self {
         // Where every origin may read, every page may also embed.
         let embedding = if settings.cors.allows_any() { "cross-origin" } else { "same-origin" };
-        let all = fixed(settings.production).iter().copied().chain([("cross-origin-resource-policy", embedding)]);
+        let all = fixed(settings.production).iter().copied().chain([
+            ("cross-origin-resource-policy", embedding),
+            (CONTENT_SECURITY_POLICY, API_POLICY),
+            ("vary", "Origin"),
+            // Both are set or taken out on each answer: so they have their places.
+            (REQUEST_ID, ""),
+            ("content-type", ""),
+        ]);
         let parsed = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        Self {
-            fixed: all.map(parsed).collect(),
-            cookies: settings.cookies,
-            limits: settings.limit_headers,
-            faults: Arc::default(),
-        }
+        let mut open = HeaderMap::with_capacity(FIELDS);
+        open.extend(all.map(parsed));
+        let mut private = HeaderMap::with_capacity(FIELDS);
+        private.extend(open.iter().map(|(name, value)| (name.clone(), value.clone())).chain(NO_STORE.map(parsed)));
+        Self { open, private, cookies: settings.cookies, limits: settings.limit_headers, faults: Arc::default() }
     }
 
     /// Completes an answer.
     pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, took: Duration) -> Response {
         let mut response = write_refusal(response, request_id, &self.faults);
-        let headers = response.headers_mut();
-        headers.reserve(self.fixed.len() + 14);
-        if let Some(standing) = &seen.standing {
-            limits::write(headers, standing, self.limits);
-        }
-        headers.insert(X_REQUEST_ID, request_id.header());
-        // What an answer says itself stands: a page has a policy of its own.
-        for (name, value) in &self.fixed {
-            headers.entry(name).or_insert_with(|| value.clone());
-        }
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(const { HeaderValue::from_static(API_POLICY) });
-        if seen.cookie == CookieRole::Stale {
-            self.drop_session_cookie(headers, seen.secure);
-        }
+        let own = std::mem::take(response.headers_mut());
         // What was answered because of a cookie is for that browser only: caches know that of Authorization, not of cookies.
-        let personal = seen.api || seen.cookie != CookieRole::Silent;
-        if personal && !headers.contains_key(header::CACHE_CONTROL) {
-            for (name, value) in NO_STORE {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
+        let personal = (seen.api || seen.cookie != CookieRole::Silent) && !own.contains_key(header::CACHE_CONTROL);
+        let mut headers = if personal { self.private.clone() } else { self.open.clone() };
+        if !own.contains_key(header::CONTENT_TYPE) {
+            headers.remove(header::CONTENT_TYPE);
         }
-        headers.append(header::VARY, const { HeaderValue::from_static("Origin") });
+        let varies = own.contains_key(header::VARY);
+        // What an answer says itself stands: a page has a policy of its own.
+        headers.extend(own);
+        headers.insert(X_REQUEST_ID, request_id.header());
+        if let Some(standing) = &seen.standing {
+            limits::write(&mut headers, standing, self.limits);
+        }
+        if varies {
+            headers.append(header::VARY, const { HeaderValue::from_static("Origin") });
+        }
+        if seen.cookie == CookieRole::Stale {
+            self.drop_session_cookie(&mut headers, seen.secure);
+        }
         if let Some(shared) = &seen.shared {
-            shared.write(headers);
+            shared.write(&mut headers);
         }
+        *response.headers_mut() = headers;
         if seen.head {
             take_body_off(&mut response);
         }
@@ -189,9 +199,11 @@ impl Seen {
         let method = head(method.as_str(), MAX_LOGGED_METHOD);
         let query = if uri.query().is_some() { "?[redacted]" } else { "" };
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let client = self.client.map(tracing::field::display);
+        let client = self.client.map(AddressText::new);
+        let client = client.as_ref().map(AddressText::as_str);
+        let account = self.caller.account().map(|account| account.id.as_str());
         tracing::info!(
-            target: ACCESS, request_id = request_id.as_str(), method, status, duration_ms, client,
+            target: ACCESS, request_id = request_id.as_str(), method, status, duration_ms, client, account,
             "{method} {path}{query} {status}"
         );
     }

@@ -1,0 +1,143 @@
+//! One event as one JSON object, written straight into bytes: one a request, so no map and no value in between.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fastcms_core::time;
+use serde::Serialize;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers { line: Vec::new(), rest: Vec::new() }) };
+}
+
+/// What is kept of the buffers between two lines, bytes.
+const KEPT: usize = 8 * 1024;
+
+#[derive(Default)]
+struct Buffers {
+    line: Vec<u8>,
+    /// The fields of the event but its message.
+    rest: Vec<u8>,
+}
+
+/// Hands the line of an event to `done`, its line end included.
+pub(super) fn write(event: &Event<'_>, done: impl FnOnce(&[u8])) {
+    // An event within an event (a value that logs while it is printed) has buffers of its own.
+    BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
+        Ok(mut buffers) => done(buffers.fill(event)),
+        Err(_) => done(Buffers::default().fill(event)),
+    });
+}
+
+impl Buffers {
+    fn fill(&mut self, event: &Event<'_>) -> &[u8] {
+        let Self { line, rest } = self;
+        for buffer in [&mut *line, rest] {
+            buffer.clear();
+            buffer.shrink_to(KEPT);
+        }
+        let metadata = event.metadata();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        match time::written(millis) {
+            Some(stamp) => line.extend_from_slice(&stamp),
+            None => line.extend_from_slice(time::stamp(millis).as_bytes()),
+        }
+        line.extend_from_slice(b"\",\"level\":\"");
+        line.extend_from_slice(level_name(*metadata.level()).as_bytes());
+        line.extend_from_slice(b"\",\"logger\":\"fastcms\",\"message\":");
+        let before = line.len();
+        event.record(&mut Fields { message: line, rest });
+        if line.len() == before {
+            line.extend_from_slice(b"null");
+        }
+        put(line, "module", &metadata.module_path().unwrap_or_default());
+        put(line, "function", &metadata.target().rsplit("::").next().unwrap_or_default());
+        put(line, "line", &metadata.line());
+        line.extend_from_slice(rest);
+        line.extend_from_slice(b"}\n");
+        line
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    }
+}
+
+/// Writes `,"name":value`.
+fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, value: &T) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    let written = serde_json::to_writer(&mut *out, value);
+    debug_assert!(written.is_ok(), "writing to memory cannot fail");
+}
+
+/// Puts an event's fields into the line. Control characters end up escaped: a field cannot begin a line of its own (ASVS 16.4.1).
+struct Fields<'a> {
+    message: &'a mut Vec<u8>,
+    rest: &'a mut Vec<u8>,
+}
+
+impl Fields<'_> {
+    fn put<T: Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+        match field.name() {
+            "message" => {
+                let written = serde_json::to_writer(&mut *self.message, value);
+                debug_assert!(written.is_ok(), "writing to memory cannot fail");
+            }
+            "error" => put(self.rest, "exception", value),
+            name => put(self.rest, name, value),
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, &value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, &value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, &Printed(value));
+    }
+}
+
+/// What a value prints, as a JSON text without a `String` in between.
+struct Printed<'a>(&'a dyn fmt::Debug);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Printed<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

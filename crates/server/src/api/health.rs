@@ -13,6 +13,7 @@ use fastcms_core::{
     files,
 };
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Operation, get};
@@ -37,15 +38,30 @@ pub fn routes() -> Vec<Operation> {
     ]
 }
 
-async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Json<Value> {
+/// What `/health` says; more than the first line only to those who may know what runs here.
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    #[serde(flatten)]
+    about: Option<About<'a>>,
+}
+
+#[derive(Serialize)]
+struct About<'a> {
+    service: &'a str,
+    version: &'a str,
+    environment: &'static str,
+}
+
+async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response {
     let server = &app.config.server;
-    let mut answer = json!({"status": "healthy"});
-    if may_look(&caller) || server.environment == Environment::Development {
-        answer["service"] = server.app_name.as_str().into();
-        answer["version"] = server.app_version.as_str().into();
-        answer["environment"] = server.environment.to_string().into();
-    }
-    Json(answer)
+    let may_know = may_look(&caller) || server.environment == Environment::Development;
+    let about = may_know.then(|| About {
+        service: &server.app_name,
+        version: &server.app_version,
+        environment: server.environment.as_str(),
+    });
+    Json(Health { status: "healthy", about }).into_response()
 }
 
 /// Whether the caller is told more than strangers.

@@ -39,14 +39,15 @@ impl Head {
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes = self.bytes.saturating_add(bytes.len());
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.ended {
-                return;
-            }
+        let mut rest = bytes;
+        while !self.ended && !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let (piece, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
             self.extend(piece);
-            if piece.ends_with(b"\n") {
+            if end.is_some() {
                 self.end_line();
             }
+            rest = after;
         }
     }
 
@@ -57,9 +58,13 @@ impl Head {
         self.length += piece.len();
         if self.lines == 0 {
             self.first = self.length;
-            for byte in piece.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')) {
-                self.ending = self.ending << 8 | u64::from(*byte);
+            // From the end: of a long line all but the last few bytes are never looked at.
+            let (mut ending, mut taken) = (0, 0);
+            for byte in piece.iter().rev().filter(|byte| !matches!(byte, b'\r' | b'\n')).take(8) {
+                ending |= u64::from(*byte) << taken;
+                taken += 8;
             }
+            self.ending = self.ending.checked_shl(taken).unwrap_or(0) | ending;
         }
     }
 

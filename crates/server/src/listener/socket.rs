@@ -2,6 +2,7 @@
 //! and it empties itself before it closes on a client that is still sending.
 
 use std::{
+    cell::RefCell,
     io::{self, ErrorKind, IoSlice},
     net::SocketAddr,
     pin::Pin,
@@ -40,8 +41,15 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// it wants to begin with, and each buffer is held for as long as a slow client likes.
 const HEAD_AT_ONCE: usize = 4 * 1024;
 const BODY_AT_ONCE: usize = 8 * 1024 - 1;
+/// Bytes of head and body that are joined before they are written: for so few, a copy costs less than handing the system two pieces.
+const COPIED: usize = 8 * 1024;
 /// A head up to this size costs its connection no place among the large ones.
 const SMALL_HEAD: usize = 8 * 1024;
+
+thread_local! {
+    /// Where a thread joins what it writes.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What the socket and the requests on it know of each other.
 #[derive(Debug)]
@@ -305,7 +313,15 @@ impl AsyncWrite for Socket {
         if self.replaces(slices.first().map_or(&[], |slice| slice)) {
             return self.poll_replacement(cx);
         }
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let outcome = if slices.len() > 1 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= COPIED {
+            JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+                Pin::new(&mut self.stream).poll_write(cx, joined)
+            })
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        };
         self.poll_unwritable(cx, outcome)
     }
 

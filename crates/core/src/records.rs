@@ -81,10 +81,7 @@ impl<'a> Door<'a> {
 
     /// The collection as this caller sees it, all visible fields shown.
     fn view(&self) -> View {
-        self.view_with(
-            access::sight(&self.facts(), &self.collection, std::iter::empty(), self.now),
-            Shape::all(&self.collection),
-        )
+        self.view_with(access::sight(&self.facts(), &self.collection, std::iter::empty(), self.now), Shape::all())
     }
 
     fn view_with(&self, sight: Sight, shape: Shape) -> View {

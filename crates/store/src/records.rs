@@ -25,8 +25,8 @@ use crate::{Error, Reader, Sql};
 /// Which fields of a record are shown, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    columns: Vec<ShownField>,
-    is_default: bool,
+    /// `None`: all visible fields, as they are. Nothing is made for these.
+    columns: Option<Vec<ShownField>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,8 @@ struct ShownField {
 
 impl Shape {
     /// All visible fields, as they are.
-    pub fn all(collection: &Collection) -> Self {
-        let columns = collection.visible().iter().map(|at| ShownField { at: *at, transform: None }).collect();
-        Self { columns, is_default: true }
+    pub fn all() -> Self {
+        Self { columns: None }
     }
 
     /// The visible fields that a field list shows.
@@ -48,18 +47,26 @@ impl Shape {
             let transform = list.shows(&collection.fields()[*at].name)?;
             Some(ShownField { at: *at, transform: transform.cloned() })
         });
-        Self { columns: shown.collect(), is_default: false }
+        Self { columns: Some(shown.collect()) }
     }
 
     /// The visible fields whose names `shows` picks.
     pub fn only(collection: &Collection, shows: impl Fn(&str) -> bool) -> Self {
         let shown = collection.visible().iter().filter(|at| shows(&collection.fields()[**at].name));
-        Self { columns: shown.map(|at| ShownField { at: *at, transform: None }).collect(), is_default: false }
+        Self { columns: Some(shown.map(|at| ShownField { at: *at, transform: None }).collect()) }
+    }
+
+    /// Calls `each` with every field shown, by its position, and what becomes of its text.
+    fn for_each<'s>(&'s self, collection: &Collection, mut each: impl FnMut(usize, Option<&'s Transform>)) {
+        match &self.columns {
+            None => collection.visible().iter().for_each(|at| each(*at, None)),
+            Some(columns) => columns.iter().for_each(|shown| each(shown.at, shown.transform.as_ref())),
+        }
     }
 
     /// How many columns its SELECT list has.
-    fn width(&self) -> usize {
-        3 + self.columns.len()
+    fn width(&self, collection: &Collection) -> usize {
+        3 + self.columns.as_ref().map_or_else(|| collection.visible().len(), Vec::len)
     }
 }
 
@@ -77,23 +84,23 @@ impl View {
     /// shows it.
     fn push_columns(&self, sql: &mut Sql) {
         let collection = &*self.collection;
-        if self.shape.is_default && (!collection.is_auth() || self.sight.sees_all) {
+        if self.shape.columns.is_none() && (!collection.is_auth() || self.sight.sees_all) {
             sql.append(collection.open_columns());
             return;
         }
         sql.push("\"id\", \"created\", \"updated\"");
-        for shown in &self.shape.columns {
+        self.shape.for_each(collection, |at, _| {
             sql.push(", ");
-            if collection.is_account_email(shown.at) && !self.sight.sees_all {
+            if collection.is_account_email(at) && !self.sight.sees_all {
                 sql.push("CASE WHEN \"email_visibility\"");
                 if let Some((_, id)) = self.sight.own.as_ref().filter(|(home, _)| home == collection.id()) {
                     sql.push(" OR \"id\" = ").bind(id);
                 }
                 sql.push(" THEN \"email\" ELSE 'hidden' END");
             } else {
-                sql.ident(collection.column(shown.at));
+                sql.ident(collection.column(at));
             }
-        }
+        });
     }
 
     fn push_condition(&self, sql: &mut Sql, predicate: &Predicate, trust: Trust<'_>) -> Result<(), Error> {

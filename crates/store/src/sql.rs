@@ -41,7 +41,7 @@ impl Dialect {
     /// The physical name of a column: errors such as [`crate::Error::Unique`] speak of it. `PostgreSQL` keeps a few names for
     /// columns of its own; those get a tilde, on both engines.
     pub fn column_name(self, name: &Name) -> String {
-        if POSTGRES_COLUMNS.iter().any(|taken| name.matches(taken)) {
+        if is_taken_on_postgres(name) {
             return format!("{}~", name.as_str());
         }
         shortened(name.as_str(), MAX_IDENTIFIER_BYTES)
@@ -62,6 +62,10 @@ impl Dialect {
         }
         shortened(&name, MAX_IDENTIFIER_BYTES)
     }
+}
+
+fn is_taken_on_postgres(name: &Name) -> bool {
+    POSTGRES_COLUMNS.iter().any(|taken| name.matches(taken))
 }
 
 /// Cuts a name to `limit` bytes: a readable head, then `~` and 64 bits of the whole name's SHA-256. The tilde is in no
@@ -189,6 +193,9 @@ impl Sql {
 
     /// Writes a column's name, quoted.
     pub fn ident(&mut self, name: &Name) -> &mut Self {
+        if name.as_str().len() <= MAX_IDENTIFIER_BYTES && !is_taken_on_postgres(name) {
+            return self.quoted(name.as_str());
+        }
         let column = self.dialect.column_name(name);
         self.quoted(&column)
     }
@@ -203,6 +210,14 @@ impl Sql {
     /// Writes a collection's table: `"c_posts"` on `SQLite`, `"collections"."posts"` on `PostgreSQL`.
     pub fn table(&mut self, name: &Name) -> &mut Self {
         self.pick("", "\"collections\".");
+        if name.as_str().len() <= MAX_TABLE_BYTES {
+            // The usual case, in every statement: nothing to shorten, so nothing to make first.
+            self.text.push('"');
+            self.pick(SQLITE_PREFIX, "");
+            self.text.push_str(name.as_str());
+            self.text.push('"');
+            return self;
+        }
         let table = self.dialect.table_name(name);
         self.quoted(&table)
     }
@@ -270,7 +285,7 @@ impl Sql {
     fn number(&mut self, number: usize) -> &mut Self {
         self.text.push(self.dialect.pick('?', '$'));
         let start = self.text.len();
-        let _ = write!(self.text, "{number}");
+        self.text.push_str(itoa::Buffer::new().format(number));
         self.numbers.push((start, self.text.len()));
         self
     }

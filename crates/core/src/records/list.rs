@@ -128,7 +128,7 @@ fn sort(door: &Door<'_>, text: Option<&str>) -> Result<Vec<SortKey>> {
 }
 
 fn shape(door: &Door<'_>, text: Option<&str>) -> Result<Shape> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Shape::all(&door.collection)) };
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Shape::all()) };
     let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.is_admin());
     let list = fastcms_expr::parse_fields(text, &offer).map_err(|error| invalid(QueryPart::Fields, error))?;
     Ok(Shape::of(&door.collection, &list))

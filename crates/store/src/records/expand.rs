@@ -66,7 +66,7 @@ pub(super) struct Opened {
 impl Opened {
     /// Reads a row: the columns of the view, then those beside it.
     pub(super) fn read(view: &View, row: &dyn Columns, beside: usize) -> Self {
-        let width = view.shape.width();
+        let width = view.shape.width(&view.collection);
         Self {
             id: row.text(0).unwrap_or_default().to_owned(),
             body: json::record(view, row),

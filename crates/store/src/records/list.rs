@@ -114,7 +114,7 @@ async fn total(reader: &mut Reader<'_>, view: &View, query: &ListQuery, conditio
     } else {
         let mut sql = reader.sql();
         sql.push("SELECT count(*) FROM ").table(view.collection.table()).push(" AS t0").append(condition);
-        reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))?
+        reader.count(&sql).await?
     };
     Ok(u64::try_from(count).unwrap_or(0))
 }

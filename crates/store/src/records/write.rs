@@ -100,7 +100,7 @@ async fn returning(
     for (at, _) in increments {
         sql.push(", ").ident(view.collection.column(*at));
     }
-    let width = view.shape.width();
+    let width = view.shape.width(&view.collection);
     let mut written = None;
     tx.for_each(&sql, |row: &dyn Columns| {
         let numbers = increments.iter().enumerate();

@@ -70,7 +70,7 @@ fn view(schema: &Arc<Schema>, name: &str) -> View {
     let collection = Arc::clone(schema.by_name(name).unwrap());
     View {
         schema: Arc::clone(schema),
-        shape: Shape::all(&collection),
+        shape: Shape::all(),
         collection,
         sight: Arc::new(Sight { sees_all: true, follows_all: true, ..Sight::default() }),
     }

@@ -71,6 +71,15 @@ impl<'c> Reader<'c> {
         Ok(first)
     }
 
+    /// The whole number that a statement answers, such as `count(*)`. `SQLite` remembers it as long as nothing is committed: nothing may
+    /// stand in the statement that changes from one moment to the next.
+    pub async fn count(&mut self, sql: &Sql) -> Result<i64> {
+        if let Engine::Sqlite(session) = &mut self.engine {
+            return session.count(sql);
+        }
+        self.fetch_one(sql).await?.map_or(Ok(0), |row| row.int(0))
+    }
+
     /// Runs a statement and shows each of its rows as it is stepped; an error of `each` ends it.
     pub async fn for_each<F>(&mut self, sql: &Sql, each: F) -> Result<()>
     where

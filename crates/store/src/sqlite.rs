@@ -1,6 +1,7 @@
 //! The `SQLite` engine: one writer thread with group commit, readers inline and on threads of their own.
 
 mod connection;
+mod counts;
 mod fault;
 mod functions;
 mod job;

@@ -1,5 +1,6 @@
 //! Opening connections, and stopping what they do when its time is up.
 
+use super::counts::Counts;
 use super::fault::meaning;
 use super::session::control;
 use crate::error::{Error, Fault, Result};
@@ -23,8 +24,12 @@ const STEPS_PER_LOOK: i32 = 10_000;
 /// every 1 000 pages and cut back to 16 MiB when it has grown.
 const WRITER_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
-/// Small caches: the system's page cache is behind them, and an idle process is to stay small.
-const READER_SETUP: &str = "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024;";
+const READER_SETUP: &str = "PRAGMA query_only = ON; PRAGMA mmap_size = 0;";
+/// What all readers together keep of the file in memory, KiB, as far as each has its least: a page that is not there costs a call of
+/// the system, even where the system has it. Nothing is kept before it was read.
+const READER_CACHES: usize = 32 * 1024;
+/// What one reader keeps, KiB.
+const READER_CACHE: std::ops::RangeInclusive<usize> = 1024..=8 * 1024;
 
 /// Makes the file and its folder for this user alone, where they do not exist.
 pub(super) fn create_file(path: &Path) -> Result<()> {
@@ -88,16 +93,19 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
 /// A connection with a deadline for what it is doing.
 pub(super) struct TimedConnection {
     pub(super) conn: Connection,
+    counts: Counts,
     opened: Instant,
     /// Milliseconds after `opened`; 0 when nothing runs.
     deadline: Arc<AtomicU64>,
 }
 
 impl TimedConnection {
-    /// Opens one that reads; whatever runs on it stops at its deadline, or when `closing` is set.
-    pub(super) fn reader(path: &Path, closing: &Arc<AtomicBool>) -> Result<Self> {
+    /// Opens one of `readers` that read; whatever runs on it stops at its deadline, or when `closing` is set.
+    pub(super) fn reader(path: &Path, readers: usize, closing: &Arc<AtomicBool>) -> Result<Self> {
         let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         conn.execute_batch(READER_SETUP).map_err(meaning)?;
+        let kib = (READER_CACHES / readers.max(1)).clamp(*READER_CACHE.start(), *READER_CACHE.end());
+        conn.pragma_update(None, "cache_size", -i64::try_from(kib).unwrap_or(1024)).map_err(meaning)?;
         Self::timed(conn, Arc::clone(closing))
     }
 
@@ -114,14 +122,14 @@ impl TimedConnection {
             deadline != 0 && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
         };
         conn.progress_handler(STEPS_PER_LOOK, Some(is_up)).map_err(meaning)?;
-        Ok(Self { conn, opened, deadline })
+        Ok(Self { conn, counts: Counts::default(), opened, deadline })
     }
 
-    /// Lends the connection to `job` until `deadline`.
-    pub(super) fn until<R>(&mut self, deadline: Instant, job: impl FnOnce(&mut Connection) -> R) -> R {
+    /// Lends the connection to `job` until `deadline`, and what was counted on it.
+    pub(super) fn until<R>(&mut self, deadline: Instant, job: impl FnOnce(&mut Connection, &mut Counts) -> R) -> R {
         let left = deadline.saturating_duration_since(self.opened);
         self.deadline.store(millis(left).max(1), Ordering::Relaxed);
-        let done = job(&mut self.conn);
+        let done = job(&mut self.conn, &mut self.counts);
         self.deadline.store(0, Ordering::Relaxed);
         done
     }

@@ -1,5 +1,6 @@
 //! Jobs on their way to a thread, with their types forgotten, and back with their answer.
 
+use super::counts::Counts;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::reader::Reader;
@@ -32,7 +33,7 @@ pub(super) trait ReadJob: Send {
     /// Whether somebody still waits for the answer.
     fn is_wanted(&self) -> bool;
     /// Runs it and gives the answer.
-    fn run(self: Box<Self>, conn: &mut Connection);
+    fn run(self: Box<Self>, conn: &mut Connection, counts: &mut Counts);
     /// Answers with an error instead.
     fn fail(self: Box<Self>, error: Error);
 }
@@ -141,9 +142,9 @@ where
         !self.answer.is_closed()
     }
 
-    fn run(self: Box<Self>, conn: &mut Connection) {
+    fn run(self: Box<Self>, conn: &mut Connection, counts: &mut Counts) {
         let Self { job, answer, .. } = *self;
-        let done = complete(|| poll_once(job(&mut Reader::sqlite(Session::new(conn)))));
+        let done = complete(|| poll_once(job(&mut Reader::sqlite(Session::reading(conn, counts)))));
         let _ = answer.send(done);
     }
 

@@ -25,6 +25,8 @@ thread_local! {
 /// What the readers of one store share.
 struct Shared {
     path: PathBuf,
+    /// How many connections there are once all are in use: a thread each, and one for each worker of the runtime.
+    connections: usize,
     closing: Arc<AtomicBool>,
     slots: Mutex<Vec<Weak<Slot>>>,
 }
@@ -44,14 +46,15 @@ enum Message {
 impl Readers {
     pub(super) fn start(path: &Path, threads: usize, queue: usize) -> Result<Self> {
         let closing = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared { path: path.to_owned(), closing, slots: Mutex::default() });
+        let connections = threads + thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared { path: path.to_owned(), connections, closing, slots: Mutex::default() });
         let (sender, receiver) = bounded(queue);
         let threads = (0..threads)
             .map(|number| {
-                let (path, closing, jobs) = (path.to_owned(), Arc::clone(&shared.closing), receiver.clone());
+                let (shared, jobs) = (Arc::clone(&shared), receiver.clone());
                 let thread = thread::Builder::new().name(format!("store-read-{number}"));
                 thread
-                    .spawn(move || serve(&path, &closing, &jobs))
+                    .spawn(move || serve(&shared, &jobs))
                     .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))
             })
             .collect::<Result<_>>()?;
@@ -65,7 +68,9 @@ impl Readers {
         E: From<Error>,
     {
         self.lend(|conn| {
-            conn.until(deadline, |conn| job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::new(conn))))))
+            conn.until(deadline, |conn, counts| {
+                job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::reading(conn, counts)))))
+            })
         })
         .unwrap_or_else(|error| Err(error.into()))
     }
@@ -139,7 +144,7 @@ impl Shared {
         if self.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        TimedConnection::reader(&self.path, &self.closing)
+        TimedConnection::reader(&self.path, self.connections, &self.closing)
     }
 
     fn take_connections(&self) {
@@ -151,13 +156,13 @@ impl Shared {
 }
 
 /// A reader thread. Its connection is opened at its first job, and again after it failed to open.
-fn serve(path: &Path, closing: &Arc<AtomicBool>, jobs: &Receiver<Message>) {
+fn serve(shared: &Shared, jobs: &Receiver<Message>) {
     let mut opened = None;
     while let Ok(Message::Job(job)) = jobs.recv() {
         if !job.is_wanted() {
             continue;
         }
-        if closing.load(Ordering::Relaxed) {
+        if shared.closing.load(Ordering::Relaxed) {
             job.fail(Error::closed());
             continue;
         }
@@ -166,17 +171,17 @@ fn serve(path: &Path, closing: &Arc<AtomicBool>, jobs: &Receiver<Message>) {
             job.fail(Error::Timeout);
             continue;
         }
-        let conn = match opened.take().map_or_else(|| TimedConnection::reader(path, closing), Ok) {
+        let conn = match opened.take().map_or_else(|| shared.connect(), Ok) {
             Ok(conn) => opened.insert(conn),
             Err(error) => {
                 job.fail(error);
                 continue;
             }
         };
-        conn.until(deadline, |conn| {
+        conn.until(deadline, |conn, counts| {
             // One snapshot for all statements of the job: a page and its total belong together.
             match control(conn, "BEGIN DEFERRED") {
-                Ok(()) => job.run(conn),
+                Ok(()) => job.run(conn, counts),
                 Err(error) => job.fail(error),
             }
         });

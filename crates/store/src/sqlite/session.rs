@@ -1,5 +1,6 @@
 //! Statements on a connection. Nothing here waits: what needs the disk is done when a call returns.
 
+use super::counts::Counts;
 use super::fault::meaning;
 use crate::error::{Error, Fault, Result};
 use crate::sql::Sql;
@@ -14,17 +15,20 @@ pub(crate) struct Session<'c> {
     conn: &'c mut Connection,
     /// Of a session that writes, inside a transaction: no statement begins after this.
     deadline: Option<Instant>,
+    /// Of a connection that reads.
+    counts: Option<&'c mut Counts>,
 }
 
 impl<'c> Session<'c> {
-    pub(super) fn new(conn: &'c mut Connection) -> Self {
-        Self { conn, deadline: None }
+    /// A session that changes nothing.
+    pub(super) fn reading(conn: &'c mut Connection, counts: &'c mut Counts) -> Self {
+        Self { conn, deadline: None, counts: Some(counts) }
     }
 
     /// A session that refuses statements after `deadline`. The connection stops those that run by then; but one that it stops
     /// while it writes costs the whole transaction, so a job of many short statements is better stopped between two.
     pub(super) fn until(conn: &'c mut Connection, deadline: Instant) -> Self {
-        Self { conn, deadline: Some(deadline) }
+        Self { conn, deadline: Some(deadline), counts: None }
     }
 
     /// Runs a statement and answers how many rows it changed.
@@ -49,6 +53,26 @@ impl<'c> Session<'c> {
             each(row)?;
         }
         Ok(())
+    }
+
+    /// The whole number that a statement answers; from memory where nothing was committed since it was counted here.
+    pub(crate) fn count(&mut self, sql: &Sql) -> Result<i64> {
+        let version =
+            self.conn.prepare_cached("PRAGMA data_version").and_then(|mut asked| asked.query_row([], |row| row.get(0)));
+        let version = version.map_err(meaning)?;
+        if let Some(number) = self.counts.as_mut().and_then(|counts| counts.get(version, sql)) {
+            return Ok(number);
+        }
+        let mut number = None;
+        self.for_each(sql, |row| {
+            number = row.int(0);
+            Ok(())
+        })?;
+        let number = number.ok_or_else(|| Error::internal("a count answered no number"))?;
+        if let Some(counts) = &mut self.counts {
+            counts.put(sql, number);
+        }
+        Ok(number)
     }
 
     /// Runs statements without binds.

@@ -171,7 +171,7 @@ impl Work {
             return Err(error);
         }
         let deadline = Instant::now() + job.budget();
-        let effects = self.conn.until(deadline, |conn| job.run(conn, deadline));
+        let effects = self.conn.until(deadline, |conn, _| job.run(conn, deadline));
         if self.conn.conn.is_autocommit() {
             let error = rolled_back();
             if effects.is_some() {

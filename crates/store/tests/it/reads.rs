@@ -1,7 +1,7 @@
 //! Reads: bounded in time, apart from each other, and unable to write.
 
 use crate::database::{ddl, execute, fetch, number, on_each_engine, on_sqlite, statement};
-use fastcms_store::{Error, Plan, Store};
+use fastcms_store::{Error, Plan, Sql, Store};
 use std::time::{Duration, Instant};
 
 /// Counts to a number that takes hours.
@@ -257,6 +257,34 @@ fn the_file_and_its_folder_are_for_their_owner_alone() {
             assert_eq!(mode(&folder), 0o700);
             for file in ["app.db", "app.db-wal", "app.db-shm"] {
                 assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
+            }
+        })
+    });
+}
+
+#[test]
+fn a_count_is_what_would_be_counted_now_whoever_wrote() {
+    on_each_engine(|database| {
+        Box::pin(async move {
+            let store = database.store().await;
+            let other = database.store().await;
+            ddl(&store, "CREATE TABLE counted (n INTEGER) STRICT", "CREATE TABLE counted (n BIGINT)").await;
+            let above = |least: i64| {
+                let sql = Sql::with(store.dialect(), "SELECT count(*) FROM counted WHERE n > ?", [least]);
+                let store = store.clone();
+                async move {
+                    let count = store.read(Plan::Scan, move |reader| Box::pin(async move { reader.count(&sql).await }));
+                    count.await.unwrap()
+                }
+            };
+            for round in 0..20_i64 {
+                let writer = if round % 2 == 0 { &store } else { &other };
+                execute(writer, Sql::with(store.dialect(), "INSERT INTO counted (n) VALUES (?)", [round]))
+                    .await
+                    .unwrap();
+                for _ in 0..4 {
+                    assert_eq!((above(-1).await, above(9).await), (round + 1, (round - 9).max(0)));
+                }
             }
         })
     });

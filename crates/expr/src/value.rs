@@ -113,12 +113,13 @@ impl Comparison {
 
 /// Lower case, each character by its own Unicode mapping, without regard to its neighbours or a language.
 pub fn lower(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+    // Most texts are plain, and searches do this to every row.
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().flat_map(char::to_lowercase).collect() }
 }
 
 /// Upper case, each character by its own Unicode mapping (`ß` becomes `SS`).
 pub fn upper(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).collect()
+    if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().flat_map(char::to_uppercase).collect() }
 }
 
 /// Mean radius of the Earth in kilometres used by `geoDistance`.

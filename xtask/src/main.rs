@@ -3,6 +3,7 @@
 //! Each subcommand is a module with one `run`; this file only picks one. It knows nothing of the product: whatever
 //! it does, it does by calling `cargo` and other programs.
 
+mod bench;
 mod crash;
 mod debian;
 mod docs;
@@ -28,6 +29,12 @@ Commands:
   crash [--rounds N] [--engine sqlite|postgres|both] [--only FAULT]... [--seed N] [--binary FILE]
       Break a server under load, again and again, and look whether it kept what it promised.
       FAULT is one of kill, term, full-disk, read-only-disk, slow-disk, postgres-down
+
+  bench [tax] [--reps N] [--seconds N] [--json]
+      What a request costs the server, beside bare axum and bare rusqlite; needs `wrk` and two cores
+      tax          what each protection adds; writes the table in docs/performance.md
+      --reps N     interleaved repetitions (5)
+      --seconds N  of each measurement (3)
 
   docs
       Write the pages that come from the code: settings reference, `.env.example`
@@ -62,6 +69,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("test") => suite::run(&rest),
         Some("crash") => crash::run(&rest),
+        Some("bench") => bench::run(&rest),
         Some("docs") => docs::run(&rest),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

@@ -244,7 +244,7 @@ fn free_port() -> io::Result<u16> {
 }
 
 /// 128 random bits.
-fn random_hex() -> io::Result<String> {
+pub fn random_hex() -> io::Result<String> {
     use std::fmt::Write as _;
     let mut bytes = [0_u8; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

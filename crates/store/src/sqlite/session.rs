@@ -20,6 +20,11 @@ pub(crate) struct Session<'c> {
 }
 
 impl<'c> Session<'c> {
+    /// A session whose statements are few and short.
+    pub(super) fn new(conn: &'c mut Connection) -> Self {
+        Self { conn, deadline: None, counts: None }
+    }
+
     /// A session that changes nothing.
     pub(super) fn reading(conn: &'c mut Connection, counts: &'c mut Counts) -> Self {
         Self { conn, deadline: None, counts: Some(counts) }

@@ -316,7 +316,9 @@ impl AsyncWrite for Socket {
         let outcome = if slices.len() > 1 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= COPIED {
             JOINED.with_borrow_mut(|joined| {
                 joined.clear();
-                slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+                for slice in slices {
+                    joined.extend_from_slice(slice);
+                }
                 Pin::new(&mut self.stream).poll_write(cx, joined)
             })
         } else {

@@ -28,6 +28,8 @@ struct Options {
     json: bool,
     repetitions: usize,
     seconds: u32,
+    /// The product that is measured, instead of one built for it.
+    binary: Option<PathBuf>,
 }
 
 /// A folder of a run, gone with it.
@@ -51,13 +53,13 @@ impl Drop for Folder {
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = read(arguments)?;
     check_tools()?;
-    let built = build(options.json)?;
+    let built = build(&options)?;
     let folder = Folder::new()?;
     if options.tax { tax::run(&options, &built, &folder.0) } else { compare(&options, &built, &folder.0) }
 }
 
 fn read(arguments: &[String]) -> Result<Options, Failure> {
-    let mut options = Options { tax: false, json: false, repetitions: 5, seconds: 3 };
+    let mut options = Options { tax: false, json: false, repetitions: 5, seconds: 3, binary: None };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let mut number = || {
@@ -67,6 +69,10 @@ fn read(arguments: &[String]) -> Result<Options, Failure> {
         match word.as_str() {
             "tax" => options.tax = true,
             "--json" => options.json = true,
+            "--binary" => {
+                let file = words.next().ok_or_else(|| Failure::Usage("`--binary` needs a file".to_owned()))?;
+                options.binary = Some(fs::canonicalize(file)?);
+            }
             "--reps" => options.repetitions = number()? as usize,
             "--seconds" => options.seconds = number()?,
             other => return Err(Failure::Usage(format!("`bench` knows no `{other}`"))),
@@ -95,20 +101,23 @@ struct Built {
     bare: PathBuf,
 }
 
-fn build(quiet: bool) -> Result<Built, Failure> {
-    if !quiet {
-        announce("building the product and the bare servers, optimised");
+fn build(options: &Options) -> Result<Built, Failure> {
+    if !options.json {
+        announce("building what is measured, optimised");
     }
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--package", "fastcms", "--package", "fastcms-benches"])
-        .current_dir(workspace_root())
-        .status()?;
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--package", "fastcms-benches"]).current_dir(workspace_root());
+    if options.binary.is_none() {
+        cargo.args(["--package", "fastcms"]);
+    }
+    let status = cargo.status()?;
     if !status.success() {
         return Err(Failure::Broken("the build failed".to_owned()));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from);
     let release = target.join("release");
-    Ok(Built { product: release.join("fastcms"), bare: release.join("bare") })
+    let product = options.binary.clone().unwrap_or_else(|| release.join("fastcms"));
+    Ok(Built { product, bare: release.join("bare") })
 }
 
 /// The product beside the bare servers.

@@ -30,11 +30,12 @@ Commands:
       Break a server under load, again and again, and look whether it kept what it promised.
       FAULT is one of kill, term, full-disk, read-only-disk, slow-disk, postgres-down
 
-  bench [tax] [--reps N] [--seconds N] [--json]
+  bench [tax] [--reps N] [--seconds N] [--binary FILE] [--json]
       What a request costs the server, beside bare axum and bare rusqlite; needs `wrk` and two cores
       tax          what each protection adds; writes the table in docs/performance.md
       --reps N     interleaved repetitions (5)
       --seconds N  of each measurement (3)
+      --binary FILE  measure this program instead of building one
 
   docs
       Write the pages that come from the code: settings reference, `.env.example`

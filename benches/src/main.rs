@@ -7,11 +7,10 @@
 //! |---|---|
 //! | `/constant` | a constant JSON answer: what axum, hyper, tokio and the system cost |
 //! | `/headers` | the same with the headers that the product puts on every answer |
-//! | `/posts/{id}` | one row of `c_posts` in FILE, a database of the product, written as the product writes it |
+//! | `/posts/{id}` | one row of the collection `posts` in FILE, a database of the product, written as the product writes it |
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,7 +33,6 @@ thread_local! {
 const CONSTANT: &str = r#"{"status":"healthy","service":"bare","version":"0.1.0","environment":"development"}"#;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const FIELDS: [&str; 5] = ["title", "body", "views", "published", "author"];
-const SELECT: &str = "SELECT id, created, updated, title, body, views, published, author FROM c_posts WHERE id = ?1";
 
 /// The set of an answer of the API; the id of the request is a constant here.
 const HEADERS: [(&str, &str); 11] = [
@@ -56,12 +54,18 @@ const HEADERS: [(&str, &str); 11] = [
 
 struct Bare {
     file: String,
+    select: String,
     headers: HeaderMap,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args().nth(1).ok_or("usage: bare FILE")?;
+    let table: String =
+        open(&file)?.query_row("SELECT id FROM collections WHERE name = 'posts'", [], |row| row.get(0))?;
+    let table: String = table.chars().filter(char::is_ascii_alphanumeric).collect();
+    let select =
+        format!("SELECT id, created, updated, title, body, views, published, author FROM c_t{table} WHERE id = ?1");
     let parsed = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     let mut headers = HeaderMap::with_capacity(24);
     headers.extend(HEADERS.map(parsed));
@@ -69,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/constant", get(constant))
         .route("/headers", get(with_headers))
         .route("/posts/{id}", get(post))
-        .with_state(Arc::new(Bare { file, headers }));
+        .with_state(Arc::new(Bare { file, select, headers }));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?.port());
     axum::serve(listener, routes).await?;
@@ -89,25 +93,27 @@ async fn with_headers(State(bare): State<Arc<Bare>>) -> Response {
 }
 
 async fn post(State(bare): State<Arc<Bare>>, Path(id): Path<String>) -> Response {
-    match read(FilePath::new(&bare.file), &id) {
+    match read(&bare, &id) {
         Ok(Some(json)) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-fn read(file: &FilePath, id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+fn open(file: &str) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.execute_batch("PRAGMA cache_size = -8192")?;
+    Ok(connection)
+}
+
+fn read(bare: &Bare, id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     READER.with_borrow_mut(|reader| {
         let connection = match reader {
             Some(connection) => connection,
-            empty => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(file, flags)?;
-                connection.execute_batch("PRAGMA cache_size = -8192")?;
-                empty.insert(connection)
-            }
+            empty => empty.insert(open(&bare.file)?),
         };
-        let mut statement = connection.prepare_cached(SELECT)?;
+        let mut statement = connection.prepare_cached(&bare.select)?;
         let mut rows = statement.query([id])?;
         rows.next()?.map(json).transpose()
     })

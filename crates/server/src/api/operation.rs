@@ -77,6 +77,7 @@ pub struct Documented {
 }
 
 /// A route: method, path, handler and description. Made by [`get`], [`post`], [`patch`], [`put`] and [`delete`].
+#[expect(clippy::struct_excessive_bools, reason = "independent marks of a route")]
 pub struct Operation<S = Arc<App>> {
     pub(crate) method: Method,
     pub(crate) path: &'static str,

@@ -32,6 +32,7 @@ const MAX_LOGGED_PATH: usize = 2048;
 const HEALTH: [&str; 2] = ["/health", "/api/v1/health"];
 
 /// What of a request its answer depends on.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one request")]
 pub(super) struct Seen {
     head: bool,
     /// Below `/api/`: not to be kept by anybody unless the answer says otherwise.

@@ -146,9 +146,19 @@ fn every_operation_of_core_takes_the_caller_first() {
     let exempt = ["authenticate", "authenticate_cookie", "open", "load", "reload"];
     let operation = Regex::new(r"(?m)^pub async fn (\w+)(<[^>]*>)?\(\s*([^,)]*)").unwrap();
     let mut seen = 0;
-    for noun in
-        ["accounts", "api_keys", "audit", "collections", "files", "keys", "mail", "records", "request_log", "limits", "ip_rules"]
-    {
+    for noun in [
+        "accounts",
+        "api_keys",
+        "audit",
+        "collections",
+        "files",
+        "keys",
+        "mail",
+        "records",
+        "request_log",
+        "limits",
+        "ip_rules",
+    ] {
         let all = code("crates/core/src");
         for (path, text) in all.iter().filter(|(path, _)| path.contains(&format!("/{noun}"))) {
             for found in operation.captures_iter(text) {

@@ -189,43 +189,15 @@ fn expected(door: Door, who: Who) -> Option<(u16, &'static str)> {
     let forbidden = Some((403, "forbidden"));
     let is_key = matches!(who, Who::Key | Who::NarrowKey | Who::AdminKey);
     match (door, who) {
-        (Open, _) | (Rules, Who::Guest) => None,
-        (_, Who::Guest) => sign_in,
+        (_, Who::Guest) if !matches!(door, Open | Rules) => sign_in,
         (Rules | SignedIn | User | Admin, Who::NarrowKey) => Some((403, "insufficient_scope")),
-        (Rules | SignedIn, _) => None,
-        (Member | MemberSensitive, Who::Member) => None,
-        (Member, _) => stranger,
+        (Open | Rules | SignedIn, _) | (Member | MemberSensitive, Who::Member) | (AdminSensitive, Who::Admin) => None,
         (MemberSensitive, Who::Acting) => forbidden,
-        (MemberSensitive, _) => {
-            if is_key {
-                forbidden
-            } else {
-                stranger
-            }
-        }
-        (_, Who::Member) => stranger,
-        (User, _) => None,
-        (Person | Sensitive, _) => {
-            if is_key || who == Who::Acting {
-                forbidden
-            } else {
-                None
-            }
-        }
-        (Admin, _) => {
-            if matches!(who, Who::Admin | Who::AdminKey) {
-                None
-            } else {
-                forbidden
-            }
-        }
-        (AdminSensitive, _) => {
-            if who == Who::Admin {
-                None
-            } else {
-                forbidden
-            }
-        }
+        (MemberSensitive, _) if is_key => forbidden,
+        (Member | MemberSensitive, _) | (_, Who::Member) => stranger,
+        (User, _) | (Admin, Who::Admin | Who::AdminKey) => None,
+        (Person | Sensitive, _) if !is_key && who != Who::Acting => None,
+        _ => forbidden,
     }
 }
 

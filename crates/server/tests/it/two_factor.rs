@@ -54,7 +54,7 @@ fn code(app: &TotpSecret, product: &Product) -> String {
     app.code(product.app.now_seconds().div_euclid(STEP_SECONDS))
 }
 
-async fn enrol<'p>(product: &'p Product, caller: &impl Calls) -> (TotpSecret, Vec<String>) {
+async fn enrol(product: &Product, caller: &impl Calls) -> (TotpSecret, Vec<String>) {
     let made = caller.post("/api/v1/auth/2fa/setup", &json!({})).await.expect(200).json();
     let secret = text(&made["secret"]);
     assert_eq!(secret.len(), 32);

@@ -32,6 +32,11 @@ const DECIDED: &[(&str, &str)] = &[
     ("delete /api/v1/audit/cleanup", "takes whole segments: with the test of retention"),
     ("delete /api/v1/collections/{collection}/auth/sessions/{id}", "the same operation as that of `users`"),
     ("delete /api/v1/collections/{collection}/auth/sessions", "the same operation as that of `users`"),
+    ("delete /api/v1/admin/users/{id}/sessions", "with the tests of impersonation"),
+    ("delete /api/v1/admin/users/{id}/sessions/{session}", "with the tests of impersonation"),
+    ("post /api/v1/admin/users/{id}/impersonate", "with the tests of impersonation"),
+    ("post /api/v1/admin/users/{id}/impersonate/end", "with the tests of impersonation"),
+    ("delete /api/v1/admin/impersonations/{id}", "with the tests of impersonation"),
 ];
 
 /// The walk through the product: which routes were taken.
@@ -104,8 +109,8 @@ async fn every_operation_leaves_its_event(product: &Product) {
             .filter(|method| ["post", "put", "patch", "delete"].contains(&method.as_str()))
         {
             let route = format!("{method} {path}");
-            let is_alias =
-                path.starts_with("/api/v1/collections/items/") || path.starts_with("/api/v1/collections/people/");
+            let live = ["items", "people", "copies"].map(|name| format!("/api/v1/collections/{name}/"));
+            let is_alias = live.iter().any(|live| path.starts_with(live));
             let decided = DECIDED.iter().any(|(known, _)| *known == route);
             if !walk.taken.contains(&route) && !decided && !is_alias {
                 undecided.push(route);
@@ -204,7 +209,7 @@ async fn members(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         "record/create",
     )
     .await;
-    let login = json!({"identity": "m@example.com", "password": PASSWORD});
+    let login = json!({"email": "m@example.com", "password": PASSWORD});
     let sign_in = (Method::POST, format!("{route}/login"));
     let signed_in =
         walk.step(&guest, (sign_in.0, &sign_in.1), &format!("{path}/login"), Some(&login), "auth/login").await.json();
@@ -229,7 +234,7 @@ async fn members(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         "auth/password_change",
     )
     .await;
-    let login = json!({"identity": "m@example.com", "password": "another long secret 7"});
+    let login = json!({"email": "m@example.com", "password": "another long secret 7"});
     let signed_in = guest.post(&format!("{path}/login"), &login).await.expect(200).json();
     let member = crate::callers::Bearer { product: walk.product, token: text(&signed_in["token"]["access_token"]) };
     walk.step(
@@ -320,7 +325,7 @@ async fn own_account(walk: &mut Walk<'_>, ada: User<'_>) {
 
 async fn api_keys(walk: &mut Walk<'_>, ada: &User<'_>) {
     const ROUTE: &str = "/api/v1/api-keys";
-    let body = json!({"name": "robot", "scopes": ["records:read"]});
+    let body = json!({"name": "robot"});
     let made = walk.step(ada, (Method::POST, ROUTE), ROUTE, Some(&body), "api_key/create").await.json();
     let (route, path) = (format!("{ROUTE}/{{id}}"), format!("{ROUTE}/{}", text(&made["id"])));
     walk.step(ada, (Method::PATCH, &route), &path, Some(&json!({"name": "android"})), "api_key/update").await;
@@ -340,8 +345,8 @@ async fn api_keys(walk: &mut Walk<'_>, ada: &User<'_>) {
 
 async fn ip_rules(walk: &mut Walk<'_>, admin: &Admin<'_>) {
     let mut made = BTreeMap::new();
-    for route in ["/api/v1/admin/ip-rules", "/api/v1/ip-rules"] {
-        let rule = json!({"cidr": "203.0.113.7/32", "rule_type": "block"});
+    for (route, cidr) in [("/api/v1/admin/ip-rules", "203.0.113.7/32"), ("/api/v1/ip-rules", "203.0.113.8/32")] {
+        let rule = json!({"cidr": cidr, "rule_type": "block"});
         let rule = walk.step(admin, (Method::POST, route), route, Some(&rule), "security/create").await.json();
         made.insert(route, text(&rule["id"]));
     }

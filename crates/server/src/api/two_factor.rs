@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::account::device;
 use super::{Operation, get, post};
 use crate::error::Answer;
-use crate::extract::{Client, Json, Recent, UsersAccount};
+use crate::extract::{Client, InPerson, Json, Recent, UsersAccount};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
@@ -65,7 +65,7 @@ struct StatusBody {
     backup_codes_remaining: i64,
 }
 
-async fn status(UsersAccount(caller): UsersAccount, State(app): State<Arc<App>>) -> Answer<Json<StatusBody>> {
+async fn status(InPerson(caller): InPerson, State(app): State<Arc<App>>) -> Answer<Json<StatusBody>> {
     let status = accounts::two_factor_status(&caller, &app).await?;
     Ok(Json(StatusBody { enabled: status.enabled, backup_codes_remaining: status.backup_codes_remaining }))
 }

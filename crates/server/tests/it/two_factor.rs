@@ -36,7 +36,7 @@ struct Owner<'p> {
     backup_codes: Vec<String>,
 }
 
-fn base32(text: &str) -> TotpSecret {
+pub fn base32(text: &str) -> TotpSecret {
     let value = |c: u8| if c.is_ascii_uppercase() { c - b'A' } else { c - b'2' + 26 };
     let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
     for c in text.bytes() {
@@ -50,7 +50,7 @@ fn base32(text: &str) -> TotpSecret {
     TotpSecret::from_bytes(Secret::new(bytes))
 }
 
-fn code(app: &TotpSecret, product: &Product) -> String {
+pub fn code(app: &TotpSecret, product: &Product) -> String {
     app.code(product.app.now_seconds().div_euclid(STEP_SECONDS))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastcms_core::{Caller, audit};
+use fastcms_guard::totp::STEP_SECONDS;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use crate::callers::{Admin, Calls, User};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product, text};
+use crate::two_factor::{base32, code};
 
 on_both_engines!(every_operation_leaves_its_event);
 
@@ -28,6 +30,21 @@ const DECIDED: &[(&str, &str)] = &[
         "wants a mail server: with the tests of mails",
     ),
     ("post /api/v1/collections/{collection}/auth/me/confirm-email-change", "wants the link of a mail"),
+    ("post /api/v1/auth/request-otp", "wants a mail server: with the tests of second factors"),
+    ("post /api/v1/auth/auth-with-otp", "wants the code of a mail: with the tests of those"),
+    ("post /api/v1/collections/{collection}/auth/otp/request", "wants a mail server: with the tests of second factors"),
+    ("post /api/v1/collections/{collection}/auth/otp/verify", "wants the code of a mail: with the tests of those"),
+    (
+        "post /api/v1/collections/{collection}/auth/request-password-reset",
+        "wants a mail server: with the tests of mails",
+    ),
+    ("post /api/v1/collections/{collection}/auth/resend-verification", "sends the same mail again and changes nothing"),
+    ("post /api/v1/admin/email/test", "wants a mail server, and changes nothing"),
+    ("post /api/v1/auth/2fa/setup", "a secret that waits changes nothing until its first code"),
+    ("post /api/v1/files", "a form: with the tests of files"),
+    ("delete /api/v1/files/{id}", "with the tests of files"),
+    ("patch /api/v1/files/{id}/protected", "with the tests of files"),
+    ("post /api/v1/files/{id}/token", "makes a token for a read"),
     ("post /api/v1/admin/keys/rotate", "writes the settings file: with the tests of keys"),
     ("delete /api/v1/audit/cleanup", "takes whole segments: with the test of retention"),
     ("delete /api/v1/collections/{collection}/auth/sessions/{id}", "the same operation as that of `users`"),
@@ -285,6 +302,7 @@ async fn own_account(walk: &mut Walk<'_>, ada: User<'_>) {
     walk.taken.insert("post /api/v1/auth/register".to_owned());
     assert!(walk.count("user/create").await >= 2);
     api_keys(walk, &ada).await;
+    second_factor(walk, &ada).await;
     let me = "/api/v1/auth/me";
     walk.step(&ada, (Method::PATCH, me), me, Some(&json!({"name": "Countess"})), "user/update").await;
     let guest = walk.product.guest();
@@ -341,6 +359,21 @@ async fn api_keys(walk: &mut Walk<'_>, ada: &User<'_>) {
     ada.post(ROUTE, &body).await.expect(201);
     let path = format!("{ROUTE}/revoke-all");
     walk.step(ada, (Method::POST, &path), &path, Some(&json!({})), "api_key/revoke_all").await;
+}
+
+async fn second_factor(walk: &mut Walk<'_>, ada: &User<'_>) {
+    let made = ada.post("/api/v1/auth/2fa/setup", &json!({})).await.expect(200).json();
+    let app = base32(&text(&made["secret"]));
+    for (verb, event) in [
+        ("enable", "two_factor/enable"),
+        ("backup-codes", "two_factor/backup_codes_regen"),
+        ("disable", "two_factor/disable"),
+    ] {
+        walk.product.clock.advance_seconds(STEP_SECONDS);
+        let path = format!("/api/v1/auth/2fa/{verb}");
+        let body = json!({"code": code(&app, walk.product)});
+        walk.step(ada, (Method::POST, &path), &path, Some(&body), event).await;
+    }
 }
 
 async fn ip_rules(walk: &mut Walk<'_>, admin: &Admin<'_>) {

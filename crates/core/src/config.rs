@@ -49,7 +49,7 @@ pub use reader::Effective;
 pub(crate) use reader::network;
 pub use redis::Redis;
 pub use server::{AllowedHosts, BaseUrl, Environment, Server};
-pub use source::{MAX_SOURCE_BYTES, Origin, Sources};
+pub use source::{MAX_SOURCE_BYTES, Origin, Resolved, Sources};
 pub use storage::{AzureBlobs, Images, S3, Storage, StorageType};
 pub use tokens::{Algorithm, Tokens};
 

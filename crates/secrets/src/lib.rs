@@ -1,17 +1,24 @@
 //! Where secrets come from, and the box they stay in.
 //!
-//! [`Secret`] holds a value that must not be printed, serialised or left in memory. [`read_file`]
-//! is the one source there is so far; managers (Vault, AWS, Azure) join as further sources, nothing
-//! here speaks to one yet.
+//! [`Secret`] holds a value that must not be printed, serialised or left in memory. A [`Reference`]
+//! says where one is kept; [`read_file`] reads one that is a file.
 //!
 //! This crate does not know what a secret is for: key strength, rotation and use belong to its
 //! callers.
 
 mod file;
+mod local;
+mod reference;
+mod resolution;
 mod secret;
+mod unresolved;
 
 pub use file::{MAX_FILE_BYTES, read_file};
+pub use local::Place;
+pub use reference::{MAX_REFERENCE, Malformed, Reference};
+pub use resolution::{Resolution, Version};
 pub use secret::Secret;
+pub use unresolved::{Unresolved, Why};
 
 use std::io;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use fastcms_secrets::Secret;
 use super::catalog::{self, Variable};
 use super::fault::Faults;
 use super::kind::choice;
-use super::reader::Reader;
+use super::reader::{Reader, reference};
 use super::rules;
 use super::source::{Lookup, Sources};
 
@@ -42,14 +42,21 @@ pub struct Keys {
 
 impl Keys {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
-        Self {
+        let mut keys = Self {
             secret_key: one(read, &catalog::SECRET_KEY),
             secret_key_previous: many(read, &catalog::SECRET_KEY_PREVIOUS),
             secret_key_next: one(read, &catalog::SECRET_KEY_NEXT),
             encryption_key: one(read, &catalog::ENCRYPTION_KEY),
             encryption_key_previous: many(read, &catalog::ENCRYPTION_KEY_PREVIOUS),
             sealed_data_unreadable: read.preset_choice(&catalog::SEALED_DATA_UNREADABLE),
-        }
+        };
+        // A manager tells by itself what was before and what comes next.
+        let (before, next) = read.neighbours(&catalog::SECRET_KEY);
+        add(&mut keys.secret_key_previous, before);
+        keys.secret_key_next = keys.secret_key_next.or(next);
+        let (before, _) = read.neighbours(&catalog::ENCRYPTION_KEY);
+        add(&mut keys.encryption_key_previous, before);
+        keys
     }
 }
 
@@ -69,6 +76,11 @@ impl Keys {
     }
 }
 
+/// Adds a key to those being retired, unless it is there.
+fn add(keys: &mut Vec<Secret<String>>, key: Option<Secret<String>>) {
+    keys.extend(key.filter(|key| keys.iter().all(|known| known.expose() != key.expose())));
+}
+
 fn one(read: &mut Reader<'_>, variable: &'static Variable) -> Option<Secret<String>> {
     let key = read.secret(variable)?;
     check(read, variable, std::slice::from_ref(&key));
@@ -81,21 +93,15 @@ fn many(read: &mut Reader<'_>, variable: &'static Variable) -> Vec<Secret<String
     keys
 }
 
-/// Beginnings of values that point at a secret kept elsewhere.
-const REFERENCES: [&str; 5] = ["vault:", "aws-sm:", "azure-kv:", "file:", "env:"];
-
 /// What no key may be, in whatever mode.
 fn check(read: &mut Reader<'_>, variable: &Variable, keys: &[Secret<String>]) {
     let texts = || keys.iter().map(Secret::expose);
     if let Some(fault) = texts().find_map(|text| SecretKey::check_format(text).err()) {
         read.fault(variable, fault.to_string());
     }
-    // Nothing here resolves a reference; taken literally it would be a key that anybody can guess.
-    if texts().any(|text| REFERENCES.iter().any(|scheme| text.starts_with(scheme))) {
-        let message = format!(
-            "is a reference, which is not resolved here: give the key itself, or its file by {}_FILE",
-            variable.name
-        );
+    // The content of a file is not followed; taken literally a reference would be a key that anybody can guess.
+    if texts().any(|text| !matches!(reference(text), Ok(None))) {
+        let message = format!("{}_FILE leads to a reference: write the key itself into the file", variable.name);
         read.fault(variable, message);
     }
 }

@@ -17,6 +17,8 @@ where each came from.
 - An empty value is as good as none, except for a list, where it is the empty list.
 - A list is written with commas or as a JSON array: `a, b` or `[\"a\", \"b\"]`.
 - A secret `X` may come from a file named by `X_FILE` instead: at most 64 KiB, one newline at its end is cut. Setting both is an error.
+  Without either, a file of its name in `$CREDENTIALS_DIRECTORY` (systemd) is taken.
+- A secret may be a reference to where it is kept: `env:NAME`, `file:/path`, or one to a secret manager (docs/secrets.md).
 - A malformed value stops the start. All faults are reported together, one line each.
 ";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use fastcms_secrets::Secret;
+use fastcms_secrets::{Place, Reference, Resolution, Secret};
 use ipnet::IpNet;
 use url::Url;
 
@@ -14,6 +14,8 @@ use super::fault::{Fault, Warning, quoted};
 use super::kind::{Choice, Kind};
 use super::source::{Lookup, Origin, Raw, Sources};
 
+/// The folder of credentials that systemd makes for a service (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What is shown of a secret.
 pub const MASK: &str = "******";
 
@@ -45,12 +47,21 @@ pub(super) struct Reader<'a> {
     effective: Vec<Effective>,
     faults: Vec<Fault>,
     warnings: Vec<Warning>,
+    /// What references of variables led to, where a manager was asked.
+    managed: BTreeMap<&'static str, Resolution>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(sources: &'a Sources, lookup: Lookup) -> Self {
         let Lookup { values, faults, warnings } = lookup;
-        Self { sources, values, effective: Vec::with_capacity(catalog::ALL.len()), faults, warnings }
+        Self {
+            sources,
+            values,
+            effective: Vec::with_capacity(catalog::ALL.len()),
+            faults,
+            warnings,
+            managed: BTreeMap::new(),
+        }
     }
 
     /// Effective values in the catalog's order, faults, warnings.
@@ -113,12 +124,15 @@ impl<'a> Reader<'a> {
     /// Secrets separated by commas; blanks around a comma do not count, empty items are dropped.
     pub fn secrets(&mut self, variable: &'static Variable) -> Vec<Secret<String>> {
         let given = self.given(variable);
-        let items = given.as_ref().map_or_else(Vec::new, |given| {
-            let text = given.text.expose();
-            // A key may begin with a bracket without being a JSON array.
-            list_items(text).unwrap_or_else(|_| comma_items(text))
-        });
-        let items: Vec<_> = items.into_iter().map(Secret::new).collect();
+        // A key may begin with a bracket without being a JSON array.
+        let items_of = |text: &str| list_items(text).unwrap_or_else(|_| comma_items(text));
+        let mut items = Vec::new();
+        for item in given.as_ref().map_or_else(Vec::new, |given| items_of(given.text.expose())) {
+            let Some(given) = &given else { break };
+            let item = Given { text: Secret::new(item), origin: given.origin.clone() };
+            let found = if matches!(item.origin, Origin::File(_)) { Some(item) } else { self.followed(variable, item) };
+            items.extend(found.into_iter().flat_map(|found| items_of(found.text.expose())).map(Secret::new));
+        }
         self.note(variable, vec![MASK; items.len()].join(","), given.as_ref());
         items
     }
@@ -218,19 +232,21 @@ impl<'a> Reader<'a> {
 
     /// The text found under the variable's names, or in the file that names; a faulty file counts as nothing found.
     fn given(&mut self, variable: &'static Variable) -> Option<Given> {
-        let (name, direct, file) = variable
+        let found = variable
             .names()
             .map(|name| {
                 let file = variable.is_secret().then(|| self.found(&format!("{name}_FILE"), false)).flatten();
                 (name, self.found(name, variable.kind.is_list() && !variable.is_secret()), file)
             })
-            .find(|(_, direct, file)| direct.is_some() || file.is_some())?;
+            .find(|(_, direct, file)| direct.is_some() || file.is_some());
+        let Some((name, direct, file)) = found else { return self.credential(variable) };
         match (direct, file) {
             (Some(_), Some(_)) => {
                 let message = format!("both {name} and {name}_FILE are set: keep one of them");
                 self.faults.push(Fault::new(variable.name, message).check("E008"));
                 None
             }
+            (direct, None) if variable.is_secret() && !variable.kind.is_list() => self.followed(variable, direct?),
             (direct, None) => direct,
             (None, Some(file)) => {
                 let path = self.sources.directory.join(file.text.expose().trim());
@@ -243,6 +259,57 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// A credential that systemd passed to the service: the file of the variable's name, in capitals or in small letters.
+    fn credential(&mut self, variable: &'static Variable) -> Option<Given> {
+        let is_hidden = variable.names().any(|name| self.values.contains_key(name));
+        let (_, folder) = self.sources.environment.iter().find(|(name, _)| name == CREDENTIALS)?;
+        if !variable.is_secret() || is_hidden || folder.is_empty() {
+            return None;
+        }
+        let folder = self.sources.directory.join(folder);
+        let names = variable.names().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
+        let path = names.map(|name| folder.join(name)).find(|path| path.exists())?;
+        let read = fastcms_secrets::read_file(&path).map_err(|error| error.to_string());
+        let text = self.or_fault(variable, read)?;
+        Some(Given { text, origin: Origin::File(path) })
+    }
+
+    /// What a secret's text stands for: itself, or what its reference leads to.
+    fn followed(&mut self, variable: &'static Variable, given: Given) -> Option<Given> {
+        let reference = self.or_fault(variable, reference(given.text.expose()))?;
+        let Some(reference) = reference else { return Some(given) };
+        let place = Place { directory: &self.sources.directory, environment: &self.sources.environment };
+        let here = place.follow(&reference).map(|found| found.map_err(|why| why.of(&reference).to_string()));
+        let found = here.unwrap_or_else(|| match self.sources.resolved.get(&reference) {
+            Some(found) => found.clone().map_err(|error| error.to_string()),
+            None => Err(format!("`{reference}` was not asked for: no secret manager is asked here")),
+        });
+        let found = self.or_fault(variable, found)?;
+        // One reference that leads to another would be taken for the secret itself, and everybody knows its text.
+        if !matches!(Reference::parse(found.current.value.expose()), Ok(None)) {
+            self.fault(variable, format!("`{reference}` leads to another reference: keep the secret itself there"));
+            return None;
+        }
+        let text = found.current.value.clone();
+        let origin = match reference {
+            Reference::File(path) => Origin::File(self.sources.directory.join(path)),
+            Reference::Environment(_) => Origin::Environment,
+            managed => {
+                let version = found.current.label.clone();
+                self.managed.insert(variable.name, found);
+                Origin::Manager(managed, version)
+            }
+        };
+        Some(Given { text, origin })
+    }
+
+    /// The versions beside the one in force that a manager holds of a variable read before.
+    pub fn neighbours(&self, variable: &Variable) -> (Option<Secret<String>>, Option<Secret<String>>) {
+        let Some(found) = self.managed.get(variable.name) else { return (None, None) };
+        let value = |version: &Option<fastcms_secrets::Version>| version.as_ref().map(|version| version.value.clone());
+        (value(&found.previous), value(&found.next))
     }
 
     /// The text found under exactly this name. Empty texts count only when `empty`.
@@ -264,6 +331,11 @@ impl<'a> Reader<'a> {
             is_secret: variable.is_secret(),
         });
     }
+}
+
+/// The reference that a secret's text is, if it is one.
+pub(super) fn reference(text: &str) -> Result<Option<Reference>, String> {
+    Reference::parse(text.trim()).map_err(|malformed| malformed.to_string())
 }
 
 /// The bounds that the catalog sets.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
-use fastcms_secrets::Secret;
+use fastcms_secrets::{Reference, Resolution, Secret, Unresolved};
 
 use super::dotenv;
 use super::fault::{Fault, Warning};
@@ -30,7 +30,12 @@ pub struct Sources {
     pub undecodable: Vec<String>,
     /// The working directory: `.env` and `fastcms.toml` are here, and relative paths start here.
     pub directory: PathBuf,
+    /// What managers said of the references that lead to them.
+    pub resolved: Resolved,
 }
+
+/// What managers said of references.
+pub type Resolved = BTreeMap<Reference, Result<Resolution, Unresolved>>;
 
 impl Sources {
     /// The environment and the working directory of this process, read once.
@@ -65,7 +70,7 @@ impl fmt::Debug for Sources {
             .field("environment", &names(&self.environment))
             .field("undecodable", &self.undecodable)
             .field("directory", &self.directory)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,8 +87,10 @@ pub enum Origin {
     DotEnv(usize),
     /// `fastcms.toml`.
     Toml,
-    /// The file that `NAME_FILE` names.
+    /// The file that `NAME_FILE` or a reference names.
     File(PathBuf),
+    /// A secret manager: the reference, and the version found there.
+    Manager(Reference, String),
 }
 
 impl fmt::Display for Origin {
@@ -95,6 +102,7 @@ impl fmt::Display for Origin {
             Self::DotEnv(line) => write!(f, "{DOTENV} line {line}"),
             Self::Toml => f.write_str(TOML),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Manager(reference, version) => write!(f, "{reference} version {version}"),
         }
     }
 }

@@ -106,8 +106,7 @@ impl Product {
                 environment.push(((*name).to_owned(), (*value).to_owned()));
             }
         }
-        let sources =
-            Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory: folder.to_owned() };
+        let sources = Sources { environment, directory: folder.to_owned(), ..Sources::default() };
         let config = Config::load(&sources, Command::Serve).unwrap_or_else(|faults| panic!("{faults}"));
         let opening = Opening {
             config,

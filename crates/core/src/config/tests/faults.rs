@@ -52,7 +52,10 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("AWS_S3_ENDPOINT_URL", "minio:9000", "neither an http nor an https address"),
     ("SECRET_KEY", " 4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f", "white space"),
     ("SECRET_KEY", "4f1c0a9be37d52680c1f,9e4ab7d3365510e2c98f", "comma"),
-    ("SECRET_KEY", "vault:secret/data/fastcms#SECRET_KEY", "SECRET_KEY_FILE"),
+    ("SECRET_KEY", "vault:secret/fastcms#SECRET_KEY", "`vault:secret/fastcms#SECRET_KEY`"),
+    ("SECRET_KEY", "env:NO_SUCH_VARIABLE", "no such variable"),
+    ("SMTP_PASSWORD", "file:none", "no such file"),
+    ("SMTP_PASSWORD", "vault:secret", "vault:mount/path#field"),
 ];
 
 #[test]

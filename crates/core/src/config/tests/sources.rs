@@ -144,3 +144,69 @@ fn the_process_is_one_of_the_sources() {
     assert!(sources.directory.is_absolute());
     assert!(sources.environment.iter().any(|(name, _)| name == "PATH"));
 }
+
+#[test]
+fn a_secret_may_be_a_reference() {
+    let world = World::new(&[
+        ("SECRET_KEY", "env:SIGNING"),
+        ("SIGNING", KEY),
+        ("SECRET_KEY_PREVIOUS", "file:old, env:SIGNED_EARLIER"),
+        ("SIGNED_EARLIER", "earlier-b7e2d1906c5f4a3388f70e19ad2c6b55"),
+        ("SMTP_PASSWORD", "file:mail"),
+        ("DATABASE_URL", "file:url"),
+    ])
+    .file("old", format!("{OTHER_KEY}\n"))
+    .file("mail", " pass word \n")
+    .file("url", "postgresql://u:p@localhost/d\n");
+    let config = world.config();
+    assert_eq!(config.keys.secret_key.as_ref().unwrap().expose(), KEY);
+    assert_eq!(config.keys.secret_key_previous.len(), 2);
+    assert_eq!(config.keys.secret_key_previous[0].expose(), OTHER_KEY);
+    assert_eq!(config.mail.password.as_ref().unwrap().expose(), " pass word ");
+    assert_eq!(config.database.url.expose(), "postgresql://u:p@localhost/d");
+    assert_eq!(*config.origin(&catalog::SMTP_PASSWORD), Origin::File(world.folder.path().join("mail")));
+}
+
+#[test]
+fn every_reference_that_leads_nowhere_is_a_fault_of_its_own() {
+    let lines = World::new(&[
+        ("SECRET_KEY", "env:NONE"),
+        ("SECRET_KEY_PREVIOUS", "file:none,vault:secret"),
+        ("SMTP_PASSWORD", "vault:secret/app#mail"),
+        ("REDIS_URL", "file:one"),
+    ])
+    .file("one", "file:other\n")
+    .lines();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    for (line, words) in lines.iter().zip([
+        "SECRET_KEY: `env:NONE`",
+        "SECRET_KEY_PREVIOUS: `file:none`",
+        "SECRET_KEY_PREVIOUS: begins like",
+        "SMTP_PASSWORD: `vault:secret/app#mail`",
+        "REDIS_URL: `file:one` leads to another reference",
+    ]) {
+        assert!(line.starts_with(words), "{line}");
+    }
+}
+
+#[test]
+fn an_open_setting_is_never_a_reference() {
+    let config = World::new(&[("APP_NAME", "file:name")]).file("name", "x").config();
+    assert_eq!(config.server.app_name, "file:name");
+}
+
+#[test]
+fn a_credential_of_systemd_is_taken_where_nothing_else_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret_key"), format!("{KEY}\n")).unwrap();
+    std::fs::write(folder.path().join("SMTP_PASSWORD"), "pass").unwrap();
+    std::fs::write(folder.path().join("VAULT_TOKEN"), "").unwrap();
+    let given = folder.path().to_str().unwrap();
+    let world = World::new(&[("CREDENTIALS_DIRECTORY", given), ("SMTP_PASSWORD", "given"), ("VAULT_TOKEN", "given")]);
+    let config = world.config();
+    assert_eq!(config.keys.secret_key.as_ref().unwrap().expose(), KEY);
+    assert_eq!(*config.origin(&catalog::SECRET_KEY), Origin::File(folder.path().join("secret_key")));
+    assert_eq!(config.mail.password.as_ref().unwrap().expose(), "given");
+    let lines = World::new(&[("CREDENTIALS_DIRECTORY", given)]).lines();
+    assert!(lines.len() == 1 && lines[0].starts_with("VAULT_TOKEN: ") && lines[0].contains("is empty"), "{lines:?}");
+}

@@ -57,7 +57,7 @@ impl Product {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let directory = folder.path().to_owned();
-        let sources = Sources { arguments: Vec::new(), environment, undecodable: Vec::new(), directory };
+        let sources = Sources { environment, directory, ..Sources::default() };
         let opening = Opening {
             config: Config::load(&sources, Command::Serve).unwrap(),
             clock: Arc::new(SystemClock),

@@ -46,10 +46,9 @@ fn file(path: &Path) -> Result<Resolution, Why> {
     Ok(Resolution::only(Version { value, label: String::new(), created }))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -70,8 +69,10 @@ mod tests {
     }
 
     /// As kubelet does it: a fresh folder, then one rename of the link that all files go through.
+    #[cfg(unix)]
     #[test]
     fn a_volume_of_kubernetes_shows_its_new_content_after_the_swap() {
+        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("..2026_01")).unwrap();

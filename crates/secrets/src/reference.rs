@@ -168,7 +168,7 @@ fn vault(rest: &str) -> Option<Reference> {
         Some((field, version)) => (field, Some(version.parse().ok().filter(|version| *version > 0)?)),
     };
     // A segment of dots would lead out of the path that policies speak of.
-    let is_segment = |segment: &str| is_of(segment, "_-.~+=@ ") && segment.trim_matches('.') != "";
+    let is_segment = |segment: &str| is_of(segment, "_-.~+=@ ") && !segment.trim_matches('.').is_empty();
     let is_sound = is_segment(mount) && path.split('/').all(is_segment) && is_of(field, "_-.");
     is_sound.then(|| Reference::Vault { mount: mount.into(), path: path.into(), field: field.into(), version })
 }

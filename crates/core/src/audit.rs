@@ -30,16 +30,19 @@ use crate::data_keys::Opened;
 use crate::error::{Error, Result};
 
 mod actor;
+mod body;
 mod chain;
 mod entry;
 mod event;
 mod queue;
 mod reading;
 mod signer;
+mod sinks;
 mod trail;
 mod verify;
 
 pub use actor::Actor;
+pub use body::EventBody;
 pub use chain::{CHECKPOINTS, Checkpoint};
 pub use entry::{Entry, MASK, MAX_DETAILS, MAX_TEXT};
 pub use event::{Action, Event, EventType, Outcome, Severity};
@@ -47,6 +50,7 @@ pub use fastcms_store::audit::chain::PlacedRow;
 pub use fastcms_store::audit::{AuditRow, Tally, Wanted};
 pub use queue::ONE_BY_ONE;
 pub use reading::{AuditPage, RETENTION_DAYS, cleanup, following, latest, list, note_export, standing, statistics};
+pub use sinks::{Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, append, ship, sink_status};
 pub use trail::{Audited, Recorded, Trail};
 pub(crate) use trail::{write, write_within};
 pub use verify::{Finding, Report, verify};

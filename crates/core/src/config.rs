@@ -7,6 +7,7 @@
 //! This module does not know what the values are used for, opens no connection and touches no global but in
 //! [`Sources::from_process`].
 
+mod audit;
 pub mod catalog;
 mod cors;
 mod database;
@@ -31,6 +32,7 @@ mod storage;
 mod tokens;
 mod typos;
 
+pub use audit::Audit;
 pub use catalog::{Concern, Preset, Secrecy, Variable};
 pub use cors::{Cors, Origins, WebOrigin};
 pub use database::{Database, Engine};
@@ -105,6 +107,8 @@ pub struct Config {
     pub limits: Limits,
     /// The log.
     pub logging: Logging,
+    /// Where the audit log goes, and how long it stays.
+    pub audit: Audit,
     /// Secret managers.
     pub secrets: Secrets,
     /// What is legal but deserves a line in the log at start.
@@ -143,6 +147,7 @@ impl Config {
             oauth: OAuth::read(&mut read),
             limits: Limits::read(&mut read),
             logging: Logging::read(&mut read),
+            audit: Audit::read(&mut read),
             secrets: Secrets::read(&mut read),
             server,
             warnings: Vec::new(),

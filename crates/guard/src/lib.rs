@@ -18,6 +18,7 @@
 //! | [`address`] | whose request it is, behind proxies or not |
 //! | [`limits`], [`ip_rules`] | how often somebody may call, and which addresses may at all |
 //! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
+//! | [`webhook`] | how a request that we send is signed |
 //! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
 pub mod address;
@@ -38,6 +39,7 @@ pub mod password;
 pub mod sealed;
 pub mod token;
 pub mod totp;
+pub mod webhook;
 
 use subtle::ConstantTimeEq;
 

@@ -9,3 +9,4 @@ pub mod listener;
 pub mod logging;
 pub mod openapi;
 pub mod pages;
+pub mod shipping;

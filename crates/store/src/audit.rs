@@ -9,6 +9,7 @@ use crate::{Dialect, Result, Row, Sql, Tx, Value};
 
 pub mod chain;
 mod reading;
+pub mod sinks;
 
 pub use reading::{Tally, Wanted, page, tally, total};
 

@@ -91,6 +91,7 @@ pub enum Concern {
     OAuth,
     Limits,
     Logging,
+    Audit,
     Managers,
     Retired,
 }
@@ -115,6 +116,7 @@ impl Concern {
             Self::OAuth => "OAuth providers",
             Self::Limits => "Limits",
             Self::Logging => "Logging",
+            Self::Audit => "Audit log",
             Self::Managers => "Secret managers",
             Self::Retired => "Retired",
         }
@@ -269,6 +271,12 @@ catalog! {
     Logging {
         LOG_LEVEL: Open, Kind::Choice(LogLevel::NAMES), Is("INFO"), "Least severe messages that are logged.";
         LOG_FORMAT: Open, Kind::Choice(LogFormat::NAMES), Is("json"), "One JSON object a line, or text for people.";
+    }
+    Audit {
+        AUDIT_FILE: Open, Path, Unset, "File that every event of the audit log is appended to, one JSON object a line. It may be moved away at any time; a new one is begun.";
+        AUDIT_WEBHOOK_URL: Open, Url, Unset, "Address that every event of the audit log is posted to, in batches of one JSON object a line. In production `http://` is taken on loopback only. What it does not take waits in the database.";
+        AUDIT_WEBHOOK_SECRET: Secret, Text, Unset, "Key of the signature that those requests carry in `webhook-signature`.";
+        AUDIT_RETENTION_DAYS: Open, Whole { min: 7, max: 3_650 }, Is("365"), "Days after which segments of the audit log are deleted as a whole. A segment that a file or address above still waits for is kept for twice as long.";
     }
     Managers {
         SECRETS_REFRESH_SECONDS: Open, Whole { min: 1, max: 3_600 }, Is("60"), "Seconds between two looks at a secret manager.";

@@ -86,6 +86,11 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         let message = "is required in production: set it to the public address, such as `https://cms.example.com`";
         say(&catalog::BASE_URL, message, "E005");
     }
+    let sink = config.audit.webhook.as_ref();
+    if sink.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
+        let message = "must be https in production unless it is on loopback: events would travel in the clear";
+        say(&catalog::AUDIT_WEBHOOK_URL, message, "E014");
+    }
     let endpoint = config.storage.s3.endpoint.as_ref();
     if endpoint.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
         let message =

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use fastcms_core::App;
-use fastcms_core::audit::{self, Action, AuditRow, Event, EventType, Outcome, Severity, Tally, Wanted};
+pub use fastcms_core::audit::EventBody as RowBody;
+use fastcms_core::audit::{self, Action, Event, EventType, Outcome, Severity, Tally, Wanted};
 use fastcms_core::time;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Operation, delete, get};
@@ -74,49 +74,6 @@ fn row_schema() -> Value {
         "error_message": nullable,
         "created": {"type": "string", "format": "date-time"},
     }})
-}
-
-/// An event as it is answered (contract 9.7).
-#[derive(Serialize)]
-pub struct RowBody {
-    id: String,
-    event_type: String,
-    event_action: String,
-    severity: String,
-    user_id: Option<String>,
-    user_email: Option<String>,
-    ip_address: Option<String>,
-    user_agent: Option<String>,
-    resource_type: Option<String>,
-    resource_id: Option<String>,
-    description: String,
-    details: Option<Box<RawValue>>,
-    outcome: String,
-    error_message: Option<String>,
-    created: String,
-}
-
-impl From<AuditRow> for RowBody {
-    fn from(row: AuditRow) -> Self {
-        Self {
-            id: row.id,
-            event_type: row.event_type.into_owned(),
-            event_action: row.event_action.into_owned(),
-            severity: row.severity.into_owned(),
-            user_id: row.user_id,
-            user_email: row.user_email,
-            ip_address: row.ip_address,
-            user_agent: row.user_agent,
-            resource_type: row.resource_type.map(std::borrow::Cow::into_owned),
-            resource_id: row.resource_id,
-            description: row.description.into_owned(),
-            // What somebody wrote past us may be no JSON: it is not answered as if it were.
-            details: row.details.and_then(|details| RawValue::from_string(details).ok()),
-            outcome: row.outcome.into_owned(),
-            error_message: row.error_message,
-            created: row.created,
-        }
-    }
 }
 
 macro_rules! names {

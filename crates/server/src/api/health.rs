@@ -9,6 +9,7 @@ use axum::{
 use fastcms_core::{
     App, Caller,
     api_keys::{Action, Area, Need},
+    audit,
     config::Environment,
     files,
 };
@@ -90,6 +91,10 @@ async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response 
         let storage = storage_answers(&app).await;
         let said = |works| if works { "ok" } else { "failed" };
         answer["checks"] = json!({"database": said(database), "storage": said(storage)});
+        for sink in audit::sink_status(&Caller::background(), &app).await.unwrap_or_default() {
+            let name = format!("audit_{}", sink.name);
+            answer["checks"][name] = said(sink.failing.is_none()).into();
+        }
     }
     let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer)).into_response()

@@ -10,13 +10,16 @@ use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, re
 
 use super::running::{block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
-use crate::{api, listener, logging};
+use crate::{api, listener, logging, shipping};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_mins(10);
 
 /// How often the storage of files is looked through.
 const SWEEP_FILES: Duration = Duration::from_hours(6);
+
+/// How often the audit log is looked at for segments past their time.
+const SWEEP_AUDIT: Duration = Duration::from_hours(1);
 
 pub fn serve(listen: Listen) -> Outcome {
     let sources = overridden(Sources::from_process(), listen.host, listen.port);
@@ -64,6 +67,8 @@ async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is
         tokio::spawn(sweep_files(Arc::clone(&app))),
         tokio::spawn(sweep(Arc::clone(&app))),
         tokio::spawn(post(Arc::clone(&app))),
+        tokio::spawn(shipping::run(Arc::clone(&app))),
+        tokio::spawn(keep_audit(Arc::clone(&app))),
         tokio::spawn(key_chores::tend(Arc::clone(&app))),
         tokio::spawn(key_chores::watch(Arc::clone(&app), sources)),
     ];
@@ -78,6 +83,9 @@ async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is
     request_log::flush(&Caller::background(), &app).await;
     if let Err(error) = audit::flush(&Caller::background(), &app).await {
         tracing::error!(%error, "the last audit events could not be linked");
+    }
+    if let Err(error) = shipping::once(&app).await {
+        tracing::warn!(%error, "the last audit events wait in the database to be handed out");
     }
     app.store.close().await;
     tracing::info!("stopped");
@@ -152,6 +160,19 @@ async fn sweep(app: Arc<App>) {
         }
         if let Err(error) = mail::sweep(&Caller::background(), &app).await {
             tracing::warn!(%error, "links of mails could not be swept");
+        }
+    }
+}
+
+/// Deletes old segments of the audit log, as the settings say.
+async fn keep_audit(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP_AUDIT);
+    loop {
+        ticks.tick().await;
+        match audit::cleanup(&Caller::background(), &app, app.config.audit.retention_days).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "old segments of the audit log were deleted"),
+            Err(error) => tracing::warn!(%error, "old segments of the audit log could not be deleted"),
         }
     }
 }

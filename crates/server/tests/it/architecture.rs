@@ -195,6 +195,7 @@ fn every_write_of_core_is_audited_or_decided_not_to_be() {
         ("attempts/unlock.rs", 1, "counters that ended are swept"),
         ("audit/chain.rs", 1, "links of the log itself"),
         ("audit/queue.rs", 1, "events of the log itself"),
+        ("audit/sinks.rs", 3, "how far places outside have taken the log"),
         ("audit/reading.rs", 1, "rows of a segment whose end is in the log"),
         ("audit/trail.rs", 2, "the door"),
         ("data_keys.rs", 2, "wrapping of keys, which changes nothing that they protect"),

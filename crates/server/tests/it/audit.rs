@@ -2,6 +2,7 @@
 
 mod keeping;
 mod operations;
+mod shipping;
 mod tampering;
 
 use fastcms_store::{Plan, Sql};

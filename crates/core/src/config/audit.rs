@@ -1,0 +1,34 @@
+//! Where the audit log goes besides the database, and how long it stays there.
+
+use std::path::PathBuf;
+
+use fastcms_secrets::Secret;
+use url::Url;
+
+use super::catalog;
+use super::reader::Reader;
+use super::storage::web_url;
+
+/// The audit log.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// File that every event is appended to.
+    pub file: Option<PathBuf>,
+    /// Address that every event is posted to.
+    pub webhook: Option<Url>,
+    /// What those requests are signed with.
+    pub webhook_secret: Option<Secret<String>>,
+    /// How long segments are kept, days.
+    pub retention_days: u32,
+}
+
+impl Audit {
+    pub(super) fn read(read: &mut Reader<'_>) -> Self {
+        Self {
+            file: read.path(&catalog::AUDIT_FILE),
+            webhook: read.parsed(&catalog::AUDIT_WEBHOOK_URL, web_url),
+            webhook_secret: read.secret(&catalog::AUDIT_WEBHOOK_SECRET),
+            retention_days: read.preset_whole(&catalog::AUDIT_RETENTION_DAYS),
+        }
+    }
+}

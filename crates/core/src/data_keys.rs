@@ -84,9 +84,9 @@ pub(crate) async fn open(
 ) -> Result<Opened> {
     let stored: Vec<StoredKey> =
         store.read(Plan::Bounded, move |reader| Box::pin(rows::of_purpose(reader, purpose))).await?;
-    let opened = opened(&stored, wrapping, signing, purpose);
+    let opened = opened(&stored, wrapping, signing);
     if let Some(current) = in_use(&stored, &opened) {
-        rewrap(store, rng, wrapping, signing, purpose, &stored, &opened).await?;
+        rewrap(store, rng, wrapping, signing, &stored, &opened).await?;
         return Ok(Opened { current, all: opened, replaced: None });
     }
     let fresh = DataKey::generate(rng);
@@ -122,9 +122,9 @@ pub(crate) async fn open(
     Ok(Opened { current: (id, fresh), all, replaced })
 }
 
-fn opened(stored: &[StoredKey], wrapping: &Wrapping, signing: &KeyRing, purpose: &str) -> Vec<(i64, DataKey)> {
+fn opened(stored: &[StoredKey], wrapping: &Wrapping, signing: &KeyRing) -> Vec<(i64, DataKey)> {
     let open = |key: &StoredKey| -> Result<DataKey, OpenError> {
-        DataKey::unwrap(&key.wrapped, |kid| wrapping.find(signing, kid), &name(purpose))
+        DataKey::unwrap(&key.wrapped, |kid| wrapping.find(signing, kid), &name(&key.purpose))
     };
     stored.iter().filter_map(|key| open(key).ok().map(|opened| (key.id, opened))).collect()
 }
@@ -140,7 +140,6 @@ async fn rewrap(
     rng: &dyn Rng,
     wrapping: &Wrapping,
     signing: &KeyRing,
-    purpose: &'static str,
     stored: &[StoredKey],
     opened: &[(i64, DataKey)],
 ) -> Result<()> {
@@ -148,9 +147,10 @@ async fn rewrap(
     let mut changes = Vec::new();
     for (id, key) in opened {
         let Some(old) = stored.iter().find(|stored| stored.id == *id) else { continue };
-        let Some(by) = wrapped_by(&old.wrapped).and_then(|kid| wrapping.find(signing, &kid)) else { continue };
-        if by.kid() != current.kid() && by.role() != Role::Next {
-            changes.push((*id, old.wrapped.clone(), key.wrap(rng, current, &name(purpose))));
+        let Some(by) = wrapped_by(&old.wrapped) else { continue };
+        let is_coming = wrapping.find(signing, &by).is_some_and(|by| by.role() == Role::Next);
+        if by != current.kid() && !is_coming {
+            changes.push((*id, old.wrapped.clone(), key.wrap(rng, current, &name(&old.purpose))));
         }
     }
     if changes.is_empty() {
@@ -169,13 +169,16 @@ async fn rewrap(
         .await
 }
 
-/// Wraps anew, under the ring that was just put in force, whatever another key wraps.
-pub(crate) async fn follow_ring(app: &App, purpose: &'static str) -> Result<()> {
+/// Wraps anew, under the ring that was just put in force, whatever another key wraps, be it one that only the ring before had.
+pub(crate) async fn follow_ring(app: &App, before: &KeyRing) -> Result<()> {
     let ring = app.keys.load_full();
-    let stored: Vec<StoredKey> =
-        app.store.read(Plan::Bounded, move |reader| Box::pin(rows::of_purpose(reader, purpose))).await?;
-    let opened = opened(&stored, &app.wrapping, &ring, purpose);
-    rewrap(&app.store, &*app.rng, &app.wrapping, &ring, purpose, &stored, &opened).await
+    let stored = app.store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
+    for known in [&*ring, before] {
+        let opened = opened(&stored, &app.wrapping, known);
+        // Where the first round has wrapped a key anew, the second finds another text in its place and leaves it.
+        rewrap(&app.store, &*app.rng, &app.wrapping, &ring, &stored, &opened).await?;
+    }
+    Ok(())
 }
 
 /// Takes the file of the data folder away once nothing is wrapped by it and another key wraps.

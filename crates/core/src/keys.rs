@@ -133,9 +133,10 @@ impl App {
     pub async fn replace_keys(&self, material: Material) -> Result<()> {
         let mut in_force = self.key_material.lock().await;
         let ring = ring(&self.store, &material, self.now_seconds(), self.process).await?;
-        self.keys.store(Arc::new(ring.sharing_usage(&self.keys.load())));
+        let before = self.keys.load_full();
+        self.keys.store(Arc::new(ring.sharing_usage(&before)));
         *in_force = material;
-        crate::data_keys::follow_ring(self, crate::audit::PURPOSE).await
+        crate::data_keys::follow_ring(self, &before).await
     }
 }
 

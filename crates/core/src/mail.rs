@@ -23,6 +23,7 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fastcms_store::accounts::one_time_codes;
 use fastcms_store::mails::{self as rows, Standing};
 use fastcms_store::{Plan, Tx};
 use serde_json::{Map, Value};
@@ -182,8 +183,9 @@ pub(crate) fn require_configured(app: &App) -> Result<()> {
     if app.config.mail.is_enabled() { Ok(()) } else { Err(Error::MailNotConfigured) }
 }
 
-/// Voids an account's links, and those that were still to be sent: its password or address changed, or it is gone.
+/// Voids an account's links and its one-time code, and links that were still to be sent: its password or address changed.
 pub(crate) async fn void_links(tx: &mut Tx<'_>, realm: &str, account_id: &str) -> Result<()> {
+    one_time_codes::void(tx, realm, account_id).await?;
     void(tx, realm, account_id, None).await
 }
 

@@ -6,33 +6,36 @@ use crate::{Reader, Result, Row, Tx};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredKey {
     pub id: i64,
+    /// What it is for.
+    pub purpose: String,
     pub wrapped: String,
     /// Taken out of use: it opens what it sealed, and seals nothing more.
     pub is_retired: bool,
 }
 
 fn read(row: &Row) -> Result<StoredKey> {
-    Ok(StoredKey { id: row.int(0)?, wrapped: row.text(1)?.to_owned(), is_retired: row.opt_text(2)?.is_some() })
+    let (purpose, wrapped) = (row.text(1)?.to_owned(), row.text(2)?.to_owned());
+    Ok(StoredKey { id: row.int(0)?, purpose, wrapped, is_retired: row.opt_text(3)?.is_some() })
 }
 
 /// All keys of a purpose, the oldest first.
 pub async fn of_purpose(reader: &mut Reader<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
     let mut sql = reader.sql();
-    sql.push("SELECT id, wrapped, retired FROM data_keys WHERE purpose = ").bind(purpose).push(" ORDER BY id");
+    sql.push("SELECT id, purpose, wrapped, retired FROM data_keys WHERE purpose = ").bind(purpose).push(" ORDER BY id");
     reader.fetch(&sql).await?.iter().map(read).collect()
 }
 
 /// The same inside a transaction.
 pub async fn of_purpose_in(tx: &mut Tx<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
     let mut sql = tx.sql();
-    sql.push("SELECT id, wrapped, retired FROM data_keys WHERE purpose = ").bind(purpose).push(" ORDER BY id");
+    sql.push("SELECT id, purpose, wrapped, retired FROM data_keys WHERE purpose = ").bind(purpose).push(" ORDER BY id");
     tx.fetch(&sql).await?.iter().map(read).collect()
 }
 
 /// All wrapped keys of every purpose.
 pub async fn all(reader: &mut Reader<'_>) -> Result<Vec<StoredKey>> {
     let mut sql = reader.sql();
-    sql.push("SELECT id, wrapped, retired FROM data_keys ORDER BY id");
+    sql.push("SELECT id, purpose, wrapped, retired FROM data_keys ORDER BY id");
     reader.fetch(&sql).await?.iter().map(read).collect()
 }
 

@@ -4,12 +4,12 @@ use fastcms_guard::opaque::Digest;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::{self as rows, fold_email};
 use fastcms_store::mails::tokens;
-use fastcms_store::{Change, ChangeKind};
 use tokio::time::Instant;
 
 use super::proof::{Guess, Proven, by_email, prove_password};
 use super::sessions::{realm_text, table_of};
 use super::setup::email_taken;
+use super::sign_in::{End, end_in};
 use super::{Device, email, stored};
 use crate::access::{self, Recent};
 use crate::app::App;
@@ -68,7 +68,8 @@ pub async fn request_email_change(
 }
 
 /// Uses a link up: the account has the address that the link was sent to, and has shown it to be its own. Links that were sent to the
-/// old address are void. With `realm`, links of other realms are no links.
+/// old address are void, and every session ends: whoever sat in one may be whom the old address belongs to. With `realm`, links of other
+/// realms are no links.
 ///
 /// # Errors
 /// [`Error::InvalidVerificationToken`], and [`Error::EmailTaken`] where somebody else got the address meanwhile.
@@ -90,7 +91,7 @@ pub async fn confirm_email_change(caller: &Caller, app: &App, realm: Option<&Rea
             mail::void_links(tx, &link.realm, &account.id).await?;
             let notice = notice.about(&link.realm, &account.id).addressed_to(account.email.as_str());
             mail::enqueue(tx, notice.saying("new_email", link.email.as_str())).await?;
-            tx.announce(Change::new(ChangeKind::Account, account.id.as_str()));
+            end_in(tx, &link.realm, &account.id, End::All, now).await?;
             let event = Event::EmailChanged.of_account(Some(&account.id), Some(&link.email));
             let event = event.with("realm", link.realm).with("old_email", account.email);
             Ok(trail.record(tx, event).with(()))

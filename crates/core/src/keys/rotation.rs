@@ -79,24 +79,34 @@ pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> 
     .await?;
     recheck(caller, app).await?;
     tracing::warn!(sessions, "every session was ended and every token revoked in an emergency");
-    let replaced = match write(app, Change::Replace).await {
-        Ok(material) => {
-            let kid = material.current.kid();
-            let before = app.keys.load().current().kid();
-            app.replace_keys(material).await?;
+    let before = app.keys.load().current().kid();
+    let replaced = match supersede(app).await {
+        Ok(kid) => {
             note(caller, app, kid, "current", before).await?;
             Ok(kid)
         }
         Err(Error::SecretNotWritable(why)) => {
             tracing::error!(
                 why,
-                "SECRET_KEY could not be replaced and is in force still: replace it by hand, and restart"
+                "SECRET_KEY could not be replaced and is in force still: replace it by hand, with the old one in SECRET_KEY_PREVIOUS for \
+                 one start, and restart"
             );
             Err(why)
         }
         Err(error) => return Err(error),
     };
     Ok(Emergency { sessions, replaced })
+}
+
+/// Puts a new key in the place of every other. Those before it go in a second step, once the data keys are wrapped by the new one: a
+/// process that ends in between finds both.
+async fn supersede(app: &App) -> Result<Kid> {
+    let material = write(app, Change::Supersede).await?;
+    let kid = material.current.kid();
+    app.replace_keys(material).await?;
+    let alone = write(app, Change::Forget).await?;
+    app.replace_keys(alone).await?;
+    Ok(kid)
 }
 
 /// Changes the settings file; the keys as they stand in it now.

@@ -20,8 +20,10 @@ pub(super) enum Change {
     Rotate,
     /// A fresh key becomes the next one.
     Stage,
-    /// A fresh key becomes the current one, and no other is kept.
-    Replace,
+    /// A fresh key becomes the current one, and every other a previous one, a staged one included.
+    Supersede,
+    /// No key but the current one is kept.
+    Forget,
 }
 
 /// Why a file was left as it is; a sentence that goes on after its name.
@@ -104,7 +106,11 @@ fn changed(old: Places, change: Change, in_force: Kid, fresh: &Secret<String>) -
         return Err("names another SECRET_KEY than the one in force: restart, or wait until it is taken up".to_owned());
     }
     match change {
-        Change::Replace => Ok(Places { current: fresh.clone(), previous: Vec::new(), next: None }),
+        Change::Supersede => {
+            let previous = [old.current].into_iter().chain(old.next).chain(old.previous).collect();
+            Ok(Places { current: fresh.clone(), previous, next: None })
+        }
+        Change::Forget => Ok(Places { current: old.current, previous: Vec::new(), next: None }),
         Change::Stage if old.next.is_some() => {
             Err("sets SECRET_KEY_NEXT already: once every node knows it, rotate".to_owned())
         }

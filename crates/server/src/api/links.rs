@@ -52,7 +52,7 @@ fn for_users() -> Vec<Operation> {
             .refuses(401, "invalid_credentials")
             .refuses(409, "email_taken"),
         post("/api/v1/auth/confirm-email-change", confirm_email_change)
-            .summary("Take the address that a link was sent to")
+            .summary("Take the address that a link was sent to; every session ends")
             .answers_empty(204, "Changed and verified")
             .refuses(400, "invalid_verification_token")
             .refuses(409, "email_taken"),
@@ -76,7 +76,7 @@ fn for_collections() -> Vec<Operation> {
             .refuses(401, "invalid_credentials")
             .refuses(409, "email_taken"),
         post("/api/v1/collections/{collection}/auth/me/confirm-email-change", member_confirms_email_change)
-            .summary("Take the address that a link was sent to")
+            .summary("Take the address that a link was sent to; every session ends")
             .answers_empty(204, "Changed and verified")
             .refuses(400, "invalid_verification_token, wrong_collection_type")
             .refuses(409, "email_taken"),

@@ -22,7 +22,7 @@ crate::on_both_engines!(
 );
 
 pub const FILES: &str = "/api/v1/files";
-const BOUNDARY: &str = "----boundary";
+pub const BOUNDARY: &str = "----boundary";
 
 /// One part of a form: a file if it has a name and a type.
 pub struct Field<'a> {

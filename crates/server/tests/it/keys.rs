@@ -1,7 +1,7 @@
 //! Keys from outside: how one takes the place of another, what is said of each meanwhile, and what no token can do.
 
 mod corpus;
-mod forge;
+pub mod forge;
 mod forgery;
 mod procedure;
 mod rolling;

@@ -5,7 +5,7 @@ mod codes;
 mod delivery;
 mod links;
 mod notices;
-mod smtp;
+pub mod smtp;
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ async fn waiting(product: &Product) -> i64 {
 }
 
 /// A node that hands its mail to this server.
-async fn node_with(product: &Product, smtp: &Smtp) -> Product {
+pub async fn node_with(product: &Product, smtp: &Smtp) -> Product {
     let port = smtp.port.to_string();
     node(product, &[("SMTP_HOST", "localhost"), ("SMTP_PORT", port.as_str())]).await
 }
@@ -43,7 +43,7 @@ async fn deliver(product: &Product, smtp: &Smtp) -> Delivered {
 }
 
 /// Has everything sent that is due, and takes what arrived, by subject.
-async fn post(product: &Product, smtp: &Smtp) -> HashMap<String, Received> {
+pub async fn post(product: &Product, smtp: &Smtp) -> HashMap<String, Received> {
     deliver(product, smtp).await;
     let mails = smtp.take();
     let count = mails.len();

@@ -54,7 +54,7 @@ pub fn code(app: &TotpSecret, product: &Product) -> String {
     app.code(product.app.now_seconds().div_euclid(STEP_SECONDS))
 }
 
-async fn enrol(product: &Product, caller: &impl Calls) -> (TotpSecret, Vec<String>) {
+pub async fn enrol(product: &Product, caller: &impl Calls) -> (TotpSecret, Vec<String>) {
     let made = caller.post("/api/v1/auth/2fa/setup", &json!({})).await.expect(200).json();
     let secret = text(&made["secret"]);
     assert_eq!(secret.len(), 32);

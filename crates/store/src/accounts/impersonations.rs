@@ -130,6 +130,13 @@ pub(super) async fn end_with_sessions(
     tx.execute(&sql).await.map(drop)
 }
 
+/// Ends every one there is.
+pub(super) async fn end_all(tx: &mut Tx<'_>, now: i64) -> Result<(), Error> {
+    let mut sql = tx.sql();
+    sql.push("UPDATE impersonations SET revoked_at = ").bind(now).push(" WHERE revoked_at IS NULL");
+    tx.execute(&sql).await.map(drop)
+}
+
 /// Takes away what is kept of an account on either side.
 pub(super) async fn forget(tx: &mut Tx<'_>, account_id: &str) -> Result<(), Error> {
     let mut sql = tx.sql();

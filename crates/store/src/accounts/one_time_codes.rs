@@ -49,6 +49,14 @@ pub async fn use_up(tx: &mut Tx<'_>, realm: &str, account_id: &str, digest: &[u8
     Ok(tx.execute(&sql).await? == 1)
 }
 
+/// Voids the code of an account.
+pub async fn void(tx: &mut Tx<'_>, realm: &str, account_id: &str) -> Result<(), Error> {
+    let mut sql = tx.sql();
+    sql.push("DELETE FROM one_time_codes");
+    key(&mut sql, realm, account_id);
+    tx.execute(&sql).await.map(drop)
+}
+
 /// Takes away codes whose time is up (unix milliseconds).
 pub async fn sweep(tx: &mut Tx<'_>, now: i64) -> Result<u64, Error> {
     let mut sql = tx.sql();

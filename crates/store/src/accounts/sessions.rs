@@ -226,8 +226,9 @@ pub async fn revoke(tx: &mut Tx<'_>, realm: &str, account_id: &str, which: Which
     Ok(ended)
 }
 
-/// Ends every live session of every account, those of browsers included; says how many there were.
+/// Ends every live session of every account, those of browsers included, and every impersonation; says how many sessions there were.
 pub async fn revoke_everything(tx: &mut Tx<'_>, now: i64) -> Result<u64, Error> {
+    super::impersonations::end_all(tx, now).await?;
     let mut sql = Sql::new(tx.dialect());
     sql.push("UPDATE sessions SET revoked_at = ").bind(now).push(" WHERE revoked_at IS NULL");
     tx.execute(&sql).await

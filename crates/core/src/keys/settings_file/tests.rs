@@ -57,9 +57,13 @@ fn a_staged_key_is_the_one_that_is_promoted() {
 }
 
 #[test]
-fn a_replacement_keeps_no_other_key() {
+fn an_emergency_keeps_every_key_until_it_is_told_to_forget_them() {
     let settings = Settings::new(&format!("SECRET_KEY={A}\nSECRET_KEY_PREVIOUS={ODD}\nSECRET_KEY_NEXT=x\n"));
-    let now = settings.change(Change::Replace, A).unwrap();
+    let now = settings.change(Change::Supersede, A).unwrap();
+    let previous: Vec<Kid> = now.previous.iter().map(SecretKey::kid).collect();
+    assert_eq!((now.current.kid(), now.next.len()), (kid(B), 0));
+    assert_eq!(previous, [kid(A), kid("x"), kid(ODD)]);
+    let now = settings.change(Change::Forget, B).unwrap();
     assert_eq!((now.current.kid(), now.previous.len(), now.next.len()), (kid(B), 0, 0));
     assert_eq!(settings.text(), format!("SECRET_KEY={B}\nSECRET_KEY_PREVIOUS=\nSECRET_KEY_NEXT=\n"));
 }

@@ -179,8 +179,11 @@ fn keys(model: &Model, all: &mut Corpus) {
 fn claims(model: &Model, all: &mut Corpus) {
     let own = model.claims();
     for name in own.as_object().unwrap().keys() {
-        all.push((format!("no {name}"), model.with(name, None)));
-        all.push((format!("{name} null"), model.with(name, Some(Value::Null))));
+        // A file token that was made outside of any session has none.
+        if (model.kind, name.as_str()) != (FILE, "sid") {
+            all.push((format!("no {name}"), model.with(name, None)));
+            all.push((format!("{name} null"), model.with(name, Some(Value::Null))));
+        }
         all.push((format!("{name} as array"), model.with(name, Some(json!([own[name]])))));
         all.push((format!("{name} twice"), model.and(&format!(r#""{name}":{}"#, own[name]))));
     }
@@ -212,6 +215,9 @@ fn claims(model: &Model, all: &mut Corpus) {
         ("sub", ""),
         ("sid", "00000000-0000-7000-8000-000000000000"),
         ("sid", "' OR 1=1"),
+        ("file_id", "00000000-0000-7000-8000-000000000000"),
+        ("file_id", "../app.db"),
+        ("file_id", ""),
     ] {
         if own.get(name).is_some() {
             all.push((format!("{name} `{other}`"), model.with(name, Some(json!(other)))));
@@ -219,6 +225,9 @@ fn claims(model: &Model, all: &mut Corpus) {
     }
     if model.kind == ACCESS {
         all.push(("an actor in an access token".into(), model.with("act", Some(json!({"sub": own["sub"]})))));
+    }
+    if model.kind == IMPERSONATION {
+        actors(model, all);
     }
     all.push(("claims that are an array".into(), model.claiming("[1]")));
     all.push(("claims that are a text".into(), model.claiming("\"sub\"")));
@@ -233,6 +242,24 @@ fn claims(model: &Model, all: &mut Corpus) {
         "claims nested 5000 deep".into(),
         model.and(&format!(r#""x":{}{}"#, "[".repeat(2_500), "]".repeat(2_500))),
     ));
+}
+
+/// Who acts is part of what was begun.
+fn actors(model: &Model, all: &mut Corpus) {
+    let own = model.claims();
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    all.push(("another id".into(), model.with("jti", Some(json!(nobody)))));
+    for act in [
+        json!({}),
+        json!({"sub": ""}),
+        json!({"sub": nobody}),
+        json!({"sub": own["sub"]}),
+        json!({"sub": own["act"]["sub"], "act": own["act"]}),
+        json!({"sub": own["act"]["sub"], "role": "admin"}),
+        json!(own["act"]["sub"]),
+    ] {
+        all.push((format!("acted by {act}"), model.with("act", Some(act))));
+    }
 }
 
 fn times(model: &Model, all: &mut Corpus) {

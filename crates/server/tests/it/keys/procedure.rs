@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::forge;
 use super::{KEY_B, KEY_C};
 use crate::engine::{Engine, run_blocking};
+use crate::files::{BOUNDARY, FILES, file, form};
 use crate::process::{Answer, PASSWORD, SECRET, Server};
 use crate::product::text;
 
@@ -13,32 +14,93 @@ const LOGIN: &str = "/api/v1/auth/login";
 
 /// One token of each kind, and what each is presented to.
 #[derive(Debug)]
-struct Tokens {
+pub(super) struct Tokens {
     access: String,
     refresh: String,
+    /// Where the bytes of a protected file lie, and what opens them.
+    file: (String, String),
+    impersonation: String,
 }
 
 impl Tokens {
-    fn of(pair: &Value) -> Self {
-        Self { access: text(&pair["access_token"]), refresh: text(&pair["refresh_token"]) }
+    /// Of the admin, who acts as somebody.
+    pub(super) fn make(server: &Server, somebody: &str) -> Self {
+        let pair = sign_in(server, false).json()["token"].clone();
+        let access = text(&pair["access_token"]);
+        let call = |method, path: &str, body: Option<&Value>| {
+            let answer = server.call(method, path, Some(&access), body);
+            assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+            answer.json()
+        };
+        let file = format!("/api/v1/files/{}", upload(server, &access));
+        call("PATCH", &format!("{file}/protected?protected=true"), None);
+        let token = text(&call("POST", &format!("{file}/token"), None)["token"]);
+        let act = format!("/api/v1/admin/users/{somebody}/impersonate");
+        let acting = call("POST", &act, Some(&json!({"reason": "rotation"})));
+        Self {
+            refresh: text(&pair["refresh_token"]),
+            file: (format!("{file}/download"), token),
+            impersonation: text(&acting["access_token"]),
+            access,
+        }
     }
 
-    fn sign_in(server: &Server) -> Self {
-        Self::of(&sign_in(server, false).json()["token"])
-    }
-
-    /// Presents each, by kind. The refresh token is used up.
-    fn present(&self, server: &Server) -> Vec<(&'static str, Answer)> {
+    /// Presents each: its kind, the answer, and how it is refused. The refresh token is used up.
+    fn present(&self, server: &Server) -> Vec<(&'static str, Answer, u16)> {
         let body = json!({"refresh_token": self.refresh});
+        let (download, token) = &self.file;
         vec![
-            ("access", server.call("GET", ME, Some(&self.access), None)),
-            ("refresh", server.call("POST", "/api/v1/auth/refresh", None, Some(&body))),
+            ("access", server.call("GET", ME, Some(&self.access), None), 401),
+            ("impersonation", server.call("GET", ME, Some(&self.impersonation), None), 401),
+            ("file", server.call("GET", &format!("{download}?token={token}"), None, None), 403),
+            ("refresh", server.call("POST", "/api/v1/auth/refresh", None, Some(&body)), 401),
         ]
     }
 
-    fn all(&self) -> Vec<&str> {
-        vec![&self.access, &self.refresh]
+    #[track_caller]
+    pub(super) fn are_taken(&self, server: &Server) {
+        for (kind, answer, _) in self.present(server) {
+            assert_eq!(answer.status, 200, "{kind}: {}", String::from_utf8_lossy(&answer.body));
+        }
     }
+
+    #[track_caller]
+    fn are_refused(&self, server: &Server) {
+        for (kind, answer, refusal) in self.present(server) {
+            assert_eq!(answer.status, refusal, "{kind}: {}", String::from_utf8_lossy(&answer.body));
+        }
+    }
+
+    /// Where the file token belongs.
+    pub(super) fn download(&self) -> &str {
+        &self.file.0
+    }
+
+    /// Access, refresh, file, impersonation.
+    pub(super) fn all(&self) -> [&str; 4] {
+        [&self.access, &self.refresh, &self.file.1, &self.impersonation]
+    }
+}
+
+/// Uploads a text; its id.
+fn upload(server: &Server, token: &str) -> String {
+    let body = form(&[file("a.txt", "text/plain", b"hello file")]);
+    let head = format!(
+        "POST {FILES} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {}\r\n\r\n",
+        server.port,
+        body.len()
+    );
+    let answer = server.raw(&[head.as_bytes(), &body].concat()).unwrap();
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    text(&answer.json()["id"])
+}
+
+pub(super) fn register(server: &Server, name: &str) -> String {
+    let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD, "password_confirm": PASSWORD});
+    let answer = server.call("POST", "/api/v1/auth/register", None, Some(&body));
+    assert_eq!(answer.status, 201, "{answer:?}");
+    text(&answer.json()["user"]["id"])
 }
 
 fn sign_in(server: &Server, cookie: bool) -> Answer {
@@ -58,36 +120,43 @@ fn restart(server: &mut Server, keys: &[(&str, &str)]) {
     server.set(keys).start();
 }
 
-/// R2, R3, R4: accepted while their key is a previous one, refused once it is gone; cookie sessions and API keys stay.
+/// What hangs on no key: a browser that is signed in, and an API key. Each as a header.
+fn unsigned(server: &Server) -> [String; 2] {
+    let answer = sign_in(server, true);
+    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let token = text(&sign_in(server, false).json()["token"]["access_token"]);
+    let key = server.call("POST", "/api/v1/api-keys", Some(&token), Some(&json!({"name": "probe"})));
+    assert_eq!(key.status, 201, "{:?}", String::from_utf8_lossy(&key.body));
+    [format!("Cookie: {cookie}"), format!("X-API-Key: {}", text(&key.json()["key"]))]
+}
+
+/// R2, R3, R4, R66: all four kinds are accepted while their key is a previous one, and refused once it is gone; cookie sessions and API
+/// keys stay.
 fn seed_procedure(database: &str) {
     let mut server = Server::new(&[("DATABASE_URL", database), ("RATE_LIMIT_ENABLED", "false")]);
     server.start();
-    let admin = server.set_up();
-    let key = server.call("POST", "/api/v1/api-keys", Some(&admin), Some(&json!({"name": "probe"})));
-    assert_eq!(key.status, 201, "{:?}", String::from_utf8_lossy(&key.body));
-    let api_key = format!("X-API-Key: {}", key.json()["key"].as_str().unwrap());
-    let cookie = sign_in(&server, true).header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    let cookie = format!("Cookie: {cookie}");
-    let (unused, used) = (Tokens::sign_in(&server), Tokens::sign_in(&server));
+    server.set_up();
+    let anna = register(&server, "anna");
+    let unsigned = unsigned(&server);
+    let (unused, used) = (Tokens::make(&server, &anna), Tokens::make(&server, &anna));
+    for token in used.all() {
+        assert_eq!(forge::read(token).0["kid"], forge::kid(SECRET).as_str());
+    }
 
     restart(&mut server, &[("SECRET_KEY", KEY_B), ("SECRET_KEY_PREVIOUS", SECRET)]);
-    let mut renewed = Value::Null;
-    for (kind, answer) in used.present(&server) {
-        assert_eq!(answer.status, 200, "{kind} under the previous key");
-        if kind == "refresh" {
-            renewed = answer.json();
-        }
-    }
-    let fresh = Tokens::of(&renewed);
-    let signed = Tokens::sign_in(&server);
-    for token in fresh.all().into_iter().chain(signed.all()) {
+    used.are_taken(&server);
+    let signed = [Tokens::make(&server, &anna), Tokens::make(&server, &anna)];
+    for token in signed[0].all() {
         assert_eq!(forge::read(token).0["kid"], forge::kid(KEY_B).as_str(), "new tokens carry the new key");
     }
     let status = server.run(&["keys", "status", "--json"], "");
     assert_eq!(status.status.code(), Some(1), "{status:?}");
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
-    assert_eq!(status["keys"][1]["kid"], forge::kid(SECRET).as_str());
-    assert_eq!(status["keys"][1]["safe_to_remove"], false);
+    let old = &status["keys"][1];
+    assert_eq!((&old["kid"], &old["safe_to_remove"]), (&json!(forge::kid(SECRET)), &json!(false)));
+    for kind in ["access", "refresh", "file", "impersonation"] {
+        assert!(old["outstanding"][kind].is_string(), "{kind}: {status}");
+    }
 
     restart(&mut server, &[("SECRET_KEY_PREVIOUS", "")]);
     assert!(
@@ -95,21 +164,20 @@ fn seed_procedure(database: &str) {
         "{}",
         server.log()
     );
-    for (kind, answer) in unused.present(&server) {
-        assert_eq!(answer.status, 401, "{kind} under a removed key");
+    unused.are_refused(&server);
+    signed[0].are_taken(&server);
+    for header in &unsigned {
+        assert_eq!(with_header(&server, header), 200, "{header} stays");
     }
-    for (kind, answer) in fresh.present(&server).into_iter().chain(signed.present(&server)) {
-        assert_eq!(answer.status, 200, "{kind} under the current key");
-    }
-    assert_eq!(with_header(&server, &cookie), 200, "the cookie session stays");
-    assert_eq!(with_header(&server, &api_key), 200, "the API key stays");
     let status = server.run(&["keys", "status"], "");
     assert_eq!(status.status.code(), Some(0), "no previous key waits: {status:?}");
 
     // The other way round: only the old key again, after the tokens were made under the new one.
     restart(&mut server, &[("SECRET_KEY", SECRET)]);
-    assert!(fresh.present(&server).into_iter().all(|(_, answer)| answer.status == 401));
-    assert_eq!(with_header(&server, &cookie), 200);
+    signed[1].are_refused(&server);
+    for header in &unsigned {
+        assert_eq!(with_header(&server, header), 200, "{header} stays");
+    }
 }
 
 #[test]
@@ -132,7 +200,8 @@ fn keys_rotate_reaches_a_running_server() {
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     server.start();
     server.set_up();
-    let before = Tokens::sign_in(&server);
+    let anna = register(&server, "anna");
+    let before = Tokens::make(&server, &anna);
     let unasked = server.run(&["keys", "rotate"], "y\n");
     assert_eq!(unasked.status.code(), Some(1), "without a terminal nobody agrees: {unasked:?}");
     let done = server.run(&["keys", "rotate", "--yes"], "");
@@ -153,22 +222,31 @@ fn keys_rotate_reaches_a_running_server() {
         assert!(asked.elapsed() < std::time::Duration::from_secs(20), "not taken up: {}", server.log());
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(server.call("GET", ME, Some(&before.access), None).status, 200);
-        kid = forge::read(&Tokens::sign_in(&server).access).0["kid"].as_str().unwrap().to_owned();
+        kid = signing_kid(&server);
     }
-    assert!(before.present(&server).into_iter().all(|(_, answer)| answer.status == 200));
+    before.are_taken(&server);
 
-    // In an emergency everything ends, here and in the running server.
-    let after = Tokens::sign_in(&server);
+    // In an emergency everything ends, here and in the running server; API keys hang on no key and stay (R14).
+    let after = Tokens::make(&server, &anna);
+    let [cookie, api_key] = unsigned(&server);
     let done = server.run(&["keys", "rotate", "--emergency", "--yes"], "");
     assert!(done.status.success(), "{done:?}");
     let asked = std::time::Instant::now();
-    while server.call("GET", ME, Some(&after.access), None).status != 401 {
-        assert!(asked.elapsed() < std::time::Duration::from_secs(10), "the running server goes on");
+    while server.call("GET", ME, Some(&after.access), None).status != 401 || with_header(&server, &cookie) != 401 {
+        assert!(asked.elapsed() < std::time::Duration::from_secs(20), "the running server goes on");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    after.are_refused(&server);
+    assert_eq!(with_header(&server, &api_key), 200);
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(!text.contains(&fresh) && !text.contains(SECRET), "{text}");
     assert_eq!(sign_in(&server, false).status, 200);
+}
+
+/// The key that signs at this moment.
+fn signing_kid(server: &Server) -> String {
+    let pair = sign_in(server, false).json()["token"].clone();
+    text(&forge::read(&text(&pair["access_token"])).0["kid"])
 }
 
 #[test]
@@ -178,14 +256,14 @@ fn a_secret_in_a_file_is_taken_up_when_it_changes() {
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
     server.start();
     server.set_up();
-    let before = Tokens::sign_in(&server);
+    let before = Tokens::make(&server, &register(&server, "anna"));
     std::fs::write(&file, format!("{KEY_C}\n")).unwrap();
     let asked = std::time::Instant::now();
-    while forge::read(&Tokens::sign_in(&server).access).0["kid"] != forge::kid(KEY_C).as_str() {
+    while signing_kid(&server) != forge::kid(KEY_C) {
         assert!(asked.elapsed() < std::time::Duration::from_secs(20), "not taken up: {}", server.log());
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    assert!(before.present(&server).into_iter().all(|(_, answer)| answer.status == 200), "nobody is signed out by it");
+    before.are_taken(&server);
     // A faulty one is not taken up, and says so.
     std::fs::write(&file, "").unwrap();
     let asked = std::time::Instant::now();

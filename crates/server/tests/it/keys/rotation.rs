@@ -9,7 +9,7 @@ use fastcms_secrets::Secret;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::forge::{self, ACCESS};
+use super::forge::{self, ACCESS, IMPERSONATION};
 use super::{KEY_B, KEY_C};
 use crate::callers::{Bearer, Calls, request};
 use crate::on_both_engines;
@@ -28,6 +28,8 @@ on_both_engines!(
     an_emergency_ends_every_session_and_token_and_the_key,
     an_emergency_works_where_the_key_cannot_be_written,
     an_emergency_reaches_other_processes,
+    an_emergency_keeps_what_is_sealed,
+    a_rotation_at_run_time_leaves_nothing_wrapped_by_the_old_key,
     a_previous_key_signs_nothing_new,
     the_cut_off_is_that_of_the_first_node_and_survives_it,
     a_key_that_is_current_again_has_no_cut_off,
@@ -156,10 +158,12 @@ async fn an_emergency_ends_every_session_and_token_and_the_key(product: &Product
 }
 
 async fn an_emergency_works_where_the_key_cannot_be_written(product: &Product) {
-    let admin = product.admin().await;
+    let (admin, ada) = (product.admin().await, product.user("ada").await);
+    let act = format!("/api/v1/admin/users/{}/impersonate", ada.id);
+    let acting = admin.post(&act, &json!({"reason": "before"})).await.expect(200).json();
     admin.post(ROTATE, &json!({"emergency": true})).await.expect(204);
     let event = &crate::audit::events(product).await[0];
-    assert_eq!((&event["event"], &event["details"]["sessions"]), (&json!("system/key_rotate"), &json!(1)));
+    assert_eq!((&event["event"], &event["details"]["sessions"]), (&json!("system/key_rotate"), &json!(2)));
     bearer(product, &admin.tokens).get(ME).await.refused(401, "invalid_token");
     let tokens = sign_in(product, false).await.json()["token"].clone();
     bearer(product, &tokens).get(ME).await.expect(200);
@@ -169,6 +173,46 @@ async fn an_emergency_works_where_the_key_cannot_be_written(product: &Product) {
     claims["iat"] = json!(product.app.now_seconds());
     let before = Bearer { product, token: forge::honest(SECRET, ACCESS, &claims) };
     before.get(ME).await.refused(401, "invalid_token");
+    // What an admin had begun is over, even for who holds the key that is in force still.
+    let listed = bearer(product, &tokens).get("/api/v1/admin/impersonations").await.expect(200).json();
+    assert_eq!(listed, json!({"impersonations": []}));
+    let (_, mut claims) = forge::read(acting["access_token"].as_str().unwrap());
+    claims["iat"] = json!(product.app.now_seconds() + 1);
+    let thief = Bearer { product, token: forge::honest(SECRET, IMPERSONATION, &claims) };
+    thief.get(ME).await.refused(401, "invalid_token");
+}
+
+/// The keys that seal values are wrapped by the new key before the leaked one is gone: nobody loses a second factor.
+async fn an_emergency_keeps_what_is_sealed(product: &Product) {
+    use fastcms_guard::totp::STEP_SECONDS;
+    let (admin, ada) = (product.admin().await, product.user("ada").await);
+    let (totp, _) = crate::two_factor::enrol(product, &ada).await;
+    let (node, path) = with_settings_file(product, &format!("SECRET_KEY={SECRET}\n")).await;
+    bearer(&node, &admin.tokens).post(ROTATE, &json!({"emergency": true})).await.expect(204);
+    node.close().await;
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(!written.contains(SECRET), "{written}");
+    let restarted = product.with(&[("SECRET_KEY", "")]).await;
+    product.clock.advance_seconds(STEP_SECONDS);
+    let code = crate::two_factor::code(&totp, &restarted);
+    let body = json!({"email": "ada@example.com", "password": PASSWORD, "two_factor_code": code});
+    let signed_in = restarted.guest().post(LOGIN, &body).await.expect(200).json();
+    assert_eq!(signed_in["user"]["id"], json!(ada.id));
+    restarted.close().await;
+}
+
+/// Whatever data keys are for: one that stayed behind would hold the old key back for as long as the server runs.
+async fn a_rotation_at_run_time_leaves_nothing_wrapped_by_the_old_key(product: &Product) {
+    let admin = product.admin().await;
+    let (node, _) = with_settings_file(product, &format!("SECRET_KEY={SECRET}\n")).await;
+    let wrapped = |list: &Value| -> Vec<i64> {
+        list["keys"].as_array().unwrap().iter().map(|key| key["wrapped"].as_i64().unwrap()).collect()
+    };
+    let before = wrapped(&bearer(&node, &admin.tokens).get("/api/v1/admin/keys").await.expect(200).json());
+    assert!(before[0] >= 2, "{before:?}");
+    let after = wrapped(&bearer(&node, &admin.tokens).post(ROTATE, &json!({})).await.expect(200).json());
+    assert_eq!(after, [before[0], 0]);
+    node.close().await;
 }
 
 async fn an_emergency_reaches_other_processes(product: &Product) {

@@ -18,6 +18,8 @@ const ACCESS_TOKENS_RAN_OUT: i64 = 900 + 60 + 60;
 on_both_engines!(
     a_key_may_go_once_nothing_depends_on_it,
     a_revoked_session_holds_no_key_back,
+    file_and_impersonation_tokens_hold_a_key_until_they_run_out,
+    a_data_key_holds_the_key_that_wraps_it,
     a_key_that_a_node_still_signs_with_is_not_safe,
     what_is_written_down_is_never_too_early_and_a_minute_late_at_most,
     many_sign_ins_share_one_write,
@@ -93,6 +95,69 @@ async fn a_revoked_session_holds_no_key_back(product: &Product) {
     product.clock.advance_seconds(ACCESS_TOKENS_RAN_OUT);
     let root = renew(&node, &root).await;
     assert_eq!(status(&node, &text(&root["access_token"]), SECRET).await["safe_to_remove"], true);
+    node.close().await;
+}
+
+async fn file_and_impersonation_tokens_hold_a_key_until_they_run_out(product: &Product) {
+    let (admin, ada) = (product.admin().await, product.user("ada").await);
+    let file = crate::files::protected(&admin).await;
+    admin.post(&format!("{}/token", crate::files::path(&file)), &json!({})).await.expect(200);
+    let act = format!("/api/v1/admin/users/{}/impersonate?duration=7200", ada.id);
+    admin.post(&act, &json!({"reason": "a long look"})).await.expect(200);
+    let node = rotated(product, KEY_B, SECRET).await;
+    let mut root = renew(&node, &admin.tokens).await;
+    renew(&node, &ada.tokens).await;
+    product.clock.advance_seconds(11);
+    let began = product.app.now_seconds() - 11;
+    let seconds = |value: &Value| fastcms_core::time::millis(value.as_str().unwrap()).unwrap() / 1000;
+    let old = status(&node, &text(&root["access_token"]), SECRET).await;
+    assert!((began + 120..=began + 180).contains(&seconds(&old["outstanding"]["file"])), "{old}");
+    assert!((began + 7200..=began + 7260).contains(&seconds(&old["outstanding"]["impersonation"])), "{old}");
+
+    // No family and no access token is left: the impersonation alone holds it.
+    product.clock.advance_seconds(ACCESS_TOKENS_RAN_OUT);
+    root = renew(&node, &root).await;
+    let old = status(&node, &text(&root["access_token"]), SECRET).await;
+    let outstanding = &old["outstanding"];
+    assert!(outstanding["access"].is_null() && outstanding["file"].is_null(), "{old}");
+    assert_eq!((&old["live_families"], &old["safe_to_remove"]), (&json!(0), &json!(false)), "{old}");
+    product.clock.advance_seconds(7_200);
+    root = renew(&node, &root).await;
+    let old = status(&node, &text(&root["access_token"]), SECRET).await;
+    assert_eq!((&old["outstanding"]["impersonation"], &old["safe_to_remove"]), (&Value::Null, &json!(true)), "{old}");
+    node.close().await;
+}
+
+/// Sealed rows: one that a node under the old key made meanwhile counts until it is wrapped by the new one.
+async fn a_data_key_holds_the_key_that_wraps_it(product: &Product) {
+    use fastcms_guard::ids::SystemRng;
+    use fastcms_guard::keys::{KeyRing, SecretKey};
+    use fastcms_guard::sealed::DataKey;
+    let admin = product.admin().await;
+    let node = rotated(product, KEY_B, SECRET).await;
+    let root = renew(&node, &admin.tokens).await;
+    product.clock.advance_seconds(ACCESS_TOKENS_RAN_OUT);
+    let root = renew(&node, &root).await;
+    let token = text(&root["access_token"]);
+    let old = status(&node, &token, SECRET).await;
+    assert_eq!((&old["wrapped"], &old["safe_to_remove"]), (&json!(0), &json!(true)), "{old}");
+    assert!(status(&node, &token, KEY_B).await["wrapped"].as_i64().unwrap() >= 2);
+
+    let secret = |text: &str| SecretKey::parse(fastcms_secrets::Secret::new(text.to_owned())).unwrap();
+    let by = KeyRing::single(&secret(SECRET));
+    let wrapped = DataKey::generate(&SystemRng).wrap(&SystemRng, by.current(), "data_keys|late|wrapped");
+    let now = fastcms_core::time::stamp(product.app.now_millis());
+    let late = product.app.store.write(move |tx| {
+        Box::pin(async move { fastcms_store::data_keys::insert(tx, "late", &wrapped, &now).await })
+    });
+    late.await.unwrap();
+    let old = status(&node, &token, SECRET).await;
+    assert_eq!((&old["wrapped"], &old["safe_to_remove"]), (&json!(1), &json!(false)), "{old}");
+    let mut material = fastcms_core::keys::Material::only(secret(KEY_B));
+    material.previous.push(secret(SECRET));
+    node.app.replace_keys(material).await.unwrap();
+    let old = status(&node, &token, SECRET).await;
+    assert_eq!((&old["wrapped"], &old["safe_to_remove"]), (&json!(0), &json!(true)), "{old}");
     node.close().await;
 }
 

@@ -261,11 +261,13 @@ async fn another_address_is_agreed_to_from_there_and_told_to_the_old_one(product
     let guest = node.guest();
     guest.post(CONFIRM_CHANGE, &json!({"token": older})).await.refused(400, "invalid_verification_token");
     guest.post(CONFIRM_CHANGE, &json!({"token": token})).await.expect(204);
-    let me = bob.get(ME).await.expect(200).json();
-    assert_eq!((&me["email"], &me["verified"]), (&json!("New@example.com"), &json!(true)));
+    bob.get(ME).await.refused(401, "invalid_token");
     guest.post(CONFIRM_CHANGE, &json!({"token": token})).await.refused(400, "invalid_verification_token");
     login(&node, "bob@example.com", PASSWORD).await.refused(401, "invalid_credentials");
-    login(&node, "new@example.com", PASSWORD).await.expect(200);
+    let again = login(&node, "new@example.com", PASSWORD).await.expect(200).json();
+    let bob = Bearer { product: &node, token: text(&again["token"]["access_token"]) };
+    let me = bob.get(ME).await.expect(200).json();
+    assert_eq!((&me["email"], &me["verified"]), (&json!("New@example.com"), &json!(true)));
     let told = &post(&node, &smtp).await["Your e-mail address was changed"];
     assert_eq!(told.to, ["bob@example.com"]);
     // Two want the same address: the second to agree is told.
@@ -326,8 +328,10 @@ async fn an_account_of_a_collection_changes_its_address(product: &Product) {
     let elsewhere = "/api/v1/collections/guests/auth/me/confirm-email-change";
     guest.post(elsewhere, &json!({"token": token})).await.refused(400, "invalid_verification_token");
     guest.post(&format!("{base}/me/confirm-email-change"), &json!({"token": token})).await.expect(204);
+    mia.get(&format!("{base}/me")).await.refused(401, "invalid_token");
     let login = json!({"email": "mia2@example.com", "password": PASSWORD});
-    guest.post(&format!("{base}/login"), &login).await.expect(200);
+    let again = guest.post(&format!("{base}/login"), &login).await.expect(200).json();
+    let mia = Bearer { product: &node, token: text(&again["token"]["access_token"]) };
     // The page of the mail knows no collection: its route takes the link of any realm.
     let asked = json!({"new_email": "mia3@example.com", "password": PASSWORD});
     mia.post(&format!("{base}/me/request-email-change"), &asked).await.expect(204);

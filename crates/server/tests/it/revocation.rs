@@ -161,29 +161,7 @@ fn ends() -> Vec<End> {
     let one = &[Cookie, Acting, ApiKey][..];
     let user = "/api/v1/admin/users/{id}";
     let (post, patch, delete) = (Method::POST, Method::PATCH, Method::DELETE);
-    let rows: Vec<(&str, By, &Method, &str, Value, &[Credential])> = vec![
-        ("signed out", By::Owner, &post, "/api/v1/auth/logout", json!({}), one),
-        ("ended in the list", By::Owner, &delete, "/api/v1/auth/sessions/{session}", Value::Null, one),
-        ("ended by an admin", By::Admin, &delete, "/api/v1/admin/users/{id}/sessions/{session}", Value::Null, one),
-        (
-            "the others ended",
-            By::Owner,
-            &delete,
-            "/api/v1/auth/sessions?others=true",
-            Value::Null,
-            &[Access, File, Acting, ApiKey],
-        ),
-        ("signed out everywhere", By::Owner, &post, "/api/v1/auth/logout-all", json!({}), &[ApiKey]),
-        ("all ended by an admin", By::Admin, &delete, "/api/v1/admin/users/{id}/sessions", Value::Null, &[ApiKey]),
-        ("a new password", By::Owner, &post, "/api/v1/auth/change-password", passwords, &[ApiKey]),
-        ("a password by an admin", By::Admin, &patch, user, json!({"password": NEW_PASSWORD}), &[ApiKey]),
-        ("an address by an admin", By::Admin, &patch, user, json!({"email": "new@example.com"}), &[ApiKey]),
-        ("another role", By::Admin, &patch, "/api/v1/admin/users/{id}/role?role=admin", Value::Null, &[ApiKey]),
-        ("suspended", By::Admin, &patch, user, json!({"disabled": true}), &[]),
-        ("deleted by an admin", By::Admin, &delete, user, Value::Null, &[]),
-        ("deleted by its owner", By::Owner, &delete, ME, Value::Null, &[]),
-    ];
-    let end = |(what, by, method, path, body, left): (_, _, &Method, _, _, &[Credential])| End {
+    let end = |what, by, method: &Method, path, body, left: &[Credential]| End {
         what,
         by,
         method: method.clone(),
@@ -191,7 +169,28 @@ fn ends() -> Vec<End> {
         body,
         left: left.to_vec(),
     };
-    rows.into_iter().map(end).collect()
+    vec![
+        end("signed out", By::Owner, &post, "/api/v1/auth/logout", json!({}), one),
+        end("ended in the list", By::Owner, &delete, "/api/v1/auth/sessions/{session}", Value::Null, one),
+        end("ended by an admin", By::Admin, &delete, "/api/v1/admin/users/{id}/sessions/{session}", Value::Null, one),
+        end(
+            "the others ended",
+            By::Owner,
+            &delete,
+            "/api/v1/auth/sessions?others=true",
+            Value::Null,
+            &[Access, File, Acting, ApiKey],
+        ),
+        end("signed out everywhere", By::Owner, &post, "/api/v1/auth/logout-all", json!({}), &[ApiKey]),
+        end("all ended by an admin", By::Admin, &delete, "/api/v1/admin/users/{id}/sessions", Value::Null, &[ApiKey]),
+        end("a new password", By::Owner, &post, "/api/v1/auth/change-password", passwords, &[ApiKey]),
+        end("a password by an admin", By::Admin, &patch, user, json!({"password": NEW_PASSWORD}), &[ApiKey]),
+        end("an address by an admin", By::Admin, &patch, user, json!({"email": "new@example.com"}), &[ApiKey]),
+        end("another role", By::Admin, &patch, "/api/v1/admin/users/{id}/role?role=admin", Value::Null, &[ApiKey]),
+        end("suspended", By::Admin, &patch, user, json!({"disabled": true}), &[]),
+        end("deleted by an admin", By::Admin, &delete, user, Value::Null, &[]),
+        end("deleted by its owner", By::Owner, &delete, ME, Value::Null, &[]),
+    ]
 }
 
 /// R31, R32, contract 2.4. On PostgreSQL the clock stands still: what the other node knows, the change feed has told it. On SQLite

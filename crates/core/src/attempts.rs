@@ -170,9 +170,10 @@ impl Attempt {
         let id = self.owner.as_ref().map(|owner| owner.1.as_str());
         let event = event.of_account(id, Some(&self.email)).with("realm", self.realm.as_str());
         audit::note(caller, app, event.with("locked", !self.is_open(app)));
-        if let (Some(_), Some(network)) = (&self.counted, self.network) {
+        if let Some(network) = self.network {
             let (longer, sprays) = app.attempts.sources.note_failure(network, &self.counter, now);
-            wait = longer;
+            // Who sprays is limited whether accounts lock or not; the growing delay goes with the lockout.
+            wait = if self.counted.is_some() { longer } else { Duration::ZERO };
             if sprays {
                 tracing::warn!(
                     ?network,

@@ -30,6 +30,10 @@ use sharing::{Place, Sharing};
 /// How many subscribers' worth a whole site of IPv6 (its /48) may use.
 const SITE: u32 = 16;
 
+/// What is left of the sign-ins of a network (an IPv4 /24, an IPv6 /64) from which passwords are being sprayed (R44): enough for a
+/// person who mistypes, too little to try one password on many accounts. No account is locked by it.
+const SPRAYING: Budget = Budget::new(3, 15);
+
 /// The limits in force, and who has used how much of them.
 #[derive(Debug)]
 pub struct Limits {
@@ -156,9 +160,9 @@ impl Limits {
     }
 }
 
-/// What one request is charged to: at most three keys.
+/// What one request is charged to: at most four keys.
 #[derive(Debug, Default)]
-struct Charges([Option<(Key, Budget)>; 3]);
+struct Charges([Option<(Key, Budget)>; 4]);
 
 impl Charges {
     fn push(&mut self, class: Class, identity: Identity, budget: Budget) {
@@ -178,7 +182,8 @@ pub async fn charge(caller: &Caller, app: &App, class: Class, client: IpAddr) ->
     if !limits.covers(client) {
         return None;
     }
-    Some(limits.charge(&charges(limits, caller, class, client), 1, app.now_millis()).await)
+    let sprays = class == Class::Login && app.is_spraying(client);
+    Some(limits.charge(&charges(limits, caller, class, client, sprays), 1, app.now_millis()).await)
 }
 
 /// Charges one item of a request that carries several (contract 5.10).
@@ -229,7 +234,7 @@ pub fn refusal(verdict: &Verdict) -> Error {
     Error::RateLimited { per_minute: standing.minute.limit, per_hour: standing.hour.limit, retry_after_seconds }
 }
 
-fn charges(limits: &Limits, caller: &Caller, class: Class, client: IpAddr) -> Charges {
+fn charges(limits: &Limits, caller: &Caller, class: Class, client: IpAddr, sprays: bool) -> Charges {
     let (mut charges, budget) = (Charges::default(), limits.budget(class));
     match &caller.principal {
         Principal::Account(account) => charges.push(class, of_account(account), budget),
@@ -242,7 +247,12 @@ fn charges(limits: &Limits, caller: &Caller, class: Class, client: IpAddr) -> Ch
     if class == Class::General && caller.account().is_some() {
         return charges;
     }
-    charges.push(class, Identity::of_address(client), budget);
+    let (address, source) = (Identity::of_address(client), Identity::source_of(client));
+    // For IPv6 the two are one, and charged once.
+    charges.push(class, address, if sprays && source == address { SPRAYING } else { budget });
+    if sprays && source != address {
+        charges.push(class, source, SPRAYING);
+    }
     if let Some(site) = Identity::site_of(client) {
         charges.push(class, site, budget.times(SITE));
     }

@@ -1,6 +1,7 @@
 //! Guesses at credentials: every door counts them in one place before it looks at them, and every refusal looks the same (R39 to R49).
 
 use axum::body::Body;
+use fastcms_store::{Plan, Sql};
 use futures_util::future::join_all;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
@@ -14,7 +15,10 @@ on_both_engines!(
     five_wrong_passwords_lock_and_the_right_one_is_refused_until_time_or_an_admin_unlocks,
     of_twenty_guesses_at_once_every_one_counts,
     of_two_hundred_guesses_at_once_five_are_looked_at,
-    guesses_at_an_auth_collection_count_like_those_at_users,
+    of_two_hundred_guesses_at_an_auth_collection_five_are_looked_at,
+    of_two_hundred_guesses_at_the_current_password_five_are_looked_at,
+    of_two_hundred_guesses_at_a_reset_link_none_costs_a_hash,
+    who_sprays_passwords_is_limited_by_where_it_comes_from,
     guesses_at_the_current_password_count_like_those_at_sign_in,
     a_success_forgives_and_old_failures_are_forgotten,
     locks_survive_a_restart_and_hold_on_every_node,
@@ -130,8 +134,17 @@ fn members() -> Value {
     json!({"name": "members", "type": "auth", "create_rule": "", "schema": []})
 }
 
+/// Failures counted at accounts, of whatever realm.
+pub async fn failures(product: &Product) -> i64 {
+    let mut sql = Sql::new(product.app.store.dialect());
+    sql.push("SELECT CAST(coalesce(sum(failures), 0) AS bigint) FROM attempts WHERE account_id IS NOT NULL");
+    let read =
+        product.app.store.read(Plan::Bounded, move |reader| Box::pin(async move { reader.fetch_one(&sql).await }));
+    read.await.unwrap().unwrap().int(0).unwrap()
+}
+
 /// CVE-2024-32868, CVE-2025-64102: a door beside the first one that nobody counted at.
-async fn guesses_at_an_auth_collection_count_like_those_at_users(product: &Product) {
+async fn of_two_hundred_guesses_at_an_auth_collection_five_are_looked_at(product: &Product) {
     product.admin().await.collection(&members()).await;
     let door = |verb: &str| format!("{COLLECTIONS}/members/auth/{verb}");
     let guest = product.guest();
@@ -140,13 +153,87 @@ async fn guesses_at_an_auth_collection_count_like_those_at_users(product: &Produ
     let compared = product.app.hasher.compared();
     let wrong = credentials("dan@example.com", "Wrong-Horse1-battery");
     let entrance = door("login");
-    for answer in join_all((0..20).map(|_| guest.post(&entrance, &wrong))).await {
+    let answers = join_all((0..200).map(|_| guest.post(&entrance, &wrong))).await;
+    let busy = answers.iter().filter(|answer| answer.status == 503).count();
+    for answer in answers.into_iter().filter(|answer| answer.status != 503) {
         answer.refused(401, "invalid_credentials");
     }
     assert_eq!(product.app.hasher.compared() - compared, 5);
+    assert_eq!(failures(product).await, i64::try_from(200 - busy).unwrap());
     guest.post(&door("login"), &right).await.refused(401, "invalid_credentials");
     product.clock.advance_seconds(1800);
     guest.post(&door("login"), &right).await.expect(200);
+}
+
+/// A stolen session is no quieter place to guess at the password.
+async fn of_two_hundred_guesses_at_the_current_password_five_are_looked_at(product: &Product) {
+    product.admin().await;
+    let user = product.user("eve").await;
+    let change = json!({"old_password": "Wrong-Horse1-battery", "new_password": "Another-Horse8-staple", "new_password_confirm": "Another-Horse8-staple"});
+    let compared = product.app.hasher.compared();
+    let answers = join_all((0..200).map(|_| user.post("/api/v1/auth/change-password", &change))).await;
+    let busy = answers.iter().filter(|answer| answer.status == 503).count();
+    for answer in answers.into_iter().filter(|answer| answer.status != 503) {
+        answer.refused(401, "invalid_credentials");
+    }
+    assert_eq!(product.app.hasher.compared() - compared, 5);
+    assert_eq!(failures(product).await, i64::try_from(200 - busy).unwrap());
+}
+
+/// A link has 256 bits: nobody guesses it, whoever tries costs no hash, and the right one stays good.
+async fn of_two_hundred_guesses_at_a_reset_link_none_costs_a_hash(product: &Product) {
+    product.admin().await;
+    let before = (product.app.hasher.compared(), product.app.hasher.computed());
+    let guess = |n: usize| json!({"token": format!("{n:043}"), "password": "a quite new phrase", "password_confirm": "a quite new phrase"});
+    let bodies: Vec<Value> = (0..200).map(guess).collect();
+    let guest = product.guest();
+    for answer in join_all(bodies.iter().map(|body| guest.post("/api/v1/auth/reset-password", body))).await {
+        answer.refused(400, "invalid_reset_token");
+    }
+    assert_eq!((product.app.hasher.compared(), product.app.hasher.computed()), before);
+}
+
+/// R44: one password tried on fifty accounts locks none of them, and the network that it comes from is slowed down.
+async fn who_sprays_passwords_is_limited_by_where_it_comes_from(product: &Product) {
+    product.admin().await;
+    for n in 0..50 {
+        product.user(&format!("u{n}")).await;
+    }
+    let node = product.with(&[("RATE_LIMIT_ENABLED", "true")]).await;
+    let mut looked_at = 0;
+    for n in 0..50 {
+        // From ever other addresses of one network, so that none of them uses its own budget up.
+        let peer = format!("203.0.113.{n}:1").parse().unwrap();
+        let body = credentials(&format!("u{n}@example.com"), "Wrong-Horse1-battery");
+        let answer = node.send_from(peer, request(None, Method::POST, LOGIN, Some(&body))).await;
+        looked_at += usize::from(answer.status == 401);
+        assert!([401, 429].contains(&answer.status.as_u16()));
+        node.clock.advance_millis(100);
+    }
+    assert_eq!(looked_at, 13, "ten show what it is, three are left to the network");
+    // No account pays for it, nor does another network.
+    for n in [0, 49] {
+        let right = credentials(&format!("u{n}@example.com"), PASSWORD);
+        let elsewhere = "198.51.100.7:1".parse().unwrap();
+        node.send_from(elsewhere, request(None, Method::POST, LOGIN, Some(&right))).await.expect(200);
+    }
+    node.close().await;
+    // Without limits there is none of this either, and without lockout there is.
+    let free = product.with(&[("ACCOUNT_LOCKOUT_ENABLED", "false")]).await;
+    for n in 0..16 {
+        login(&free, &format!("u{n}@example.com"), "Wrong-Horse1-battery").await.refused(401, "invalid_credentials");
+    }
+    free.close().await;
+    let node = product.with(&[("ACCOUNT_LOCKOUT_ENABLED", "false"), ("RATE_LIMIT_ENABLED", "true")]).await;
+    let mut codes = Vec::new();
+    for n in 0..16 {
+        let peer = format!("[2001:db8:1:2::{n:x}]:1").parse().unwrap();
+        let body = credentials(&format!("u{n}@example.com"), "Wrong-Horse1-battery");
+        codes.push(node.send_from(peer, request(None, Method::POST, LOGIN, Some(&body))).await.status.as_u16());
+        node.clock.advance_millis(7_000);
+    }
+    assert_eq!((&codes[..10], &codes[10..]), (&[401; 10][..], &[429; 6][..]));
+    node.close().await;
 }
 
 async fn guesses_at_the_current_password_count_like_those_at_sign_in(product: &Product) {

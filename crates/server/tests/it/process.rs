@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+mod ask;
+
 pub const SECRET: &str = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";
 pub const PASSWORD: &str = "Correct-Horse7-battery";
 
 /// A running `fastcms` with a folder of its own. Killed when dropped.
 pub struct Server {
     pub folder: TempDir,
+    /// Where it is spoken to.
+    pub host: String,
     pub port: u16,
     environment: BTreeMap<String, String>,
     child: Option<Child>,
@@ -68,7 +72,8 @@ impl Server {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let mut server = Self { folder, port, environment, child: None };
+        let host = "127.0.0.1".to_owned();
+        let mut server = Self { folder, host, port, environment, child: None };
         server.set(overrides);
         server
     }
@@ -174,10 +179,12 @@ impl Server {
 
     /// Sends bytes as they are and reads one answer.
     pub fn raw(&self, request: &[u8]) -> std::io::Result<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = TcpStream::connect((self.host.as_str(), self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.write_all(request)?;
-        read_answer(&mut BufReader::new(stream))
+        let answer = read_answer(&mut BufReader::new(stream))?;
+        self.check(request, &answer);
+        Ok(answer)
     }
 
     /// Makes the first admin as a local developer and returns the access token.

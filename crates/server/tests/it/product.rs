@@ -11,12 +11,13 @@ use fastcms_core::app::{self, OlderSchema, Opening, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Sources};
 use fastcms_guard::clock::{TestClock, Timestamp};
 use fastcms_guard::ids::SystemRng;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::callers::{Admin, Guest, User};
 use crate::engine::Engine;
+use crate::every_answer::{self, Shown};
 use crate::process::{PASSWORD, SECRET};
 
 /// When every test begins.
@@ -143,8 +144,18 @@ impl Product {
 
     /// The same from another peer.
     pub async fn send_from(&self, peer: SocketAddr, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = self.edge.answer(&Connection::new(peer), request).await.into_parts();
         let bytes = body.collect().await.expect("the body comes whole").to_bytes().to_vec();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        every_answer::check(&Shown {
+            method: method.as_str(),
+            path: &path,
+            status: parts.status.as_u16(),
+            headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: &bytes,
+            production: Some(self.app.config.server.is_production()),
+        });
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::smtp::Smtp;
 use super::*;
+use crate::attempts::failures;
 use crate::on_both_engines;
 use crate::product::{Answer, text};
 
@@ -12,7 +13,7 @@ on_both_engines!(
     a_code_signs_in_once_and_verifies_the_address,
     a_second_code_voids_the_first,
     five_wrong_codes_void_the_right_one,
-    of_sixty_wrong_codes_at_once_every_one_counts,
+    of_two_hundred_wrong_codes_at_once_every_one_counts_and_three_are_looked_at,
     a_code_is_good_for_ten_minutes_and_not_a_millisecond_longer,
     an_address_that_nobody_has_gets_the_same_answer_and_no_mail,
     accounts_of_a_collection_sign_in_with_a_code_too,
@@ -107,15 +108,22 @@ async fn five_wrong_codes_void_the_right_one(product: &Product) {
 }
 
 /// CVE-2024-32868: counted where passwords count.
-async fn of_sixty_wrong_codes_at_once_every_one_counts(product: &Product) {
+async fn of_two_hundred_wrong_codes_at_once_every_one_counts_and_three_are_looked_at(product: &Product) {
     let smtp = Smtp::start().await;
-    let node = with_bob(product, &smtp).await;
+    let first = with_bob(product, &smtp).await;
+    let port = smtp.port.to_string();
+    let settings = [("SMTP_HOST", "localhost"), ("SMTP_PORT", port.as_str()), ("ACCOUNT_LOCKOUT_ATTEMPTS", "3")];
+    let node = node(product, &settings).await;
     ask(&node, REQUEST, "bob@example.com").await;
     let code = code(&node, &smtp).await;
     let bad = wrong(&code);
-    for answer in join_all((0..60).map(|_| enter(&node, "bob@example.com", &bad))).await {
+    let answers = join_all((0..200).map(|_| enter(&node, "bob@example.com", &bad))).await;
+    let busy = answers.iter().filter(|answer| answer.status == 503).count();
+    for answer in answers.into_iter().filter(|answer| answer.status != 503) {
         answer.refused(401, "invalid_credentials");
     }
+    assert_eq!(failures(&node).await, i64::try_from(200 - busy).unwrap());
+    assert_eq!(tries_left(&node).await, 2, "the third failure locked: of five tries three were taken");
     enter(&node, "bob@example.com", &code).await.refused(401, "invalid_credentials");
     let password = json!({"email": "bob@example.com", "password": PASSWORD});
     node.guest().post("/api/v1/auth/login", &password).await.refused(401, "invalid_credentials");
@@ -125,7 +133,20 @@ async fn of_sixty_wrong_codes_at_once_every_one_counts(product: &Product) {
     assert!(page.ends_with("/admin/unlock"), "{page}");
     node.guest().post("/api/v1/auth/unlock", &json!({"token": token})).await.expect(204);
     node.guest().post("/api/v1/auth/login", &password).await.expect(200);
-    node.close().await;
+    for node in [node, first] {
+        node.close().await;
+    }
+}
+
+/// Tries that the one code there is has left.
+async fn tries_left(product: &Product) -> i64 {
+    let mut sql = fastcms_store::Sql::new(product.app.store.dialect());
+    sql.push("SELECT tries_left FROM one_time_codes");
+    let read = product
+        .app
+        .store
+        .read(fastcms_store::Plan::Bounded, move |reader| Box::pin(async move { reader.fetch_one(&sql).await }));
+    read.await.unwrap().unwrap().int(0).unwrap()
 }
 
 async fn a_code_is_good_for_ten_minutes_and_not_a_millisecond_longer(product: &Product) {

@@ -110,6 +110,24 @@ async fn no_forged_header_changes_whose_request_it_is(product: &Product) {
         .send(forged(Method::POST, "/api/v1/auth/login", FORGED[0], Some(&right)))
         .await
         .refused(401, "invalid_credentials");
+    // Sessions: where somebody signed in from.
+    let root = json!({"email": "root@example.com", "password": PASSWORD});
+    for header in FORGED {
+        let token = product.send(forged(Method::POST, "/api/v1/auth/login", header, Some(&root))).await.expect(200);
+        let token = token.json()["token"]["access_token"].as_str().unwrap().to_owned();
+        let listed = product.send(request(Some(&token), Method::GET, "/api/v1/auth/sessions", None)).await.expect(200);
+        assert_eq!(listed.json()["sessions"][0]["ip_address"], "127.0.0.1", "{header:?}");
+        product.send(request(Some(&token), Method::POST, "/api/v1/auth/logout", Some(&json!({})))).await.expect(204);
+    }
+    // The audit log, down to the last event of all that was done above.
+    fastcms_core::audit::flush(&fastcms_core::Caller::operator(), &product.app).await.unwrap();
+    let events = admin.get("/api/v1/audit?limit=1000").await.expect(200).json();
+    let events = events["items"].as_array().unwrap();
+    assert!(events.len() > 2 * FORGED.len(), "{}", events.len());
+    for event in events {
+        let address = event["ip_address"].as_str().unwrap_or("127.0.0.1");
+        assert!(["127.0.0.1", "127.0.0.66", "198.51.100.1"].contains(&address), "{event}");
+    }
     // Logs: nothing claimed stands in a row.
     fastcms_core::request_log::flush(&fastcms_core::Caller::operator(), &product.app).await;
     let rows = admin.get("/api/v1/logs?limit=1000").await.expect(200).json();

@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 }
 
 /// Every Rust source below `folder` (relative to the root), with its path relative to the root.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(at: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();

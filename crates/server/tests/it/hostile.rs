@@ -1,8 +1,9 @@
 //! What an attacker tries: named after the public class of it (CVE, D-id) where there is one.
 
+use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
-use crate::callers::{Bearer, Calls, open, record, records};
+use crate::callers::{Bearer, Calls, open, record, records, request};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Product, text};
@@ -12,6 +13,7 @@ on_both_engines!(
     cve_2026_35441_records_that_point_at_each_other_do_not_multiply,
     d_54_a_nul_in_an_address_is_a_wrong_address,
     d_54_a_sum_that_no_number_can_hold_is_refused,
+    no_authorization_header_is_a_fault_of_ours,
     an_admins_change_of_a_user_is_whole_or_not_at_all,
     d_54_a_field_may_be_called_like_a_column_that_the_engine_has,
     a_cascade_clears_lists_that_point_at_many_of_the_records_that_go,
@@ -117,6 +119,52 @@ async fn d_54_a_sum_that_no_number_can_hold_is_refused(product: &Product) {
 }
 
 /// A refused change must not have put its password in force, nor ended a session.
+/// CVE-2026-9803: what another server read past the end of.
+async fn no_authorization_header_is_a_fault_of_ours(product: &Product) {
+    let admin = product.admin().await;
+    let token = admin.token.as_bytes();
+    let with = |scheme: &str| [scheme.as_bytes(), token].concat();
+    let mut sent: Vec<Vec<u8>> = [
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer  ",
+        "Bearer\t",
+        "Basic",
+        "Basic Og==",
+        "Bearer .",
+        "Bearer ..",
+        "Bearer a.b",
+    ]
+    .iter()
+    .chain(&[
+        "Bearer a.b.c.d.e",
+        "Bearer =",
+        "Bearer \"x\"",
+        "Digest username=\"x\"",
+        "bEaReR",
+        ",",
+        "Bearer a, Bearer b",
+        "%00",
+    ])
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    sent.extend([with("Basic "), with("Token "), with("Bearer Bearer "), with("Bearer\u{a0}"), with("Bear\u{e9}r ")]);
+    sent.extend([
+        b"Bearer \xff\xfe.\x80.\xc0".to_vec(),
+        b"\xff".to_vec(),
+        [b"Bearer ", "a".repeat(20_000).as_bytes()].concat(),
+    ]);
+    sent.extend((0..token.len()).step_by(17).map(|end| [b"Bearer ", &token[..end]].concat()));
+    for value in sent {
+        let mut asked = request(None, Method::GET, "/api/v1/auth/me", None);
+        asked.headers_mut().insert("authorization", HeaderValue::from_bytes(&value).unwrap());
+        let answer = product.send(asked).await;
+        assert!([400, 401].contains(&answer.status.as_u16()), "{value:?}: {}", answer.status);
+    }
+}
+
 async fn an_admins_change_of_a_user_is_whole_or_not_at_all(product: &Product) {
     let admin = product.admin().await;
     let (user, other) = (product.user("user").await, product.user("other").await);

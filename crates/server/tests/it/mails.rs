@@ -3,6 +3,7 @@
 mod certificate;
 mod codes;
 mod delivery;
+mod every;
 mod links;
 mod notices;
 pub mod smtp;

@@ -39,9 +39,13 @@ mod rate_limits;
 mod records;
 mod refresh;
 mod request_log;
+mod requirements;
 mod revocation;
 mod rules;
+mod safe_methods;
 mod schema_life;
 mod settings;
 mod step_up;
+#[cfg(target_os = "linux")]
+mod storm;
 mod two_factor;

@@ -47,7 +47,7 @@ fn changed(password: &str) -> Value {
 }
 
 #[track_caller]
-fn assert_refused(answer: Answer, field: &str, said: &str, door: &str) {
+fn assert_refused(answer: &Answer, field: &str, said: &str, door: &str) {
     let body = answer.json();
     assert_eq!((answer.status.as_u16(), &body["error"]), (422, &json!("password_policy")), "{door}: {body}");
     assert_eq!(body["details"], json!({field: said}), "{door}");
@@ -66,14 +66,14 @@ async fn no_door_takes_what_another_refuses(product: &Product) {
         ])
         .await;
     for (password, said) in refused() {
-        assert_refused(node.guest().post("/api/v1/setup", &somebody(&password)).await, "password", said, "setup");
+        assert_refused(&node.guest().post("/api/v1/setup", &somebody(&password)).await, "password", said, "setup");
     }
     let admin = node.admin().await;
     for (password, said) in refused() {
         let answer = node.guest().post("/api/v1/auth/register", &somebody(&password)).await;
-        assert_refused(answer, "password", said, "register");
+        assert_refused(&answer, "password", said, "register");
         let answer = admin.post("/api/v1/admin/users", &somebody(&password)).await;
-        assert_refused(answer, "password", said, "made by an admin");
+        assert_refused(&answer, "password", said, "made by an admin");
     }
     let user = node.user("somebody").await;
     let path = format!("/api/v1/admin/users/{}", user.id);
@@ -85,10 +85,10 @@ async fn no_door_takes_what_another_refuses(product: &Product) {
     let link = post(&node, &smtp).await["Choose a new password"].link().unwrap().1;
     for (password, said) in refused() {
         let answer = user.post("/api/v1/auth/change-password", &changed(&password)).await;
-        assert_refused(answer, "new_password", said, "change");
-        assert_refused(admin.patch(&path, &json!({"password": password})).await, "password", said, "set by an admin");
+        assert_refused(&answer, "new_password", said, "change");
+        assert_refused(&admin.patch(&path, &json!({"password": password})).await, "password", said, "set by an admin");
         let reset = json!({"token": link, "password": password, "password_confirm": password});
-        assert_refused(node.guest().post("/api/v1/auth/reset-password", &reset).await, "password", said, "reset");
+        assert_refused(&node.guest().post("/api/v1/auth/reset-password", &reset).await, "password", said, "reset");
     }
     at_the_doors_of_a_collection(&Bearer { product: &node, token: admin.token.clone() }).await;
     node.close().await;
@@ -105,14 +105,14 @@ async fn at_the_doors_of_a_collection(admin: &Bearer<'_>) {
     for (password, said) in refused() {
         // What belongs to somebody else's address is no word of this one.
         let another = json!({"email": "somebody@example.org", "password": password});
-        assert_refused(node.guest().post(&door("register"), &another).await, "password", said, "register");
+        assert_refused(&node.guest().post(&door("register"), &another).await, "password", said, "register");
         let answer = member.post(&door("me/change-password"), &changed(&password)).await;
-        assert_refused(answer, "new_password", said, "change");
+        assert_refused(&answer, "new_password", said, "change");
         for (answer, what) in [
             (admin.post(&records("members"), &json!({"data": another})).await, "record made"),
             (admin.patch(&own, &json!({"data": {"password": password}})).await, "record changed"),
         ] {
-            assert_refused(answer, "password", said, what);
+            assert_refused(&answer, "password", said, what);
         }
     }
 }

@@ -8,12 +8,14 @@ use super::*;
 use crate::attempts::failures;
 use crate::on_both_engines;
 use crate::product::{Answer, text};
+use crate::two_factor::{base32, code as totp};
 
 on_both_engines!(
     a_code_signs_in_once_and_verifies_the_address,
     a_second_code_voids_the_first,
     five_wrong_codes_void_the_right_one,
     of_two_hundred_wrong_codes_at_once_every_one_counts_and_three_are_looked_at,
+    a_lock_holds_at_every_door_that_gives_tokens,
     a_code_is_good_for_ten_minutes_and_not_a_millisecond_longer,
     an_address_that_nobody_has_gets_the_same_answer_and_no_mail,
     accounts_of_a_collection_sign_in_with_a_code_too,
@@ -147,6 +149,48 @@ async fn tries_left(product: &Product) -> i64 {
         .store
         .read(fastcms_store::Plan::Bounded, move |reader| Box::pin(async move { reader.fetch_one(&sql).await }));
     read.await.unwrap().unwrap().int(0).unwrap()
+}
+
+/// CVE-2026-9798, CVE-2026-16103: a lock that one door knew, and another did not.
+async fn a_lock_holds_at_every_door_that_gives_tokens(product: &Product) {
+    let smtp = Smtp::start().await;
+    let node = node_with(product, &smtp).await;
+    node.admin().await;
+    let bob = node.user("bob").await;
+    let made = bob.post("/api/v1/auth/2fa/setup", &json!({})).await.expect(200).json();
+    let app = base32(&text(&made["secret"]));
+    bob.post("/api/v1/auth/2fa/enable", &json!({"code": totp(&app, &node)})).await.expect(200);
+    node.clock.advance_seconds(30);
+    deliver(&node, &smtp).await;
+    smtp.take();
+    ask(&node, REQUEST, "bob@example.com").await;
+    let code = code(&node, &smtp).await;
+    let sign_in = |password: &str, second: Option<&str>| json!({"email": "bob@example.com", "password": password, "two_factor_code": second});
+    for _ in 0..5 {
+        let wrong = sign_in("Wrong-Horse1-battery", None);
+        node.guest().post("/api/v1/auth/login", &wrong).await.refused(401, "invalid_credentials");
+    }
+    let second = totp(&app, &node);
+    let doors = [
+        ("/api/v1/auth/login", sign_in(PASSWORD, None)),
+        ("/api/v1/auth/login", sign_in(PASSWORD, Some(&second))),
+        (ENTER, json!({"email": "bob@example.com", "code": code})),
+        (ENTER, json!({"email": "bob@example.com", "code": code, "two_factor_code": second})),
+    ];
+    for (door, body) in &doors {
+        node.guest().post(door, body).await.refused(401, "invalid_credentials");
+    }
+    // Nor can a session that was open before guess on, or change what opens the account.
+    bob.post(CHANGE_PASSWORD, &passwords(PASSWORD, NEW_PASSWORD)).await.refused(401, "invalid_credentials");
+    let moved = json!({"new_email": "new@example.com", "password": PASSWORD});
+    bob.post("/api/v1/auth/request-email-change", &moved).await.refused(401, "invalid_credentials");
+    let off = json!({"code": second});
+    bob.post("/api/v1/auth/2fa/disable", &off).await.refused(400, "invalid_two_factor_code");
+    bob.get("/api/v1/auth/me").await.expect(200);
+    node.clock.advance_seconds(1800);
+    let right = sign_in(PASSWORD, Some(&totp(&app, &node)));
+    node.guest().post("/api/v1/auth/login", &right).await.expect(200);
+    node.close().await;
 }
 
 async fn a_code_is_good_for_ten_minutes_and_not_a_millisecond_longer(product: &Product) {

@@ -81,15 +81,16 @@ impl<'s> Ask<'s> {
     }
 
     pub fn try_send(self) -> std::io::Result<Answer> {
-        let mut head =
-            format!("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.method, self.path, self.host);
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
+        let mut lines = vec![
+            format!("{} {} HTTP/1.1", self.method, self.path),
+            format!("Host: {}", self.host),
+            "Connection: close".to_owned(),
+        ];
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if !self.body.is_empty() {
-            head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", self.body.len());
+            lines.push(format!("Content-Type: application/json\r\nContent-Length: {}", self.body.len()));
         }
-        let request = format!("{head}\r\n{}", self.body);
+        let request = format!("{}\r\n\r\n{}", lines.join("\r\n"), self.body);
         let mut stream = connect(self.from, &self.server.host, self.server.port)?;
         stream.write_all(request.as_bytes())?;
         let answer = read_answer(&mut BufReader::new(stream))?;

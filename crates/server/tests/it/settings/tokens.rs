@@ -68,8 +68,8 @@ fn cookie_host_prefix_is_in_the_name_of_the_cookies() {
         assert!(made.status.success(), "{made:?}");
         let body = json!({"email": "root@example.com", "password": PASSWORD, "cookie": true});
         let answer = server.ask("POST", "/api/v1/auth/login").json(&body).expect(200);
-        let set = answer.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case("set-cookie"));
-        let value = set.filter_map(|(_, value)| value.strip_prefix(&format!("{name}="))).next();
+        let mut set = answer.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case("set-cookie"));
+        let value = set.find_map(|(_, value)| value.strip_prefix(&format!("{name}=")));
         let value = value.unwrap_or_else(|| panic!("no {name}")).split(';').next().unwrap();
         server.ask("GET", ME).with("Cookie", &format!("{name}={value}")).expect(200);
         server.ask("GET", ME).with("Cookie", &format!("{other}={value}")).refused(401, "authentication_required");

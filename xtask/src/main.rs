@@ -7,7 +7,7 @@ mod bench;
 mod crash;
 mod debian;
 mod docs;
-mod schemathesis;
+mod python;
 mod suite;
 
 use std::io;

@@ -11,15 +11,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::postgres::{Cluster, account};
-use crate::{Failure, announce, debian, schemathesis, workspace_root};
+use crate::{Failure, announce, debian, python, workspace_root};
 use options::Options;
 use tally::Tally;
 
 /// The variable by which the tests find their `PostgreSQL` server.
 const DATABASE_URL: &str = "TEST_DATABASE_URL";
-
-/// The variable by which they find the program that checks the API document.
-const SCHEMATHESIS: &str = "SCHEMATHESIS";
 
 /// Runs the whole suite; see the module's text.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -62,8 +59,10 @@ fn run_tests(options: &Options, tally: &mut Tally) -> io::Result<()> {
     if options.covers_the_server() {
         debian::find_or_install(account::is_root()?)?;
     }
-    if options.covers_the_server() && std::env::var_os(SCHEMATHESIS).is_none() {
-        test.env(SCHEMATHESIS, schemathesis::find_or_install(account::is_root()?)?);
+    if options.covers_the_server() {
+        for program in python::PROGRAMS.iter().filter(|program| std::env::var_os(program.variable).is_none()) {
+            test.env(program.variable, program.find_or_install(account::is_root()?)?);
+        }
     }
     announce("tests: `cargo test`");
     test.arg("test").args(options.selection()).args(["--locked", "--no-fail-fast"]).args(&options.filter);

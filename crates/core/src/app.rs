@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
 use crate::sealing::Sealing;
+use crate::secrets::Custody;
 
 mod start;
 
@@ -76,6 +77,8 @@ pub struct App {
     pub impersonations: Impersonations,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
+    /// The secrets that managers keep; none where no setting refers to a manager.
+    pub custody: Option<Arc<Custody>>,
     /// What this process is to the keys.
     pub process: Process,
     /// The secrets that the ring is made of. Who holds this lock may replace the ring.

@@ -25,6 +25,7 @@ mod pages;
 mod passwords;
 mod reader;
 mod redis;
+mod references;
 mod rules;
 mod server;
 mod source;
@@ -50,6 +51,7 @@ pub use passwords::{Lockout, Passwords, RequireMfa};
 pub use reader::Effective;
 pub(crate) use reader::network;
 pub use redis::Redis;
+pub use references::Managed;
 pub use server::{AllowedHosts, BaseUrl, Environment, Server};
 pub use source::{MAX_SOURCE_BYTES, Origin, Resolved, Sources};
 pub use storage::{AzureBlobs, Images, S3, Storage, StorageType};
@@ -158,7 +160,10 @@ impl Config {
         read.ignore(&catalog::ADMIN_EMAIL);
         read.ignore(&catalog::ADMIN_PASSWORD);
 
+        let circles = references::circles(&mut read);
         let (effective, mut faults, warnings) = read.finish();
+        faults.retain(|fault| circles.iter().all(|circle| circle.variable != fault.variable));
+        faults.extend(circles);
         config.effective = effective;
         config.warnings = warnings;
         config.refusals = rules::refusals(&config, command);

@@ -24,6 +24,7 @@ mod memory;
 pub mod records;
 pub mod request_log;
 mod sealing;
+pub mod secrets;
 pub mod time;
 
 pub use app::App;

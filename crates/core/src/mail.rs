@@ -23,6 +23,8 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
+use fastcms_secrets::Secret;
 use fastcms_store::accounts::one_time_codes;
 use fastcms_store::mails::{self as rows, Standing};
 use fastcms_store::{Plan, Tx};
@@ -50,9 +52,23 @@ pub struct Post {
     queued: Arc<Notify>,
     /// Mails that were dropped because the queue was full.
     dropped: Arc<AtomicU64>,
+    /// The password at the mail server that took the place of the one we started with.
+    password: Password,
 }
 
+/// A password that may be replaced while the server runs.
+type Password = Arc<ArcSwapOption<Secret<String>>>;
+
 impl Post {
+    /// Another password for the mail server: it counts for the next connection.
+    pub(crate) fn take_password(&self, password: Secret<String>) {
+        self.password.store(Some(Arc::new(password)));
+    }
+
+    fn password(&self) -> Password {
+        Arc::clone(&self.password)
+    }
+
     /// A mail was queued on this node.
     pub(crate) fn note_queued(&self) {
         self.queued.notify_one();

@@ -1,24 +1,35 @@
 //! Where secrets come from, and the box they stay in.
 //!
 //! [`Secret`] holds a value that must not be printed, serialised or left in memory. A [`Reference`]
-//! says where one is kept; [`read_file`] reads one that is a file.
+//! says where one is kept: a [`Place`] follows it on this machine, [`Managers`] follow it to Vault, AWS or Azure. Nothing here
+//! watches, retries at leisure or remembers: that is for whoever holds what was found.
 //!
 //! This crate does not know what a secret is for: key strength, rotation and use belong to its
 //! callers.
 
+mod aws;
+mod azure;
+mod document;
 mod file;
+mod https;
 mod local;
+mod managers;
 mod reference;
 mod resolution;
 mod secret;
 mod unresolved;
+mod vault;
 
+pub use aws::AwsSettings;
+pub use azure::AzureSettings;
 pub use file::{MAX_FILE_BYTES, read_file};
 pub use local::Place;
+pub use managers::{ManagerSettings, Managers, Wanted};
 pub use reference::{MAX_REFERENCE, Malformed, Reference};
 pub use resolution::{Resolution, Version};
 pub use secret::Secret;
 pub use unresolved::{Unresolved, Why};
+pub use vault::{Given, VaultLogin, VaultSettings};
 
 use std::io;
 use std::path::PathBuf;

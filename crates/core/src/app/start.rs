@@ -29,6 +29,7 @@ use crate::limits::Limits;
 use crate::mail::Post;
 use crate::request_log::RequestLog;
 use crate::sealing::{self, Sealing};
+use crate::secrets::{self, Custody};
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
 const DEVELOPMENT_SECRET: &str = "development-secret";
@@ -69,6 +70,8 @@ pub struct Opening {
     pub without_secret: WithoutSecret,
     pub older_schema: OlderSchema,
     pub process: Process,
+    /// The secrets that managers keep.
+    pub custody: Option<Arc<Custody>>,
     /// Whether refused credentials look alike in time too. Always true, but in the test that shows what would be seen otherwise.
     pub alike_refusals: bool,
 }
@@ -94,7 +97,7 @@ pub enum StartError {
 
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
-    let Opening { config, clock, rng, without_secret, older_schema, process, alike_refusals } = opening;
+    let Opening { config, clock, rng, without_secret, older_schema, process, custody, alike_refusals } = opening;
     let url = DatabaseUrl::parse(config.database.url.expose())?;
     let store = Store::open(StoreConfig::new(url)).await?;
     prepare_schema(&store, older_schema).await?;
@@ -129,6 +132,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         schema: ArcSwap::from_pointee(schema),
         keys: ArcSwap::from_pointee(ring),
         process,
+        custody,
         key_material: tokio::sync::Mutex::new(material),
         key_ends: tokio::sync::Mutex::new(()),
         keys_changed: Arc::new(Notify::new()),
@@ -152,6 +156,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         config,
     });
     App::follow_changes(&app);
+    secrets::record(&Caller::background(), &app).await?;
     if let Some(lost) = replaced {
         audit::write(&Caller::background(), &app, move |tx, trail| {
             Box::pin(async move {

@@ -289,7 +289,12 @@ catalog! {
         VAULT_TOKEN ["BAO_TOKEN"]: Secret, Text, Unset, "Token to log in with.";
         VAULT_ROLE_ID ["BAO_ROLE_ID"]: Open, Text, Unset, "AppRole to log in with.";
         VAULT_SECRET_ID ["BAO_SECRET_ID"]: Secret, Text, Unset, "Secret of that AppRole.";
+        VAULT_SECRET_ID_WRAPPED ["BAO_SECRET_ID_WRAPPED"]: Open, Flag, Is("false"), "Whether `VAULT_SECRET_ID` is a wrapping token, good once, behind which the secret of the AppRole lies.";
         VAULT_K8S_ROLE ["BAO_K8S_ROLE"]: Open, Text, Unset, "Kubernetes role to log in with.";
+        VAULT_K8S_TOKEN_FILE ["BAO_K8S_TOKEN_FILE"]: Open, Path, Is("/var/run/secrets/kubernetes.io/serviceaccount/token"), "File of the token that Kubernetes keeps for the pod, read again at each log-in.";
+        VAULT_JWT_ROLE ["BAO_JWT_ROLE"]: Open, Text, Unset, "Role to log in with by a token of an authority that the vault trusts.";
+        VAULT_JWT_FILE ["BAO_JWT_FILE"]: Open, Path, Unset, "File of that token, read again at each log-in.";
+        VAULT_AUTH_MOUNT ["BAO_AUTH_MOUNT"]: Open, Text, Unset, "Where the way of logging in is mounted; unset: at its usual place, such as `approle`.";
         VAULT_SECRET_PATH ["BAO_SECRET_PATH"]: Open, Text, Unset, "Path of the secret (KV version 2) that holds our variables.";
         AWS_REGION ["AWS_DEFAULT_REGION"]: Open, Text, Unset, "Region of AWS Secrets Manager.";
         AWS_SESSION_TOKEN: Secret, Text, Unset, "Session token of temporary credentials.";
@@ -305,6 +310,9 @@ catalog! {
         AZURE_CLIENT_SECRET: Secret, Text, Unset, "Client secret of that identity.";
         AZURE_FEDERATED_TOKEN_FILE: Open, Path, Unset, "File with the workload identity token, read again at each use.";
         AZURE_AUTHORITY_HOST: Open, Url, Unset, "Another authority that issues tokens.";
+        AZURE_POD_IDENTITY_AUTHORITY_HOST: Open, Url, Unset, "Another address of the instance metadata service.";
+        IDENTITY_ENDPOINT: Open, Url, Unset, "Where App Service gives tokens of its managed identity.";
+        IDENTITY_HEADER: Secret, Text, Unset, "What App Service wants to see for that.";
     }
     Retired {
         ADMIN_EMAIL: Open, Text, Unset, "Not read, a warning when set: the first admin comes from setup or from `fastcms admin create`.";

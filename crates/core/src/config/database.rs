@@ -7,6 +7,7 @@ use fastcms_store::DatabaseUrl;
 
 use super::catalog;
 use super::reader::Reader;
+use super::source::{Lookup, Sources};
 
 /// Where collections and records are kept.
 #[derive(Debug, Clone)]
@@ -30,6 +31,14 @@ pub enum Engine {
 }
 
 impl Database {
+    /// Reads the address anew; `None` where it is faulty.
+    pub fn reread(sources: &Sources) -> Option<Self> {
+        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let database = Self::read(&mut read);
+        let (_, faults, _) = read.finish();
+        faults.iter().all(|fault| !fault.variable.starts_with(catalog::DATABASE_URL.name)).then_some(database)
+    }
+
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         let url = read.parsed(&catalog::DATABASE_URL, |text| {
             DatabaseUrl::parse(text).map(|url| (url, Secret::new(text.to_owned()))).map_err(|error| error.to_string())

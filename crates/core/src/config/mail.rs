@@ -5,6 +5,7 @@ use fastcms_secrets::Secret;
 use super::catalog;
 use super::fault::quoted;
 use super::reader::Reader;
+use super::source::{Lookup, Sources};
 
 /// Outgoing mail.
 #[derive(Debug, Clone)]
@@ -39,6 +40,11 @@ impl Mail {
             security_notifications: read.is_set(&catalog::SECURITY_NOTIFICATIONS_ENABLED),
             login_notifications: read.is_set(&catalog::SECURITY_LOGIN_NOTIFICATIONS),
         }
+    }
+
+    /// Reads the settings of mail anew; a fault is said with all others at a start.
+    pub fn reread(sources: &Sources) -> Self {
+        Self::read(&mut Reader::new(sources, Lookup::collect(sources)))
     }
 
     /// Whether mail is sent at all: only with user and password.

@@ -43,8 +43,18 @@ pub struct Vault {
     pub role_id: Option<String>,
     /// Secret of that `AppRole`.
     pub secret_id: Option<Secret<String>>,
+    /// Whether that is a wrapping token, behind which the real one lies.
+    pub is_secret_id_wrapped: bool,
     /// Kubernetes role to log in with.
     pub kubernetes_role: Option<String>,
+    /// File of the token that Kubernetes keeps for the pod.
+    pub kubernetes_token_file: PathBuf,
+    /// Role to log in with by a token of another authority.
+    pub jwt_role: Option<String>,
+    /// File of that token.
+    pub jwt_file: Option<PathBuf>,
+    /// Where the way of logging in is mounted, if not at its usual place.
+    pub login_mount: Option<String>,
     /// Path of the secret that holds our variables.
     pub secret_path: Option<String>,
 }
@@ -85,6 +95,12 @@ pub struct Azure {
     pub federated_token_file: Option<PathBuf>,
     /// Another authority that issues tokens.
     pub authority: Option<Url>,
+    /// Where App Service gives tokens.
+    pub identity_endpoint: Option<Url>,
+    /// What it wants to see for that.
+    pub identity_header: Option<Secret<String>>,
+    /// Another address of the instance metadata service.
+    pub metadata_endpoint: Option<Url>,
 }
 
 impl Secrets {
@@ -101,7 +117,12 @@ impl Secrets {
                 token: read.secret(&catalog::VAULT_TOKEN),
                 role_id: read.text(&catalog::VAULT_ROLE_ID),
                 secret_id: read.secret(&catalog::VAULT_SECRET_ID),
+                is_secret_id_wrapped: read.is_set(&catalog::VAULT_SECRET_ID_WRAPPED),
                 kubernetes_role: read.text(&catalog::VAULT_K8S_ROLE),
+                kubernetes_token_file: read.path(&catalog::VAULT_K8S_TOKEN_FILE).unwrap_or_default(),
+                jwt_role: read.text(&catalog::VAULT_JWT_ROLE),
+                jwt_file: read.path(&catalog::VAULT_JWT_FILE),
+                login_mount: read.text(&catalog::VAULT_AUTH_MOUNT),
                 secret_path: read.text(&catalog::VAULT_SECRET_PATH),
             },
             aws: Aws {
@@ -121,6 +142,9 @@ impl Secrets {
                 client_secret: read.secret(&catalog::AZURE_CLIENT_SECRET),
                 federated_token_file: read.path(&catalog::AZURE_FEDERATED_TOKEN_FILE),
                 authority: read.parsed(&catalog::AZURE_AUTHORITY_HOST, web_url),
+                identity_endpoint: read.parsed(&catalog::IDENTITY_ENDPOINT, web_url),
+                identity_header: read.secret(&catalog::IDENTITY_HEADER),
+                metadata_endpoint: read.parsed(&catalog::AZURE_POD_IDENTITY_AUTHORITY_HOST, web_url),
             },
         }
     }

@@ -12,6 +12,7 @@ use url::Url;
 use super::catalog::{self, Preset, Secrecy, Variable};
 use super::fault::{Fault, Warning, quoted};
 use super::kind::{Choice, Kind};
+use super::references::managed;
 use super::source::{Lookup, Origin, Raw, Sources};
 
 /// The folder of credentials that systemd makes for a service (systemd.exec(5), `LoadCredential=`).
@@ -284,7 +285,7 @@ impl<'a> Reader<'a> {
         let here = place.follow(&reference).map(|found| found.map_err(|why| why.of(&reference).to_string()));
         let found = here.unwrap_or_else(|| match self.sources.resolved.get(&reference) {
             Some(found) => found.clone().map_err(|error| error.to_string()),
-            None => Err(format!("`{reference}` was not asked for: no secret manager is asked here")),
+            None => Err(format!("`{reference}` was not asked for: nobody asks a secret manager here")),
         });
         let found = self.or_fault(variable, found)?;
         // One reference that leads to another would be taken for the secret itself, and everybody knows its text.
@@ -303,6 +304,17 @@ impl<'a> Reader<'a> {
             }
         };
         Some(Given { text, origin })
+    }
+
+    /// The references to managers that a secret is given by.
+    pub fn references(&self, variable: &Variable) -> Vec<Reference> {
+        let given = variable.names().find_map(|name| self.found(name, false));
+        given.map_or_else(Vec::new, |given| managed(given.text.expose(), variable.kind.is_list()))
+    }
+
+    /// Where a variable that was read before came from.
+    pub fn origin(&self, variable: &Variable) -> Option<&Origin> {
+        self.effective.iter().find(|one| one.name == variable.name).map(|one| &one.source)
     }
 
     /// The versions beside the one in force that a manager holds of a variable read before.

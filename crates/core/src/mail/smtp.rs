@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use fastcms_secrets::Secret;
 use lettre::Address;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -13,6 +14,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::net::TcpStream;
 
+use super::Password;
 use super::message::Outgoing;
 use super::stream::Lines;
 use crate::app::App;
@@ -27,7 +29,10 @@ const EXCHANGE: Duration = Duration::from_secs(30);
 pub struct MailServer {
     host: String,
     port: u16,
-    credentials: Credentials,
+    user: String,
+    password: Secret<String>,
+    /// The password that took its place.
+    taken: Password,
     tls: TlsParameters,
     own_name: ClientId,
 }
@@ -50,16 +55,21 @@ impl MailServer {
     /// Why its name cannot be verified.
     pub fn of(app: &App) -> Result<Option<Self>, String> {
         let own_name = app.config.server.base_url.host().to_owned();
-        Self::build(&app.config.mail, own_name, None)
+        Self::build(&app.config.mail, app.mail.password(), own_name, None)
     }
 
     /// The same, trusting the authority of this certificate (DER) and nobody else.
     pub fn trusting(app: &App, authority: &[u8]) -> Result<Option<Self>, String> {
         let own_name = app.config.server.base_url.host().to_owned();
-        Self::build(&app.config.mail, own_name, Some(authority))
+        Self::build(&app.config.mail, app.mail.password(), own_name, Some(authority))
     }
 
-    fn build(mail: &config::Mail, own_name: String, authority: Option<&[u8]>) -> Result<Option<Self>, String> {
+    fn build(
+        mail: &config::Mail,
+        taken: Password,
+        own_name: String,
+        authority: Option<&[u8]>,
+    ) -> Result<Option<Self>, String> {
         use lettre::transport::smtp::client::CertificateStore;
         let (Some(user), Some(password)) = (&mail.user, &mail.password) else { return Ok(None) };
         let mut tls = TlsParameters::builder(mail.host.clone());
@@ -70,7 +80,9 @@ impl MailServer {
         Ok(Some(Self {
             host: mail.host.clone(),
             port: mail.port,
-            credentials: Credentials::new(user.clone(), password.expose().clone()),
+            user: user.clone(),
+            password: password.clone(),
+            taken,
             tls: tls.build_rustls().map_err(|error| chain(&error))?,
             own_name: ClientId::Domain(own_name),
         }))
@@ -86,7 +98,11 @@ impl MailServer {
         let mut connection =
             server(AsyncSmtpConnection::connect_with_transport(Box::new(Lines::new(socket)), &self.own_name)).await?;
         server(connection.starttls(self.tls.clone(), &self.own_name)).await?;
-        server(connection.auth(DEFAULT_MECHANISMS, &self.credentials)).await?;
+        // The password of this moment: it may have been replaced since the server started.
+        let taken = self.taken.load_full();
+        let password = taken.as_deref().unwrap_or(&self.password);
+        let credentials = Credentials::new(self.user.clone(), password.expose().clone());
+        server(connection.auth(DEFAULT_MECHANISMS, &credentials)).await?;
         Ok(Connection(connection))
     }
 }

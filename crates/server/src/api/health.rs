@@ -90,7 +90,8 @@ async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response 
     if may_look(&caller) {
         let storage = storage_answers(&app).await;
         let said = |works| if works { "ok" } else { "failed" };
-        answer["checks"] = json!({"database": said(database), "storage": said(storage)});
+        let secrets = if app.custody.as_ref().is_some_and(|custody| custody.is_stale()) { "stale" } else { "fresh" };
+        answer["checks"] = json!({"database": said(database), "storage": said(storage), "secrets": secrets});
         for sink in audit::sink_status(&Caller::background(), &app).await.unwrap_or_default() {
             let name = format!("audit_{}", sink.name);
             answer["checks"][name] = said(sink.failing.is_none()).into();

@@ -1,10 +1,11 @@
-//! What a running server does about its keys besides using them.
+//! What a running server does about its keys and the secrets of its settings besides using them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastcms_core::config::{Keys, Sources};
-use fastcms_core::{App, Caller, keys};
+use fastcms_core::{App, Caller, keys, secrets};
+use tokio::time::Instant;
 
 /// How often what is remembered of the keys is read anew: by then the word of another process counts that no message told of.
 const RECHECK_KEYS: Duration = Duration::from_secs(4);
@@ -34,6 +35,11 @@ pub async fn watch(app: Arc<App>, sources: Sources) {
     let mut told = String::new();
     let is_production = app.config.server.is_production();
     loop {
+        let sources = match &app.custody {
+            Some(custody) => custody.sources().await,
+            None => sources.clone(),
+        };
+        secrets::take_up(&Caller::background(), &app, &sources);
         let looked = match Keys::reread(&sources, is_production) {
             Ok(keys) => watch.look(&Caller::background(), &app, &keys).await.map_err(|error| error.to_string()),
             Err(faults) => Err(faults.to_string()),
@@ -56,6 +62,31 @@ pub async fn watch(app: Arc<App>, sources: Sources) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = hangup.next() => {}
+            () = news(&app) => {}
+        }
+    }
+}
+
+/// Ready when a manager had something new.
+async fn news(app: &App) {
+    match &app.custody {
+        Some(custody) => custody.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks managers for what they keep: every `SECRETS_REFRESH_SECONDS`, and at SIGHUP; and keeps us logged in meanwhile.
+pub async fn ask_managers(app: Arc<App>) {
+    let Some(custody) = app.custody.clone() else { return };
+    let mut hangup = Hangup::new();
+    loop {
+        let until = Instant::now() + custody.pause(&*app.rng);
+        tokio::select! {
+            () = custody.keep_until(until) => {}
+            () = hangup.next() => {}
+        }
+        if let Err(error) = secrets::refresh(&Caller::background(), &app).await {
+            tracing::warn!(%error, "which secrets were read could not be written down yet");
         }
     }
 }

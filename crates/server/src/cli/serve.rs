@@ -8,7 +8,7 @@ use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
 use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log};
 
-use super::running::{block_on, opening, settings};
+use super::running::{Settings, block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
 use crate::{api, listener, logging, shipping};
 
@@ -43,7 +43,7 @@ fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> 
     sources
 }
 
-async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
+async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
     let logging = Logging { format: log_format(&config, is_dev), ..config.logging.clone() };
     logging::start(&logging);
     for warning in &config.warnings {
@@ -71,6 +71,7 @@ async fn run(config: Config, sources: Sources, without_secret: WithoutSecret, is
         tokio::spawn(keep_audit(Arc::clone(&app))),
         tokio::spawn(key_chores::tend(Arc::clone(&app))),
         tokio::spawn(key_chores::watch(Arc::clone(&app), sources)),
+        tokio::spawn(key_chores::ask_managers(Arc::clone(&app))),
     ];
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
     for chore in &chores {

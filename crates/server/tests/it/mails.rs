@@ -1,6 +1,6 @@
 //! Outgoing mail from outside: what is queued, what arrives, what a link is good for.
 
-mod certificate;
+pub mod certificate;
 mod codes;
 mod delivery;
 mod every;

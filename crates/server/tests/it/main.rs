@@ -33,6 +33,7 @@ mod keys;
 mod known_browser;
 mod limits;
 mod mails;
+mod managers;
 mod passwords;
 mod polymorphic;
 mod rate_limits;

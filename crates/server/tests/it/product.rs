@@ -116,6 +116,7 @@ impl Product {
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
             process: Process::Server,
+            custody: None,
             alike_refusals,
         };
         let app = app::open(opening).await.unwrap_or_else(|error| panic!("{error}"));

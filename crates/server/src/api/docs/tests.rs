@@ -65,6 +65,7 @@ impl Product {
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
             process: Process::Server,
+            custody: None,
             alike_refusals: true,
         };
         let app = app::open(opening).await.unwrap();

@@ -344,6 +344,7 @@ async fn a_command_leaves_no_trace_of_its_settings(product: &Product) {
         without_secret: WithoutSecret::Forget,
         older_schema: OlderSchema::Refuse,
         process: Process::Command,
+        custody: None,
         alike_refusals: true,
     });
     let command = command.await.unwrap();

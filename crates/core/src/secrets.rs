@@ -1,0 +1,251 @@
+//! Secrets that managers keep for us: asked for before anything opens, looked at again and again while the server runs.
+//!
+//! A manager that is down when a server starts is asked again until `SECRETS_BOOT_TIMEOUT` is over; then there is no start. One that
+//! goes down later changes nothing but what readiness says: the values that are held go on being used. What is taken up of a change is
+//! for whoever uses the setting: keys by [`crate::keys::Watch`], the rest by [`take_up`].
+//!
+//! How managers are spoken to is `fastcms_secrets`' matter; which settings there are, the configuration's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fastcms_guard::ids::Rng;
+use fastcms_secrets::{Managers, Reference, Resolution, Unresolved};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::audit::{self, Entry, Event};
+use crate::caller::Caller;
+use crate::config::{Mail, Managed, Resolved, Sources};
+use crate::error::{Error, Result};
+
+/// First pause between two tries at a start; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between two tries at a start.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Events that wait for the store at most: it may be away for long.
+const MAX_WAITING: usize = 1_000;
+
+/// The secrets that managers keep for this process.
+pub struct Custody {
+    /// Where settings come from, but for what managers say.
+    sources: Sources,
+    wants: Managed,
+    managers: Managers,
+    held: Mutex<BTreeMap<Reference, Resolution>>,
+    standing: ArcSwap<Standing>,
+    waiting: std::sync::Mutex<Vec<Entry>>,
+    changed: Notify,
+}
+
+/// How it stands with the secrets of managers.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// What the last look at each brought; what it did not bring is held from an earlier one.
+    pub faults: BTreeMap<Reference, Unresolved>,
+}
+
+/// Asks managers for everything that the settings refer to. The answer is the sources with what was found, whatever it is: a
+/// reference that leads nowhere is a fault of its setting. Answers nothing to watch where no setting refers to a manager.
+pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Custody>>) {
+    let wants = Managed::find(&sources);
+    if wants.wanted.is_empty() {
+        return (sources, None);
+    }
+    let managers = Managers::new(wants.managers.clone(), wants.wanted.keys());
+    let deadline = Instant::now() + Duration::from_secs(wants.boot_timeout_seconds.into());
+    let (mut held, mut pause) = (BTreeMap::new(), FIRST_PAUSE);
+    let found = loop {
+        let found = managers.follow(&wants.wanted, &held).await;
+        held = values(&found);
+        let faults = || found.values().filter_map(|found| found.as_ref().err());
+        let is_lost = faults().any(|fault| !fault.why.is_passing());
+        if held.len() == found.len() || is_lost || Instant::now() + pause >= deadline {
+            break found;
+        }
+        tokio::time::sleep(jittered(pause, rng)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    };
+    let custody = Custody {
+        sources: sources.clone(),
+        waiting: std::sync::Mutex::new(reads(&wants, &BTreeMap::new(), &found)),
+        wants,
+        managers,
+        held: Mutex::new(held),
+        standing: ArcSwap::default(),
+        changed: Notify::new(),
+    };
+    (Sources { resolved: found, ..sources }, Some(Arc::new(custody)))
+}
+
+impl Custody {
+    /// The settings' sources with what is held of the managers'.
+    pub async fn sources(&self) -> Sources {
+        let held = self.held.lock().await.clone();
+        let resolved: Resolved = held.into_iter().map(|(reference, found)| (reference, Ok(found))).collect();
+        Sources { resolved, ..self.sources.clone() }
+    }
+
+    /// Whether a manager did not say at the last look what it should: values of an earlier one are in use.
+    pub fn is_stale(&self) -> bool {
+        !self.standing.load().faults.is_empty()
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// Rings when a look brought something new.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// How long to wait for the next look: a little less than `SECRETS_REFRESH_SECONDS`, by chance, so that nodes do not all ask at
+    /// once and none asks late.
+    pub fn pause(&self, rng: &dyn Rng) -> Duration {
+        jittered(Duration::from_secs(self.wants.refresh_seconds.into()), rng)
+    }
+
+    /// Keeps us logged in until then.
+    pub async fn keep_until(&self, until: Instant) {
+        loop {
+            let due = self.managers.keep().await.map_or(until, |due| Instant::now() + due);
+            tokio::time::sleep_until(due.min(until)).await;
+            if due >= until {
+                return;
+            }
+        }
+    }
+
+    /// Looks at everything once.
+    async fn look(&self) {
+        let mut held = self.held.lock().await;
+        let before = held.clone();
+        drop(held);
+        let found = self.managers.follow(&self.wants.wanted, &before).await;
+        let faults: BTreeMap<Reference, Unresolved> = found
+            .iter()
+            .filter_map(|(reference, found)| Some((reference.clone(), found.as_ref().err()?.clone())))
+            .collect();
+        let events = reads(&self.wants, &before, &found);
+        held = self.held.lock().await;
+        held.extend(values(&found));
+        drop(held);
+        self.tell(&faults);
+        let is_new = !events.is_empty();
+        self.note(events);
+        self.standing.store(Arc::new(Standing { faults }));
+        if is_new {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Says in the log and in the audit log what has become of a reference, once for each turn.
+    fn tell(&self, faults: &BTreeMap<Reference, Unresolved>) {
+        let before = self.standing.load();
+        for (reference, fault) in faults {
+            if before.faults.get(reference).is_none_or(|known| !same_kind(known, fault)) {
+                let names = self.names(reference);
+                tracing::error!(names, %fault, "a secret is stale: the value that is held goes on being used");
+                let entry = Event::SecretReadFailed.on("secret", names);
+                self.note(vec![entry.with("source", reference.to_string()).with("reason", fault.why.to_string())]);
+            }
+        }
+        for reference in before.faults.keys().filter(|reference| !faults.contains_key(*reference)) {
+            tracing::info!(names = self.names(reference), %reference, "a secret is fresh again");
+        }
+    }
+
+    fn names(&self, reference: &Reference) -> String {
+        self.wants.names.get(reference).map(|names| names.join(", ")).unwrap_or_default()
+    }
+
+    fn note(&self, events: Vec<Entry>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let room = MAX_WAITING.saturating_sub(waiting.len());
+        waiting.extend(events.into_iter().take(room));
+    }
+}
+
+/// Looks at everything that managers keep, once, and writes down what was read.
+pub async fn refresh(operator: &Caller, app: &App) -> Result<()> {
+    let Some(custody) = &app.custody else { return Ok(()) };
+    custody.look().await;
+    record(operator, app).await
+}
+
+/// Writes into the audit log which secrets were read, and which could not be.
+pub async fn record(operator: &Caller, app: &App) -> Result<()> {
+    let Some(custody) = &app.custody else { return Ok(()) };
+    let events = std::mem::take(&mut *custody.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    if events.is_empty() {
+        return Ok(());
+    }
+    let again = events.clone();
+    let written = audit::write(operator, app, move |tx, trail| {
+        Box::pin(async move {
+            let mut recorded = audit::Recorded::nothing_happened();
+            for event in events {
+                recorded = trail.record(tx, event);
+            }
+            Ok::<_, Error>(recorded.with(()))
+        })
+    })
+    .await;
+    if written.is_err() {
+        custody.note(again);
+    }
+    written
+}
+
+/// Takes up what changed of settings other than keys. A value that cannot be taken up leaves the one in force.
+pub fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
+    if let Some(password) = Mail::reread(sources).password {
+        app.mail.take_password(password);
+    }
+}
+
+/// What was found.
+fn values(found: &Resolved) -> BTreeMap<Reference, Resolution> {
+    let values = found.iter().filter_map(|(reference, found)| Some((reference.clone(), found.as_ref().ok()?.clone())));
+    values.collect()
+}
+
+/// An event for each setting of which another version was found than was held.
+fn reads(wants: &Managed, held: &BTreeMap<Reference, Resolution>, found: &Resolved) -> Vec<Entry> {
+    let label = |found: &Resolution| found.current.label.clone();
+    let mut events = Vec::new();
+    for (reference, found) in found {
+        let Ok(found) = found else { continue };
+        if held.get(reference).map(label) == Some(label(found)) {
+            continue;
+        }
+        for name in wants.names.get(reference).into_iter().flatten() {
+            let event = Event::SecretRead.on("secret", *name).with("source", reference.to_string());
+            events.push(event.with("version", label(found)).with("for", "settings"));
+        }
+    }
+    events
+}
+
+/// Whether two faults of a reference are the same turn of events.
+fn same_kind(one: &Unresolved, other: &Unresolved) -> bool {
+    std::mem::discriminant(&one.why) == std::mem::discriminant(&other.why)
+}
+
+/// Between 75 and 95 hundredths of a time.
+fn jittered(time: Duration, rng: &dyn Rng) -> Duration {
+    let mut random = [0];
+    rng.fill(&mut random);
+    time * 3 / 4 + time / 5 * u32::from(random[0]) / 256
+}
+
+impl std::fmt::Debug for Custody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Custody").field("wants", &self.wants).finish_non_exhaustive()
+    }
+}

@@ -82,8 +82,8 @@ impl OpenBao {
             .unwrap();
         let mut this = Self { port, folder, child, root: String::new(), unseal_key: String::new() };
         let initialised = this.initialise();
-        this.root = initialised["root_token"].as_str().unwrap().to_owned();
-        this.unseal_key = initialised["unseal_keys_b64"][0].as_str().unwrap().to_owned();
+        initialised["root_token"].as_str().unwrap().clone_into(&mut this.root);
+        initialised["unseal_keys_b64"][0].as_str().unwrap().clone_into(&mut this.unseal_key);
         this.unseal();
         this.run(&["secrets", "enable", "-path=secret", "kv-v2"]);
         this

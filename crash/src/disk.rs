@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Size of the disk that fills up.
-const SMALL: &str = "size=192m";
+const SMALL: &str = "size=768m";
 /// What takes the room on it.
 const BALLAST: &str = "ballast";
 const SHIM: &str = include_str!("disk.c");

@@ -7,6 +7,7 @@ mod functions;
 mod job;
 mod readers;
 mod session;
+mod statistics;
 mod writer;
 
 pub(crate) use session::Session;
@@ -39,7 +40,11 @@ impl Sqlite {
         let write_budget = config.write_budget;
         let opened = tokio::task::spawn_blocking(move || {
             connection::create_file(&path)?;
+            let refreshed = statistics::refresh(&path);
             let writer = Arc::new(Writer::start(&path, feed, queue, write_budget)?);
+            if let Err(error) = refreshed {
+                tracing::warn!(%error, "the planner's figures of the tables stay as they are");
+            }
             let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
             Ok(Self { writer, readers, time_budget, write_budget })
         });

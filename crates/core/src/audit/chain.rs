@@ -128,19 +128,21 @@ impl Chainer {
         Self { store, signer, folder, checkpointed: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
     }
 
-    /// Links everything that can be linked now, and answers how much that was.
+    /// Links everything that could be linked when it was called, and answers how much that was. What comes in meanwhile waits for the
+    /// next call: blocks of a few links each would cost more than the links.
     pub(super) async fn run(&self, scribe: &Scribe) -> Result<i64> {
         let _turn = self.turn.lock().await;
         let mut linked = 0;
         loop {
             let head = head(&self.store).await?;
             let (position, shift) = (head.position, self.signer.shift);
-            let found = self.linkable(position, shift).await?;
+            let (found, is_all) = self.linkable(position, shift).await?;
             if found.is_empty() {
                 return Ok(linked);
             }
             let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
             match self.append(head, &found, scribe).await {
+                Ok(()) if is_all => return Ok(linked + count),
                 Ok(()) => linked += count,
                 // Another node was first.
                 Err(Error::UniqueConflict(_)) => {}
@@ -149,8 +151,9 @@ impl Chainer {
         }
     }
 
-    /// The next rows, whole positions only: a row that shares its position with a linked one could not follow later.
-    async fn linkable(&self, after: i64, shift: i64) -> Result<Vec<Linkable>> {
+    /// The next rows, and whether these are all. Whole positions only: a row that shares its position with a linked one could not follow
+    /// later.
+    async fn linkable(&self, after: i64, shift: i64) -> Result<(Vec<Linkable>, bool)> {
         let mut limit = BLOCK;
         loop {
             let mut found = self
@@ -158,12 +161,12 @@ impl Chainer {
                 .read(Plan::Scan, move |reader| Box::pin(rows::linkable(reader, after, shift, limit)))
                 .await?;
             if i64::try_from(found.len()).is_ok_and(|count| count < limit) {
-                return Ok(found);
+                return Ok((found, true));
             }
             let cut = found.last().map(|last| last.position);
             found.retain(|row| Some(row.position) != cut);
             if !found.is_empty() {
-                return Ok(found);
+                return Ok((found, false));
             }
             limit *= 2;
         }

@@ -62,7 +62,8 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
     }
 }
 
-fn writer(path: &Path) -> Result<Connection> {
+/// A connection that writes, with nothing to stop it.
+pub(super) fn writer(path: &Path) -> Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.execute_batch(WRITER_SETUP).map_err(meaning)?;
     let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(meaning)?;

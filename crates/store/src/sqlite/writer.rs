@@ -212,7 +212,7 @@ impl Work {
     }
 
     fn close(self) {
-        if let Err(error) = self.conn.conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+        if let Err(error) = self.conn.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database file");
         }
         if let Err((_, error)) = self.conn.conn.close() {

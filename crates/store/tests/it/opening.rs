@@ -63,3 +63,34 @@ fn a_server_that_is_not_there_is_unavailable() {
         })
     });
 }
+
+#[test]
+fn the_figures_of_tables_that_were_small_are_forgotten() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let path = database.folder.path().join("figures.db");
+            let conn = rusqlite::Connection::open(&path).unwrap();
+            for (table, rows) in [("small", 1), ("large", 20_000)] {
+                conn.execute_batch(&format!(
+                    "CREATE TABLE {table} (n INTEGER PRIMARY KEY, word TEXT); CREATE INDEX {table}_word ON {table} (word);
+                     INSERT INTO {table} (word)
+                     WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < {rows}) SELECT n % 7 FROM more;"
+                ))
+                .unwrap();
+            }
+            conn.execute_batch("ANALYZE").unwrap();
+            let plan = |conn: &rusqlite::Connection| -> String {
+                conn.query_row("EXPLAIN QUERY PLAN SELECT word FROM small WHERE n > 1000", [], |row| row.get(3))
+                    .unwrap()
+            };
+            assert!(plan(&conn).starts_with("SCAN"), "what this is about");
+            drop(conn);
+            Store::open(StoreConfig::new(DatabaseUrl::sqlite(&path))).await.unwrap().close().await;
+            let conn = rusqlite::Connection::open(&path).unwrap();
+            let mut tables = conn.prepare("SELECT DISTINCT tbl FROM sqlite_stat1").unwrap();
+            let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            assert_eq!(tables, ["large"]);
+            assert!(plan(&conn).starts_with("SEARCH"), "{}", plan(&conn));
+        })
+    });
+}

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use fastcms_expr::{Predicate, RuleKind};
+use fastcms_store::Tx;
+use fastcms_store::accounts::users::{self, User};
 use fastcms_store::files::{Reach, StoredFile};
 use fastcms_store::predicate::Sight;
 use fastcms_store::schema::{Collection, Rule};
@@ -15,16 +17,45 @@ use crate::caller::{Account, Caller, Principal, Realm};
 use crate::error::{Error, Result};
 
 mod facts;
+mod permission;
 mod step_up;
 
 pub(crate) use facts::Facts;
 pub use facts::{NoParts, RequestFacts, RequestParts};
 pub use fastcms_expr::Context;
+pub use permission::{Permission, Permissions};
 pub use step_up::{Recent, recent, require_recent};
 
 /// Leave for admins of `users` and the operator. Everybody else is told to sign in, or that it is not for them.
 pub fn require_admin(caller: &Caller) -> Result<()> {
     if caller.is_admin() { Ok(()) } else { Err(refusal(caller)) }
+}
+
+/// Leave for whoever holds this permission: admins and the operator by being that, others by a role.
+pub fn require(caller: &Caller, permission: Permission) -> Result<()> {
+    if caller.holds(permission) { Ok(()) } else { Err(refusal(caller)) }
+}
+
+/// Leave for whoever holds all of these: nobody gives what they do not hold.
+pub(crate) fn require_all(caller: &Caller, permissions: Permissions) -> Result<()> {
+    if caller.permissions().covers(permissions) { Ok(()) } else { Err(refusal(caller)) }
+}
+
+/// Leave to change a user, to end their sessions or to act for them: not for an admin's account, nor for that of anybody who holds
+/// more than the caller; oneself aside. In the transaction of the change.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown user, [`Error::Forbidden`].
+pub(crate) async fn require_over(tx: &mut Tx<'_>, caller: &Caller, user_id: &str) -> Result<User> {
+    let user = users::by_id_locked(tx, user_id).await?.ok_or(Error::NotFound)?;
+    let is_self = caller.account().is_some_and(|own| own.realm == Realm::Users && own.id == user_id);
+    if !caller.is_admin() && !is_self {
+        let held = crate::roles::held_in(tx, user_id).await?;
+        if user.role == "admin" || !caller.permissions().covers(held) {
+            return Err(refusal(caller));
+        }
+    }
+    Ok(user)
 }
 
 /// Leave for anyone signed in, of whatever realm. The operator has no account and is refused.
@@ -74,9 +105,9 @@ pub fn refusal(caller: &Caller) -> Error {
     }
 }
 
-/// Which files the caller may put into a record: admins any, others their own uploads.
+/// Which files the caller may put into a record: whoever sees all files any, others their own uploads.
 pub(crate) fn usable_files(caller: &Caller) -> Reach {
-    if caller.is_admin() {
+    if caller.holds(Permission::FilesRead) {
         return Reach::All;
     }
     caller.account().map_or(Reach::None, |account| Reach::Own {
@@ -85,20 +116,28 @@ pub(crate) fn usable_files(caller: &Caller) -> Reach {
     })
 }
 
-/// Whether a file is the caller's to change and to delete: they uploaded it, or are an admin. An id means nothing without its realm
-/// (CVE-2026-25574).
-pub(crate) fn owns_file(caller: &Caller, file: &StoredFile) -> bool {
+/// Whether a file is the caller's to see, or to change and to delete: they uploaded it, or hold `permission`. An id means nothing
+/// without its realm (CVE-2026-25574).
+pub(crate) fn owns_file(caller: &Caller, file: &StoredFile, permission: Permission) -> bool {
     let is_own = |account: &Account| {
         file.owner.as_ref().is_some_and(|(realm, id)| realm == realm_text(&account.realm) && *id == account.id)
     };
-    caller.is_admin() || caller.account().is_some_and(is_own)
+    caller.holds(permission) || caller.account().is_some_and(is_own)
+}
+
+/// Whether rules of this kind do not bind the caller: admins, and who reads or writes all records by a role.
+fn passes_by(caller: &Caller, kind: RuleKind) -> bool {
+    caller.holds(match kind {
+        RuleKind::List | RuleKind::View => Permission::RecordsRead,
+        RuleKind::Create | RuleKind::Update | RuleKind::Delete | RuleKind::Manage => Permission::RecordsWrite,
+    })
 }
 
 /// What the rule asks of a record, for this caller and this request, if the scopes of an API key reach this far. Admins pass it by; where there is none, everybody else is refused,
 /// the same for records that exist and for those that do not. A rule that cannot be decided denies.
 pub(crate) fn rule(facts: &Facts<'_>, collection: &Collection, kind: RuleKind, now: Timestamp) -> Result<Predicate> {
     require_collection(facts.caller, facts.request.need, collection)?;
-    if facts.caller.is_admin() {
+    if passes_by(facts.caller, kind) {
         return Ok(Predicate::True);
     }
     match collection.rules().get(kind) {
@@ -129,7 +168,7 @@ pub(crate) fn sight<'p>(
         Realm::Users => None,
         Realm::Collection(id) => Some((id.to_string(), account.id.clone())),
     });
-    let sees_all = facts.caller.is_admin();
+    let sees_all = facts.caller.holds(Permission::RecordsRead);
     let follows_all = sees_all && facts.caller.covers(facts.request.reading().need);
     let mut sight = Sight { sees_all, follows_all, own, rows: HashMap::new() };
     if sight.follows_all {

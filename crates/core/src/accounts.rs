@@ -37,7 +37,7 @@ pub use one_time_code::request_code;
 pub use proof::{Presented, Proof, SignIn};
 pub use reset::{request_password_reset, reset_password};
 pub use sessions::Sessions;
-pub(crate) use sessions::{must_enrol, realm_text, table_of};
+pub(crate) use sessions::{must_enrol, realm_text, roles_of, table_of};
 pub use setup::{SetupLink, needs_setup, offer_setup_link, set_up};
 pub use sign_in::{
     change_password, delete_own, end_session, sessions_of, sign_in, sign_out, sign_out_everywhere, sweep_sessions,

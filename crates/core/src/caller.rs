@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::access::{Permission, Permissions};
 use crate::api_keys::{Need, Scopes};
 
 /// Where an account lives, and with that the audience of its tokens.
@@ -53,6 +54,8 @@ pub struct Account {
     pub must_change_password: bool,
     /// `REQUIRE_MFA` asks for a second factor and the account has none: all but enrolling is closed.
     pub must_enrol: bool,
+    /// What the account's roles give it; an admin needs none.
+    pub roles: Permissions,
 }
 
 /// An API key, as it stands at this request. It acts as the account that made it, within its scopes.
@@ -175,6 +178,21 @@ impl Caller {
         }
     }
 
+    /// What the caller may do of what admins do, scopes of an API key aside. An admin in somebody's place has none of it.
+    pub fn permissions(&self) -> Permissions {
+        match &self.principal {
+            Principal::Operator => Permissions::ALL,
+            Principal::Account(account) => account.permissions(),
+            Principal::ApiKey(key) => key.owner.permissions(),
+            Principal::Guest | Principal::Acting(_) => Permissions::NONE,
+        }
+    }
+
+    /// Whether the caller holds this permission.
+    pub fn holds(&self, permission: Permission) -> bool {
+        self.permissions().holds(permission)
+    }
+
     /// Whether the caller may do this anywhere in the area as far as scopes go: only an API key has any.
     pub fn covers(&self, need: Need) -> bool {
         self.api_key().is_none_or(|key| key.scopes.cover(need))
@@ -194,6 +212,15 @@ impl Principal {
 }
 
 impl Account {
+    /// All of an admin; of anybody else of `users` what their roles give.
+    pub fn permissions(&self) -> Permissions {
+        match (self.is_admin(), &self.realm) {
+            (true, _) => Permissions::ALL,
+            (false, Realm::Users) => self.roles,
+            (false, Realm::Collection(_)) => Permissions::NONE,
+        }
+    }
+
     /// An admin of `users`.
     pub fn is_admin(&self) -> bool {
         self.realm == Realm::Users && self.role.as_deref() == Some("admin")

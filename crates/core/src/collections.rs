@@ -27,7 +27,7 @@ use std::sync::Arc;
 use fastcms_store::schema::{Collection, Schema};
 use fastcms_store::{Plan, Store};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ fn adopt(app: &App, schema: &Arc<Schema>) {
 
 /// A page of collections.
 pub fn list(caller: &Caller, app: &App, page: usize, per_page: usize, include_system: bool) -> Result<CollectionPage> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsRead)?;
     let schema = app.schema.load();
     let shown = schema.collections().iter().filter(|collection| include_system || !collection.definition().system);
     let total = shown.clone().count();
@@ -82,12 +82,12 @@ pub fn list(caller: &Caller, app: &App, page: usize, per_page: usize, include_sy
 
 /// The collection with this id.
 pub fn get(caller: &Caller, app: &App, id: &str) -> Result<Arc<Collection>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsRead)?;
     app.schema.load().by_id(id).cloned().ok_or(Error::NotFound)
 }
 
 /// The collection of this name, whatever its case.
 pub fn get_by_name(caller: &Caller, app: &App, name: &str) -> Result<Arc<Collection>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsRead)?;
     app.schema.load().by_name(name).cloned().ok_or(Error::NotFound)
 }

@@ -36,7 +36,7 @@ pub use sweep::{check, prepare, sweep};
 pub use token::{FileToken, make_token};
 pub use upload::{MAX_FIELD, Sent, Upload, receive, store};
 
-use crate::access::{self, RequestFacts};
+use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::config::Config;
@@ -148,9 +148,9 @@ async fn stored(app: &App, id: &str) -> Result<StoredFile> {
     found.ok_or(Error::NotFound)
 }
 
-/// Whether the caller may view a file: its owner, an admin, or whoever may view the record that it belongs to.
+/// Whether the caller may view a file: its owner, whoever sees all files, or whoever may view the record that it belongs to.
 async fn may_view(caller: &Caller, app: &App, request: RequestFacts<'_>, file: &StoredFile) -> Result<bool> {
-    if access::owns_file(caller, file) {
+    if access::owns_file(caller, file, Permission::FilesRead) {
         return Ok(true);
     }
     match (&file.collection_id, &file.record_id) {
@@ -167,6 +167,6 @@ async fn viewable(caller: &Caller, app: &App, request: RequestFacts<'_>, id: &st
 
 /// A file that is the caller's to change; any other is one that does not exist.
 async fn owned(tx: &mut fastcms_store::Tx<'_>, caller: &Caller, id: &str) -> Result<StoredFile> {
-    let file = rows::by_id_locked(tx, id).await?.filter(|file| access::owns_file(caller, file));
+    let file = rows::by_id_locked(tx, id).await?.filter(|file| access::owns_file(caller, file, Permission::FilesWrite));
     file.ok_or(Error::NotFound)
 }

@@ -16,7 +16,7 @@ use fastcms_store::{LockName, Plan, Store};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Caller, Channel};
@@ -163,7 +163,7 @@ pub struct NewRule {
 /// # Errors
 /// [`Error::WouldLockYouOut`] when it shuts out the address that the caller comes from, unless forced.
 pub async fn create(caller: &Caller, app: &App, new: NewRule) -> Result<IpRule> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::IpRulesWrite)?;
     let now = app.now_millis();
     let (made, force) = (draft(caller, app, &new, now)?, new.force);
     let from = match &caller.channel {
@@ -236,7 +236,7 @@ pub async fn list(
     page: u32,
     per_page: u32,
 ) -> Result<(Vec<IpRule>, i64)> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::IpRulesRead)?;
     if rule_type.is_some_and(|word| Effect::parse(word).is_none()) {
         return Err(Error::field("rule_type", "Must be one of: allow, block"));
     }
@@ -247,7 +247,7 @@ pub async fn list(
 
 /// Takes a rule away, everywhere.
 pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::IpRulesWrite)?;
     let id = id.to_owned();
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
@@ -262,7 +262,7 @@ pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
 
 /// Takes every rule away: the way back in for whoever locked everybody out. How many there were.
 pub async fn clear(caller: &Caller, app: &App) -> Result<u64> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::IpRulesWrite)?;
     let gone = audit::write(caller, app, |tx, trail| {
         Box::pin(async move {
             let gone = rows::clear(tx).await?;

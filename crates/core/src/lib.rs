@@ -23,6 +23,7 @@ pub mod mail;
 mod memory;
 pub mod records;
 pub mod request_log;
+pub mod roles;
 mod sealing;
 pub mod secrets;
 pub mod time;

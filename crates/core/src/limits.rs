@@ -14,7 +14,7 @@ use fastcms_store::Store;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Account, ApiKey, Caller, Channel, Principal, Realm};
@@ -67,7 +67,7 @@ pub struct Report {
 
 /// The limits as this node sees them, for admins.
 pub fn report(caller: &Caller, app: &App) -> Result<Report> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::LimitsRead)?;
     let (limits, now) = (&app.limits, app.now_millis());
     Ok(Report {
         enabled: limits.enabled,

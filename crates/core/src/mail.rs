@@ -36,7 +36,7 @@ pub(crate) use notices::{Owner, SignInNotices, locked, notice, password_changed,
 pub use smtp::MailServer;
 pub use worker::{Delivered, deliver, run};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -220,7 +220,7 @@ async fn void(tx: &mut Tx<'_>, realm: &str, account_id: &str, purpose: Option<Pu
 
 /// How many mails wait, and how many were given up.
 pub async fn standing(caller: &Caller, app: &App) -> Result<Standing> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::SettingsRead)?;
     Ok(app.store.read(Plan::Scan, |reader| Box::pin(rows::standing(reader))).await?)
 }
 
@@ -229,7 +229,7 @@ pub async fn standing(caller: &Caller, app: &App) -> Result<Standing> {
 /// # Errors
 /// [`Error::MailFailed`] with what the server said, [`Error::Overloaded`] where the queue is full.
 pub async fn send_test(caller: &Caller, app: &App, server: &MailServer, to: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::SettingsWrite)?;
     if !crate::fields::email::is_address(to) {
         return Err(Error::field("to_email", "Invalid email format"));
     }

@@ -10,7 +10,7 @@ use fastcms_store::Plan;
 use fastcms_store::request_log::{self as rows, Wanted};
 pub use fastcms_store::request_log::{LoggedRequest, Totals};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Caller, Channel};
@@ -48,7 +48,7 @@ pub struct Filter {
 
 /// Requests, newest first. What was answered within the last second may be missing.
 pub async fn list(caller: &Caller, app: &App, filter: Filter, limit: u32, offset: u32) -> Result<Vec<LoggedRequest>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::LogsRead)?;
     let wanted = Wanted {
         since: days_ago(app, filter.days),
         method: wanted("method", filter.method)?.map(|method| method.to_ascii_uppercase()),
@@ -62,7 +62,7 @@ pub async fn list(caller: &Caller, app: &App, filter: Filter, limit: u32, offset
 
 /// What the requests of the last days came to.
 pub async fn statistics(caller: &Caller, app: &App, days: u32) -> Result<Totals> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::LogsRead)?;
     let since = days_ago(app, days);
     let read = app.store.read(Plan::Scan, move |reader| Box::pin(rows::totals(reader, since)));
     Ok(read.await?)
@@ -70,7 +70,7 @@ pub async fn statistics(caller: &Caller, app: &App, days: u32) -> Result<Totals>
 
 /// Takes away what is older than so many days; says how many rows that were.
 pub async fn cleanup(caller: &Caller, app: &App, retention_days: u32) -> Result<u64> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::LogsWrite)?;
     let before = days_ago(app, retention_days);
     let mut deleted = 0;
     loop {

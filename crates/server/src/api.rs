@@ -33,6 +33,7 @@ mod links;
 mod logs;
 pub mod operation;
 mod records;
+mod roles;
 pub mod root;
 mod setup;
 mod supervision;
@@ -55,6 +56,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(email::routes());
     operations.extend(users::routes());
     operations.extend(supervision::routes());
+    operations.extend(roles::routes());
     operations.extend(keys::routes());
     operations.extend(collections::routes());
     operations.extend(indexes::routes());

@@ -313,6 +313,7 @@ impl<S: Backend> Inner<S> {
             caller,
             cookies: self.settings.cookies,
             need: operation.scope.need(),
+            permission: operation.docs.permission,
             params,
             faults: Arc::clone(&self.outgoing.faults),
         });

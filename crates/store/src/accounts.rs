@@ -230,6 +230,7 @@ pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error>
     if realm == "users" {
         crate::api_keys::delete(tx, id, None).await?;
         impersonations::forget(tx, id).await?;
+        crate::roles::forget(tx, id).await?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub mod predicate;
 mod reader;
 pub mod records;
 pub mod request_log;
+pub mod roles;
 pub mod schema;
 pub mod signing_keys;
 mod sql;

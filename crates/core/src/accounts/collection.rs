@@ -14,7 +14,7 @@ use super::proof::{Guess, Presented, Proof, Proven, SignIn, prove};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session};
 use super::verification::invitation;
-use crate::access::{self, RequestFacts};
+use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
@@ -60,7 +60,7 @@ pub async fn register(
     device: &Device,
 ) -> Result<(Grant, Vec<u8>)> {
     let collection = AuthCollection::named(app, name)?;
-    if matches!(collection.0.rules().get(RuleKind::Create), Rule::Admins) && !caller.is_admin() {
+    if matches!(collection.0.rules().get(RuleKind::Create), Rule::Admins) && !caller.holds(Permission::RecordsWrite) {
         return Err(Error::RegistrationClosed);
     }
     confirm(&collection.0, &mut data)?;

@@ -7,7 +7,7 @@ use fastcms_guard::token::{self, Claims, Expected, File, FileDetails, Kind, MAX_
 use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 
-use super::sessions::{account_behind, must_enrol, realm_text, table_of};
+use super::sessions::{account_behind, must_enrol, realm_text, roles_of, table_of};
 use crate::access;
 use crate::app::App;
 use crate::caller::{Account, Caller, Principal, Realm};
@@ -78,11 +78,13 @@ async fn without_session(app: &App, id: &str, realm: Realm) -> Result<Arc<Accoun
             Box::pin(async move {
                 let Some(credentials) = rows::by_id(reader, &table, &id).await? else { return Ok(None) };
                 let must_enrol = must_enrol(reader, require_mfa, realm_text(&of_realm), &credentials).await?;
-                Ok::<_, Error>(Some((credentials, must_enrol)))
+                let roles = roles_of(reader, realm_text(&of_realm), &credentials).await?;
+                Ok::<_, Error>(Some((credentials, must_enrol, roles)))
             })
         })
         .await?;
-    let (credentials, must_enrol) = found.filter(|(account, _)| !account.disabled).ok_or(Error::InvalidToken)?;
+    let found = found.filter(|(account, ..)| !account.disabled);
+    let (credentials, must_enrol, roles) = found.ok_or(Error::InvalidToken)?;
     Ok(Arc::new(Account {
         id: credentials.id,
         realm,
@@ -93,5 +95,6 @@ async fn without_session(app: &App, id: &str, realm: Realm) -> Result<Arc<Accoun
         authenticated_at: 0,
         must_change_password: credentials.must_change_password,
         must_enrol,
+        roles,
     }))
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use fastcms_guard::clock::Timestamp;
 use fastcms_guard::token::{self, Claims, Expected, ImpersonationDetails};
 use fastcms_store::accounts::impersonations::{self as rows, Ends};
-use fastcms_store::accounts::{self, AccountTable, sessions, users};
+use fastcms_store::accounts::{self, AccountTable, Credentials, sessions};
 use fastcms_store::{Change, ChangeKind, LockName, Plan};
 
 use super::Device;
-use crate::access::{self, Recent};
+use crate::access::{self, Permission, Permissions, Recent};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Account, Acting, Caller, Principal, Realm};
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::keys;
 use crate::mail::{self, Kind, Owner};
 use crate::memory::{Memory, RECHECK_MILLIS};
+use crate::roles;
 use crate::time::stamp;
 
 pub use fastcms_store::accounts::impersonations::{Impersonation, Listed};
@@ -89,7 +90,7 @@ pub async fn begin(
     reason: &str,
     device: &Device,
 ) -> Result<Begun> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersImpersonate)?;
     let admin = access::require_in_person(caller)?.clone();
     let reason = check_reason(reason)?;
     if admin.id == user_id {
@@ -145,17 +146,18 @@ async fn store(caller: &Caller, app: &App, row: Impersonation) -> Result<()> {
     let told = mail::notice(app, Kind::Impersonated, owner)
         .saying("ends", crate::mail::written(row.expires_at.saturating_mul(1000)))
         .saying("reason", row.reason.as_str());
-    let now = app.now_seconds();
+    let (asking, now) = (caller.clone(), app.now_seconds());
     let stored = audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             tx.lock(LockName::new("setup")).await?;
-            let user = users::by_id_locked(tx, &row.user_id).await?.ok_or(Error::NotFound)?;
             let admin = accounts::by_id_in(tx, &AccountTable::Users, &row.admin_id).await?;
-            let is_admin = admin.is_some_and(|admin| admin.role.as_deref() == Some("admin") && !admin.disabled);
+            let held = roles::held_in(tx, &row.admin_id).await?;
+            let may = admin.is_some_and(|admin| may_impersonate(&admin, held));
             let session = sessions::by_id_locked(tx, &row.session_id).await?;
-            if !is_admin || session.is_none_or(|session| !session.is_live(now)) {
+            if !may || session.is_none_or(|session| !session.is_live(now)) {
                 return Err(Error::InvalidToken);
             }
+            let user = access::require_over(tx, &asking, &row.user_id).await?;
             if user.role == "admin" || user.disabled {
                 return Err(Error::Forbidden);
             }
@@ -173,6 +175,11 @@ async fn store(caller: &Caller, app: &App, row: Impersonation) -> Result<()> {
         audit::note(caller, app, Event::ImpersonationRefused.on("user", ""));
     }
     stored
+}
+
+/// Whether this account, as it stands now, may act for others.
+fn may_impersonate(account: &Credentials, held: Permissions) -> bool {
+    !account.disabled && (account.role.as_deref() == Some("admin") || held.holds(Permission::UsersImpersonate))
 }
 
 /// Who presents this impersonation token.
@@ -215,16 +222,16 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
                 let Some(row) = rows::by_id(reader, &wanted).await? else { return Ok(None) };
                 let admin = accounts::by_id(reader, &AccountTable::Users, &row.admin_id).await?;
                 let user = accounts::by_id(reader, &AccountTable::Users, &row.user_id).await?;
-                Ok::<_, Error>(admin.zip(user).map(|(admin, user)| (row, admin, user)))
+                let held = roles::held(reader, &row.admin_id).await?;
+                Ok::<_, Error>(admin.zip(user).map(|(admin, user)| (row, admin, user, held)))
             })
         })
         .await?;
-    let is_admin = |role: &Option<String>| role.as_deref() == Some("admin");
-    let alive = found.filter(|(row, admin, user)| {
-        let both_stand = is_admin(&admin.role) && !admin.disabled && !is_admin(&user.role) && !user.disabled;
+    let alive = found.filter(|(row, admin, user, held)| {
+        let both_stand = may_impersonate(admin, *held) && user.role.as_deref() != Some("admin") && !user.disabled;
         row.is_live(now_millis / 1000) && both_stand
     });
-    let Some((row, admin, user)) = alive else {
+    let Some((row, admin, user, _)) = alive else {
         app.impersonations.0.drop_one(&id.to_owned());
         return Err(Error::InvalidToken);
     };
@@ -239,6 +246,7 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
         must_change_password: user.must_change_password,
         // The target is not there to enrol; whoever acts was asked already.
         must_enrol: false,
+        roles: Permissions::NONE,
     };
     let live = Live {
         acting: Arc::new(Acting {
@@ -258,7 +266,7 @@ async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
 
 /// Live impersonations, newest first.
 pub async fn list(caller: &Caller, app: &App) -> Result<Vec<Listed>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersImpersonate)?;
     let now = app.now_seconds();
     let read = app.store.read(Plan::Scan, move |reader| Box::pin(async move { rows::live(reader, now, LISTED).await }));
     Ok(read.await?)
@@ -269,14 +277,14 @@ pub async fn list(caller: &Caller, app: &App) -> Result<Vec<Listed>> {
 /// # Errors
 /// [`Error::NotFound`] for one that is not live.
 pub async fn end(caller: &Caller, app: &App, id: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersImpersonate)?;
     if finish(caller, app, End::One(id.to_owned())).await? == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
 /// Ends all of one user.
 pub async fn end_of_user(caller: &Caller, app: &App, user_id: &str) -> Result<()> {
-    access::require_admin(caller)?;
-    super::get_by_admin(caller, app, user_id).await?;
+    access::require(caller, Permission::UsersImpersonate)?;
+    super::users::known(app, user_id).await?;
     finish(caller, app, End::OfUser(user_id.to_owned())).await.map(drop)
 }
 

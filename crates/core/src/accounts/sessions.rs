@@ -13,6 +13,7 @@ use fastcms_store::{Change, ChangeKind, Plan, Reader};
 use quick_cache::sync::Cache;
 
 use super::cookie_sessions::Known;
+use crate::access::Permissions;
 use crate::app::App;
 use crate::caller::{Account, Realm};
 use crate::config::RequireMfa;
@@ -150,11 +151,12 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
                 let credentials = rows::by_id(reader, &table, &session.account_id).await?;
                 let Some(credentials) = credentials else { return Ok(None) };
                 let must_enrol = must_enrol(reader, require_mfa, &session.realm, &credentials).await?;
-                Ok::<_, Error>(Some((session, credentials, must_enrol)))
+                let roles = roles_of(reader, &session.realm, &credentials).await?;
+                Ok::<_, Error>(Some((session, credentials, must_enrol, roles)))
             })
         })
         .await?;
-    let Some((session, credentials, must_enrol)) = found else { return Err(Error::InvalidToken) };
+    let Some((session, credentials, must_enrol, roles)) = found else { return Err(Error::InvalidToken) };
     if !session.is_live(now_millis / 1000) || credentials.disabled {
         app.sessions.live.remove(session.id.as_str());
         return Err(Error::InvalidToken);
@@ -174,6 +176,7 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
             authenticated_at: session.authenticated_at,
             must_change_password: credentials.must_change_password,
             must_enrol,
+            roles,
         }),
         expires_at: session.expires_at,
         last_seen_millis,
@@ -181,6 +184,14 @@ pub(super) async fn read(app: &App, key: Key, now_millis: i64) -> Result<Live> {
     };
     app.sessions.remember(&live.account.session, live.clone(), generation);
     Ok(live)
+}
+
+/// What the roles of an account give it. An admin needs none, and only `users` can have any.
+pub(crate) async fn roles_of(reader: &mut Reader<'_>, realm: &str, account: &Credentials) -> Result<Permissions> {
+    if realm != "users" || account.role.as_deref() == Some("admin") {
+        return Ok(Permissions::NONE);
+    }
+    crate::roles::held(reader, &account.id).await
 }
 
 /// Whether `REQUIRE_MFA` asks this account for a second factor that it does not have. Only `users` can enrol one.

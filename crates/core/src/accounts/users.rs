@@ -13,7 +13,7 @@ use super::sign_in::{End, end_in};
 use super::tokens::{Grant, open_session};
 use super::verification::invitation;
 use super::{Device, email, passwords};
-use crate::access::{self, Recent};
+use crate::access::{self, Permission, Recent};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Account, Caller, Realm};
@@ -224,7 +224,7 @@ fn changed(before: &User, change: &UserChange) -> User {
 
 /// A page of users, newest first.
 pub async fn list_by_admin(caller: &Caller, app: &App, page: i64, per_page: i64) -> Result<UserPage> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersRead)?;
     let (items, total) = app
         .store
         .read(Plan::Scan, move |reader| {
@@ -236,14 +236,20 @@ pub async fn list_by_admin(caller: &Caller, app: &App, page: i64, per_page: i64)
 
 /// One user.
 pub async fn get_by_admin(caller: &Caller, app: &App, id: &str) -> Result<User> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersRead)?;
     get(app, id).await?.ok_or(Error::NotFound)
+}
+
+/// Fails for an unknown user; for operations that asked for another permission than reading users.
+pub(super) async fn known(app: &App, id: &str) -> Result<()> {
+    get(app, id).await?.map(drop).ok_or(Error::NotFound)
 }
 
 /// Makes a user or another admin. Admins made by admins are verified.
 pub async fn create_by_admin(caller: &Caller, app: &App, new: NewUser, role: &str) -> Result<User> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersWrite)?;
     if role == "admin" {
+        access::require_admin(caller)?;
         access::require_recent(caller, app)?;
     }
     check_role(role).map_err(|message| Error::field("role", message))?;
@@ -260,7 +266,10 @@ fn check_role(role: &str) -> Result<(), &'static str> {
 /// Changes a user. A role, address or password that changes, and disabling, end that user's sessions. Role, address and password are
 /// what an account is taken over by: they want a recent sign-in of whoever changes them.
 pub async fn update_by_admin(caller: &Caller, app: &App, id: &str, change: AdminChange) -> Result<User> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersWrite)?;
+    if change.role.is_some() {
+        access::require_admin(caller)?;
+    }
     if change.role.is_some() || change.email.is_some() || change.password.is_some() {
         access::require_recent(caller, app)?;
     }
@@ -342,10 +351,11 @@ async fn change_guarded(
     let of_password = mail::password_changed(app, kind, owner).await?.only_if(password.is_some());
     let of_address = mail::notice(app, Kind::EmailChanged, owner);
     let (id, stamped, now) = (id.to_owned(), stamp(app.now_millis()), app.now_seconds());
+    let asking = caller.clone();
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             tx.lock(LockName::new("setup")).await?;
-            let before = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            let before = access::require_over(tx, &asking, &id).await?;
             let loses_admin =
                 change.role.as_deref().is_some_and(|role| role != "admin") || change.disabled == Some(true);
             if loses_admin {
@@ -409,20 +419,20 @@ pub async fn set_role(caller: &Recent, app: &App, id: &str, role: &str) -> Resul
 
 /// Takes a user away.
 pub async fn delete_by_admin(caller: &Recent, app: &App, id: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersWrite)?;
     if caller.account().is_some_and(|account| account.id == id) {
         return Err(Error::SelfAction);
     }
     remove(caller, app, id).await
 }
 
-/// Takes a user away with all that hangs on it; the last admin stays.
+/// Takes a user away with all that hangs on it, oneself or one that the caller stands over; the last admin stays.
 pub(crate) async fn remove(caller: &Caller, app: &App, id: &str) -> Result<()> {
-    let id = id.to_owned();
+    let (asking, id) = (caller.clone(), id.to_owned());
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             tx.lock(LockName::new("setup")).await?;
-            let user = rows::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            let user = access::require_over(tx, &asking, &id).await?;
             keep_an_admin(tx, &user).await?;
             forget(tx, "users", &id).await?;
             rows::delete(tx, &id).await?;

@@ -13,7 +13,8 @@ use fastcms_store::{Change, ChangeKind, Plan};
 use ipnet::IpNet;
 
 use super::Scopes;
-use crate::accounts::must_enrol;
+use crate::access::Permissions;
+use crate::accounts::{must_enrol, roles_of};
 use crate::app::App;
 use crate::caller::{Account, ApiKey, Caller, Principal, Realm};
 use crate::error::{Error, Result};
@@ -111,35 +112,42 @@ async fn read(app: &App, prefix: Prefix, now: i64) -> Result<Arc<Known>> {
                 let owner = accounts::by_id(reader, &AccountTable::Users, &found.key.user_id).await?;
                 let Some(owner) = owner else { return Ok(None) };
                 let must_enrol = must_enrol(reader, require_mfa, "users", &owner).await?;
-                Ok::<_, Error>(Some((found, owner, must_enrol)))
+                let roles = roles_of(reader, "users", &owner).await?;
+                Ok::<_, Error>(Some((found, owner, must_enrol, roles)))
             })
         })
         .await?;
-    let live = found.filter(|(found, owner, _)| found.key.active && !owner.disabled);
-    let Some((found, owner, must_enrol)) = live else {
+    let live = found.filter(|(found, owner, ..)| found.key.active && !owner.disabled);
+    let Some((found, owner, must_enrol, roles)) = live else {
         app.api_keys.0.drop_one(&prefix);
         return Err(Error::InvalidToken);
     };
-    let known = Arc::new(known(app, found, owner, must_enrol, now)?);
+    let known = Arc::new(known(app, found, account(owner, must_enrol, roles), now)?);
     app.api_keys.0.remember(prefix, Arc::clone(&known), began);
     Ok(known)
 }
 
-fn known(app: &App, found: Found, owner: Credentials, must_enrol: bool, now: i64) -> Result<Known> {
-    let Found { key, digest, ends_at } = found;
-    let ends_at = [key.expires_at, ends_at].into_iter().flatten().min();
-    let networks = key.allowed_cidrs.iter().map(|text| text.parse::<IpNet>()).collect::<Result<_, _>>();
-    let owner = Account {
+/// The owner as the caller; the session is the key's, once that is known.
+fn account(owner: Credentials, must_enrol: bool, roles: Permissions) -> Account {
+    Account {
         id: owner.id,
         realm: Realm::Users,
-        session: key.id.clone(),
+        session: String::new(),
         email: owner.email,
         role: owner.role,
         verified: owner.verified,
         authenticated_at: 0,
         must_change_password: owner.must_change_password,
         must_enrol,
-    };
+        roles,
+    }
+}
+
+fn known(app: &App, found: Found, owner: Account, now: i64) -> Result<Known> {
+    let Found { key, digest, ends_at } = found;
+    let ends_at = [key.expires_at, ends_at].into_iter().flatten().min();
+    let networks = key.allowed_cidrs.iter().map(|text| text.parse::<IpNet>()).collect::<Result<_, _>>();
+    let owner = Account { session: key.id.clone(), ..owner };
     let usual = app.config.rate_limits.per_minute;
     let rate_limit_per_minute =
         key.rate_limit_per_minute.map(|limit| if owner.is_admin() { limit } else { limit.min(usual) });

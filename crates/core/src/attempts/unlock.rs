@@ -8,7 +8,7 @@ use fastcms_store::accounts::{self, AccountTable, devices, one_time_codes};
 use fastcms_store::attempts as rows;
 use fastcms_store::mails::tokens;
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
@@ -28,7 +28,7 @@ pub struct LockStatus {
 
 /// Where a user stands.
 pub async fn lock_status(caller: &Caller, app: &App, id: &str) -> Result<LockStatus> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersRead)?;
     let counter = app.attempts.key.name(Target::Account { realm: "users", id });
     let (wanted, limits, now) = (id.to_owned(), app.lockout(), app.now_millis());
     let standing = app
@@ -52,11 +52,11 @@ pub async fn lock_status(caller: &Caller, app: &App, id: &str) -> Result<LockSta
 
 /// Ends every lock of a user and forgets what was counted, at known browsers too.
 pub async fn unlock(caller: &Caller, app: &App, id: &str) -> Result<User> {
-    access::require_admin(caller)?;
-    let id = id.to_owned();
+    access::require(caller, Permission::UsersWrite)?;
+    let (asking, id) = (caller.clone(), id.to_owned());
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
-            let user = users::by_id_locked(tx, &id).await?.ok_or(Error::NotFound)?;
+            let user = access::require_over(tx, &asking, &id).await?;
             rows::forget_account(tx, "users", &id).await?;
             let event = Event::AccountUnlocked.on("user", &id).of_account(Some(&id), Some(&user.email));
             Ok(trail.record(tx, event).with(user))
@@ -67,7 +67,7 @@ pub async fn unlock(caller: &Caller, app: &App, id: &str) -> Result<User> {
 
 /// The same for the user of this address.
 pub async fn unlock_by_email(caller: &Caller, app: &App, email: &str) -> Result<User> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::UsersWrite)?;
     let email = email.to_owned();
     let found = app
         .store

@@ -5,7 +5,7 @@ use fastcms_store::audit::{self as table, AuditRow, Tally, Wanted};
 use fastcms_store::{Plan, Tx};
 
 use super::{Event, write};
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub struct AuditPage {
 
 /// Events, newest first, and how many there are in all.
 pub async fn list(caller: &Caller, app: &App, wanted: Wanted, limit: u32, offset: u32) -> Result<AuditPage> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let read = app.store.read(Plan::Scan, move |reader| {
         Box::pin(async move {
             let items = table::page(reader, &wanted, limit.into(), offset.into()).await?;
@@ -41,7 +41,7 @@ pub async fn list(caller: &Caller, app: &App, wanted: Wanted, limit: u32, offset
 
 /// The newest events, without their total.
 pub async fn latest(caller: &Caller, app: &App, wanted: Wanted, limit: u32) -> Result<Vec<AuditRow>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let read = app
         .store
         .read(Plan::Scan, move |reader| Box::pin(async move { table::page(reader, &wanted, limit.into(), 0).await }));
@@ -50,14 +50,14 @@ pub async fn latest(caller: &Caller, app: &App, wanted: Wanted, limit: u32) -> R
 
 /// How many events there are of each type, severity and outcome.
 pub async fn statistics(caller: &Caller, app: &App, wanted: Wanted) -> Result<Vec<Tally>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let read = app.store.read(Plan::Scan, move |reader| Box::pin(async move { table::tally(reader, &wanted).await }));
     Ok(read.await?)
 }
 
 /// The events that follow on this place, the oldest first: at most a thousand. Begin with `None`; go on with the place of the last.
 pub async fn following(caller: &Caller, app: &App, after: Option<(i64, i64)>) -> Result<Vec<PlacedRow>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let after = after.unwrap_or((i64::MIN, i64::MIN));
     let read = app.store.read(Plan::Scan, move |reader| Box::pin(rows::rows_after(reader, after, EXPORTED_TOGETHER)));
     Ok(read.await?)
@@ -65,14 +65,14 @@ pub async fn following(caller: &Caller, app: &App, after: Option<(i64, i64)>) ->
 
 /// Says in the log that it is exported.
 pub async fn note_export(caller: &Caller, app: &App) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     super::record(caller, app, Event::AuditExported).await
 }
 
 /// Takes away the segments that ended more than so many days ago; says how many events went. What remains of a segment is its end,
 /// sealed, so that the chain can still be verified across the gap. What a place outside has not taken yet stays twice as long.
 pub async fn cleanup(caller: &Caller, app: &App, retention_days: u32) -> Result<u64> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditWrite)?;
     let now = app.now_millis();
     let before = stamp(now - i64::from(retention_days) * DAY_MILLIS);
     let long_before = stamp(now - 2 * i64::from(retention_days) * DAY_MILLIS);
@@ -130,7 +130,7 @@ async fn sweep(app: &App, segment: &Segment) -> Result<u64> {
 
 /// How many links the chain has, and how many rows wait to be linked.
 pub async fn standing(caller: &Caller, app: &App) -> Result<(i64, i64)> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let head = super::chain::head(&app.store).await?;
     let position = head.position;
     let waiting = app.store.read(Plan::Scan, move |reader| Box::pin(rows::count_after(reader, position))).await?;

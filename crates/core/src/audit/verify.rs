@@ -9,7 +9,7 @@ use fastcms_store::{Plan, Store};
 
 use super::chain::{BLOCK, Checkpoint};
 use super::signer::{Signer, hash_of, hex};
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
@@ -97,7 +97,7 @@ pub async fn verify(
     checkpoints: &[Checkpoint],
     progress: &mut (dyn FnMut(i64) + Send),
 ) -> Result<Report> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::AuditRead)?;
     let signers = app.audit.signers.iter().map(|signer| (signer.key_id, signer)).collect();
     let mut walk = Walk {
         store: &app.store,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::adopt;
 use super::definition::{MAX_COLLECTIONS, Sent, check_fields, read};
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
@@ -18,7 +18,7 @@ use crate::error::{Error, FieldErrors, Result};
 
 /// Makes a collection from the body of contract 5.7.
 pub async fn create(caller: &Caller, app: &App, body: &Map<String, Json>) -> Result<Arc<Collection>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     let definition = drafted(app, read(body)?)?;
     let id = definition.id.clone();
     let dialect = app.store.dialect();
@@ -86,7 +86,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, definition: Definition, dialect: Dia
 
 /// Deletes a collection with its table, unless another points at it.
 pub async fn delete(caller: &Caller, app: &App, id: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     let wanted = id.to_owned();
     let dialect = app.store.dialect();
     let schema = audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
@@ -151,7 +151,7 @@ pub struct Truncated {
 
 /// Deletes all records of a collection, unless records of another point at them.
 pub async fn truncate(caller: &Caller, app: &App, name: &str) -> Result<Truncated> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     let (wanted, dialect) = (name.to_owned(), app.store.dialect());
     audit::write_within(caller, app, LONG_WRITE_BUDGET, move |tx, trail| {
         Box::pin(async move {

@@ -8,7 +8,7 @@ use fastcms_store::schema::{Collection, CollectionKind, RULE_KINDS, Schema, rule
 use fastcms_store::{Dialect, Plan, Reader, collections as rows, records};
 use serde_json::{Map, Value as Json, json};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::api_keys::Action;
 use crate::app::App;
 use crate::audit::{self, Event};
@@ -31,8 +31,9 @@ pub struct Export {
 /// A document has at most `MAX_FILE_SIZE` bytes, which is what an import takes and what an export may hold in memory; a larger one is
 /// refused.
 pub async fn export(caller: &Caller, app: &App, id: &str, with_records: bool) -> Result<Export> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsRead)?;
     if with_records {
+        access::require(caller, Permission::RecordsRead)?;
         access::require_records(caller, Action::Read)?;
     }
     let limit = usize::try_from(app.config.limits.max_file_size).unwrap_or(usize::MAX);

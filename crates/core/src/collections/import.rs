@@ -23,7 +23,7 @@ use serde_json::{Map, Value as Json};
 use super::change::{adopted, conflict, drafted, insert};
 use super::definition::{Sent, read};
 use super::indexes;
-use crate::access;
+use crate::access::{self, Permission};
 use crate::api_keys::Action;
 use crate::app::App;
 use crate::audit::{self, Event};
@@ -41,8 +41,9 @@ pub async fn import(
     document: &Map<String, Json>,
     with_records: bool,
 ) -> Result<Arc<Collection>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     if with_records {
+        access::require(caller, Permission::RecordsWrite)?;
         access::require_records(caller, Action::Write)?;
     }
     let now = crate::time::stamp(app.now_millis());

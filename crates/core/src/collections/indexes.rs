@@ -12,7 +12,7 @@ use super::change::{adopted, conflict};
 use super::definition::capitalised;
 use super::obstacles::told;
 use super::readers::check_member;
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
@@ -25,7 +25,7 @@ pub const MAX_INDEX_FIELDS: usize = 5;
 
 /// The indexes of a collection, in the order in which they were made.
 pub fn indexes(caller: &Caller, app: &App, id: &str) -> Result<Vec<Index>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsRead)?;
     let schema = app.schema.load();
     let collection = schema.by_id(id).ok_or(Error::NotFound)?;
     Ok(collection.definition().indexes.clone())
@@ -48,7 +48,7 @@ pub fn index_to_json(index: &Index) -> Json {
 
 /// Gives a collection an index, built over the records that are there.
 pub async fn create_index(caller: &Caller, app: &App, id: &str, body: &Map<String, Json>) -> Result<Index> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     let mut errors = FieldErrors::default();
     let index = read(body, &crate::time::stamp(app.now_millis()), &mut errors);
     errors.into_result()?;
@@ -61,7 +61,7 @@ pub async fn create_index(caller: &Caller, app: &App, id: &str, body: &Map<Strin
 
 /// Takes an index away.
 pub async fn delete_index(caller: &Caller, app: &App, id: &str, name: &str) -> Result<()> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     let event = Event::IndexDeleted.with("index", name);
     let name = name.to_owned();
     let remove = move |definition: &mut Definition| {

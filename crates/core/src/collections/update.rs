@@ -12,7 +12,7 @@ use super::change::{adopted, check_others, check_relations, check_rules, conflic
 use super::definition::{Sent, check_fields, read};
 use super::retype::Converter;
 use super::{obstacles, readers, to_json};
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
@@ -32,7 +32,7 @@ pub(super) struct Change<'c> {
 /// A field of the sent schema that has `renamed_from` takes the values of the field of that name. Without it, a name that is not there
 /// any more is a field that goes with its values, and a new name is a new field.
 pub async fn update(caller: &Caller, app: &App, id: &str, body: &Map<String, Json>) -> Result<Arc<Collection>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::CollectionsWrite)?;
     if app.schema.load().by_id(id).is_none() {
         super::reload(app).await?;
         app.schema.load().by_id(id).ok_or(Error::NotFound)?;

@@ -4,7 +4,7 @@ use fastcms_store::Plan;
 use fastcms_store::files::{self as rows, Wanted};
 
 use super::File;
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub async fn list(
     page: u32,
     per_page: u32,
 ) -> Result<FilePage> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::FilesRead)?;
     let collection_id = match collection {
         Some(name) => match app.schema.load().by_name(name) {
             Some(collection) => Some(collection.id().to_owned()),

@@ -8,7 +8,7 @@ use fastcms_store::{Change as Told, ChangeKind, signing_keys as rows};
 
 use super::settings_file::{self, Change};
 use super::{Material, recheck};
-use crate::access::{self, Recent};
+use crate::access::{self, Permission, Recent};
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::{Origin, catalog};
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::SecretNotWritable`] where the keys do not come from a file that can be written; nothing has changed then.
 pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::KeysRotate)?;
     let before = app.keys.load().current().kid();
     let material = write(app, Change::Rotate).await?;
     let kid = material.current.kid();
@@ -35,7 +35,7 @@ pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
 /// # Errors
 /// As [`rotate`]; also where one is staged already.
 pub async fn stage(caller: &Recent, app: &App) -> Result<Kid> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::KeysRotate)?;
     let before = app.keys.load().current().kid();
     let material = write(app, Change::Stage).await?;
     let kid = material.next.first().map_or_else(|| material.current.kid(), fastcms_guard::keys::SecretKey::kid);
@@ -64,7 +64,7 @@ pub struct Emergency {
 /// For a key that leaked: ends every session, those of browsers included, and voids every token that any key has signed so far; then
 /// replaces the key, and keeps no other. API keys go on: no secret of ours is in them.
 pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::KeysRotate)?;
     let now = app.now_seconds();
     let sessions = audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {

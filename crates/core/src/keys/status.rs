@@ -7,7 +7,7 @@ use fastcms_guard::token::LEEWAY_SECONDS;
 use fastcms_store::signing_keys::{self as rows, End, Families, SigningKey};
 use fastcms_store::{Plan, Reader};
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::data_keys;
@@ -52,7 +52,7 @@ impl KeyStatus {
 
 /// Every key of the ring, the current one first.
 pub async fn status(caller: &Caller, app: &App) -> Result<Vec<KeyStatus>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::KeysRead)?;
     let now = app.now_seconds();
     let superseded_since = now - i64::from(app.config.tokens.refresh_grace_seconds);
     let found = app

@@ -10,7 +10,7 @@ use fastcms_store::{BoxFuture, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
-use crate::access::{self, RequestFacts};
+use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
 use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
@@ -80,7 +80,7 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
     if rule == Predicate::False {
         return Err(access::refusal(door.caller).into());
     }
-    if id.is_some() && door.collection.is_auth() && !door.caller.is_admin() {
+    if id.is_some() && door.collection.is_auth() && !door.caller.holds(Permission::RecordsWrite) {
         // Rules know accounts by their id alone: one that could be chosen would be somebody else's.
         return Err(Error::field("id", "Not writable by this caller").into());
     }
@@ -96,7 +96,7 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
 
 /// On a record that does not exist yet, a manage rule can only speak of the caller and the request.
 fn rights(door: &Door<'_>) -> Rights {
-    let is_admin = door.caller.is_admin();
+    let is_admin = door.caller.holds(Permission::RecordsWrite);
     let manages = is_admin
         || (door.collection.is_auth() && door.rule(RuleKind::Manage).is_ok_and(|rule| rule == Predicate::True));
     Rights { manages, is_admin }

@@ -5,7 +5,7 @@ use fastcms_store::records::{self as rows, ListQuery, Listed, Order, Shape};
 use fastcms_store::schema::Offer;
 
 use super::{Door, Failure, MAX_ATTEMPTS, expand, never_settled, settled};
-use crate::access::{self, RequestFacts};
+use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, QueryPart, Result};
@@ -114,7 +114,7 @@ async fn attempt(door: &Door<'_>, parameters: &ListParameters, page: u64, per_pa
 
 fn filter(door: &Door<'_>, text: Option<&str>) -> Result<Predicate> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Predicate::True) };
-    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.is_admin());
+    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
     let checked =
         fastcms_expr::parse(text).and_then(|expression| fastcms_expr::check(&expression, &offer, Place::Filter));
     let checked = checked.map_err(|error| invalid(QueryPart::Filter, error))?;
@@ -123,13 +123,13 @@ fn filter(door: &Door<'_>, text: Option<&str>) -> Result<Predicate> {
 
 fn sort(door: &Door<'_>, text: Option<&str>) -> Result<Vec<SortKey>> {
     let Some(text) = text else { return Ok(Vec::new()) };
-    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.is_admin());
+    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
     fastcms_expr::parse_sort(text, &offer).map_err(|error| invalid(QueryPart::Sort, error))
 }
 
 fn shape(door: &Door<'_>, text: Option<&str>) -> Result<Shape> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Shape::all()) };
-    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.is_admin());
+    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
     let list = fastcms_expr::parse_fields(text, &offer).map_err(|error| invalid(QueryPart::Fields, error))?;
     Ok(Shape::of(&door.collection, &list))
 }

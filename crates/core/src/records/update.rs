@@ -8,7 +8,7 @@ use fastcms_store::{BoxFuture, Change, ChangeKind, Plan, Tx, accounts};
 use serde_json::{Map, Value as Json};
 
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
-use crate::access::{self, RequestFacts};
+use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
 use crate::audit::{self, Event as AuditEvent};
 use crate::caller::Caller;
@@ -68,7 +68,7 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         view: door.view(),
         access,
         manage,
-        is_admin: door.caller.is_admin(),
+        is_admin: door.caller.holds(Permission::RecordsWrite),
         reach: access::usable_files(door.caller),
         data: data.clone(),
         draft,

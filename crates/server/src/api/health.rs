@@ -8,6 +8,7 @@ use axum::{
 };
 use fastcms_core::{
     App, Caller,
+    access::Permission,
     api_keys::{Action, Area, Need},
     audit,
     config::Environment,
@@ -67,7 +68,7 @@ async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response
 
 /// Whether the caller is told more than strangers.
 fn may_look(caller: &Caller) -> bool {
-    caller.is_admin() && caller.covers(Need::new(Area::Admin, Action::Read))
+    caller.holds(Permission::MetricsRead) && caller.covers(Need::new(Area::Admin, Action::Read))
 }
 
 async fn live(_: Anyone) -> Json<Value> {

@@ -8,13 +8,15 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{extract::Request, handler::Handler, response::Response};
 use fastcms_core::{
-    App, Caller, Error, access,
+    App, Caller, Error,
+    access::{self, Permission},
     api_keys::{Action, Area, Need},
 };
 use fastcms_guard::limits::Class;
 use http::Method;
 use serde_json::{Value, json};
 
+mod permission;
 mod scope;
 
 pub use scope::Scope;
@@ -56,6 +58,8 @@ pub struct Docs {
     pub(crate) audience: Audience,
     /// The sign-in must be recent.
     pub(crate) recent: bool,
+    /// What opens a route of admins to others.
+    pub(crate) permission: Option<Permission>,
     /// Query parameters: name, schema, required.
     pub(crate) query: Vec<(&'static str, Value, bool)>,
     /// Schema of the JSON body.
@@ -119,6 +123,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
         let mut docs = Docs { audience: T::audience(), recent: T::recent(), ..Docs::default() };
         T::describe(&mut docs);
         let scope = Scope::of(&method, path, docs.audience);
+        docs.permission = permission::of(&method, path, docs.audience);
         Self {
             class: class_of(&method, path),
             method,
@@ -144,6 +149,16 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     /// The whole path, with `{name}` for a segment.
     pub const fn path(&self) -> &'static str {
         self.path
+    }
+
+    /// Whether the route is one of admins.
+    pub fn is_for_admins(&self) -> bool {
+        self.docs.audience == Audience::Admin
+    }
+
+    /// What opens a route of admins to others; `None`: nothing does.
+    pub const fn permission(&self) -> Option<Permission> {
+        self.docs.permission
     }
 
     /// One line that says what the route does; no full stop.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use fastcms_core::{Caller, Error, api_keys::Need};
+use fastcms_core::{Caller, Error, access::Permission, api_keys::Need};
 use fastcms_guard::cookie::CookiePolicy;
 use http::Extensions;
 
@@ -37,6 +37,8 @@ pub struct Exchange {
     pub cookies: CookiePolicy,
     /// What the route needs of the scopes of an API key.
     pub(crate) need: Option<Need>,
+    /// What opens a route of admins to others.
+    pub(crate) permission: Option<Permission>,
     pub(crate) params: Segments,
     /// Which lines of faults are written.
     pub(crate) faults: Arc<Thinning>,

@@ -160,6 +160,7 @@ fn every_operation_of_core_takes_the_caller_first() {
         "mail",
         "records",
         "request_log",
+        "roles",
         "limits",
         "ip_rules",
     ] {

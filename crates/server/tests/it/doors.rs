@@ -101,6 +101,11 @@ const ROWS: &[(&str, &str, Door)] = &[
     ("POST", "/api/v1/admin/users/{id}/impersonate/end", Admin),
     ("GET", "/api/v1/admin/impersonations", Admin),
     ("DELETE", "/api/v1/admin/impersonations/{id}", Admin),
+    ("GET", "/api/v1/admin/roles", Admin),
+    ("POST", "/api/v1/admin/roles", AdminSensitive),
+    ("PATCH", "/api/v1/admin/roles/{id}", AdminSensitive),
+    ("DELETE", "/api/v1/admin/roles/{id}", AdminSensitive),
+    ("PUT", "/api/v1/admin/users/{id}/roles", AdminSensitive),
     ("GET", "/api/v1/admin/keys", Admin),
     ("POST", "/api/v1/admin/keys/rotate", AdminSensitive),
     ("GET", "/api/v1/admin/limits", Admin),
@@ -265,7 +270,7 @@ impl<'p> Cast<'p> {
     }
 
     async fn call(&self, who: Who, method: &str, path: &str) -> Answer {
-        let body = matches!(method, "POST" | "PATCH").then(|| sent(path));
+        let body = matches!(method, "POST" | "PUT" | "PATCH").then(|| sent(path));
         let concrete = path
             .replace("/name/{name}", "/name/nothing")
             .replace("{name}/records", "posts/records")

@@ -42,6 +42,7 @@ mod refresh;
 mod request_log;
 mod requirements;
 mod revocation;
+mod roles;
 mod rules;
 mod safe_methods;
 mod schema_life;

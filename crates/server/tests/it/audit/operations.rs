@@ -115,6 +115,7 @@ async fn every_operation_leaves_its_event(product: &Product) {
     )
     .await;
     ip_rules(&mut walk, &admin).await;
+    roles(&mut walk, &admin).await;
 
     let document = fastcms::api::document(&product.app);
     let mut undecided = Vec::new();
@@ -393,4 +394,19 @@ async fn ip_rules(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         )
         .await;
     }
+}
+
+/// Roles, and who holds them.
+async fn roles(walk: &mut Walk<'_>, admin: &Admin<'_>) {
+    const ROUTE: &str = "/api/v1/admin/roles";
+    let role = json!({"name": "Auditors", "permissions": ["audit:read"]});
+    let made = walk.step(admin, (Method::POST, ROUTE), ROUTE, Some(&role), "admin/create").await.json();
+    let (route, path) = (format!("{ROUTE}/{{id}}"), format!("{ROUTE}/{}", text(&made["id"])));
+    let change = json!({"name": "Readers of the log"});
+    walk.step(admin, (Method::PATCH, &route), &path, Some(&change), "admin/update").await;
+    let user = walk.product.user("grace").await;
+    let given = json!({"roles": [made["id"]]});
+    let (whose, of_user) = ("/api/v1/admin/users/{id}/roles", format!("/api/v1/admin/users/{}/roles", user.id));
+    walk.step(admin, (Method::PUT, whose), &of_user, Some(&given), "user/role_change").await;
+    walk.step(admin, (Method::DELETE, &route), &path, None, "admin/delete").await;
 }

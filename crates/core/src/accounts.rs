@@ -44,6 +44,7 @@ pub use sign_in::{
 };
 pub use supervision::{end_sessions_by_admin, sessions_by_admin};
 pub use tokens::{Grant, authenticate, refresh};
+pub(crate) use two_factor::place as factor_place;
 pub use two_factor::{
     Enrolment, TwoFactorStatus, begin_enrolment, disable_two_factor, enable_two_factor, renew_backup_codes,
     two_factor_status,

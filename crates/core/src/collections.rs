@@ -91,3 +91,10 @@ pub fn get_by_name(caller: &Caller, app: &App, name: &str) -> Result<Arc<Collect
     access::require(caller, Permission::CollectionsRead)?;
     app.schema.load().by_name(name).cloned().ok_or(Error::NotFound)
 }
+
+/// What is to be said of an encrypted field that an expression names; the language knows it as unknown.
+pub(crate) fn sealed_reason(collection: &Collection, reason: &str) -> Option<String> {
+    let names = |at: usize| reason.starts_with(&format!("unknown field `{}`", collection.fields()[at].name));
+    let at = collection.sealed().find(|at| names(*at))?;
+    Some(format!("`{}` is encrypted: nothing can be compared with it or ordered by it", collection.fields()[at].name))
+}

@@ -129,6 +129,50 @@ fn opened(stored: &[StoredKey], wrapping: &Wrapping, signing: &KeyRing) -> Vec<(
     stored.iter().filter_map(|key| open(key).ok().map(|opened| (key.id, opened))).collect()
 }
 
+/// The keys of a purpose as they are stored.
+pub(crate) async fn stored(store: &Store, purpose: &'static str) -> Result<Vec<StoredKey>> {
+    Ok(store.read(Plan::Bounded, move |reader| Box::pin(rows::of_purpose(reader, purpose))).await?)
+}
+
+/// Opens what can be opened of a purpose, and makes nothing.
+pub(crate) async fn look(
+    store: &Store,
+    wrapping: &Wrapping,
+    signing: &KeyRing,
+    purpose: &'static str,
+) -> Result<crate::sealing::Keys> {
+    let stored = stored(store, purpose).await?;
+    let all = opened(&stored, wrapping, signing);
+    Ok(crate::sealing::Keys { current: in_use(&stored, &all), stored, all })
+}
+
+/// Every data key with its purpose, and whether it can be opened.
+pub(crate) async fn openable(
+    store: &Store,
+    wrapping: &Wrapping,
+    signing: &KeyRing,
+) -> Result<Vec<(i64, String, bool)>> {
+    let all = store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
+    let opens = |key: StoredKey| {
+        let opens = !opened(std::slice::from_ref(&key), wrapping, signing).is_empty();
+        (key.id, key.purpose, opens)
+    };
+    Ok(all.into_iter().map(opens).collect())
+}
+
+/// A new key of a purpose, wrapped by the key that wraps now.
+pub(crate) fn wrapped(app: &App, key: &DataKey, purpose: &str) -> String {
+    key.wrap(&*app.rng, app.wrapping.current(&app.keys.load()), &name(purpose))
+}
+
+/// Keys of a purpose that were retired before this moment.
+pub(crate) async fn retired_before(store: &Store, purpose: &'static str, before: String) -> Result<Vec<i64>> {
+    let read = store.read(Plan::Bounded, move |reader| {
+        Box::pin(async move { rows::retired_before(reader, purpose, &before).await })
+    });
+    Ok(read.await?)
+}
+
 fn in_use(stored: &[StoredKey], opened: &[(i64, DataKey)]) -> Option<(i64, DataKey)> {
     let id = stored.iter().find(|key| !key.is_retired)?.id;
     opened.iter().find(|(opened, _)| *opened == id).cloned()

@@ -181,6 +181,9 @@ fn increment(
     if field.kind != FieldType::Number || mode == Mode::Create {
         return Err("Unknown field".to_owned());
     }
+    if field.encrypted {
+        return Err("Nothing can be added to an encrypted field".to_owned());
+    }
     if data.contains_key(&field.name) || draft.increments.iter().any(|(other, _)| *other == at) {
         return Err("Must be given in one way only".to_owned());
     }

@@ -136,7 +136,8 @@ impl App {
         let before = self.keys.load_full();
         self.keys.store(Arc::new(ring.sharing_usage(&before)));
         *in_force = material;
-        crate::data_keys::follow_ring(self, &before).await
+        crate::data_keys::follow_ring(self, &before).await?;
+        crate::sealing::refresh(self).await
     }
 }
 
@@ -163,14 +164,15 @@ pub(crate) fn follow_changes(app: &Arc<App>) {
 /// Reads anew what is remembered of the keys: revocations by another process count from then on.
 pub async fn recheck(_operator: &Caller, app: &App) -> Result<()> {
     // The lock keeps a ring that is being replaced from coming back.
-    let _in_force = app.key_material.lock().await;
+    let in_force = app.key_material.lock().await;
     let known = remembered(&app.store).await?;
     let ring = app.keys.load_full();
     let fresh = with_memory(&ring, &known);
     if ring.keys().zip(fresh.keys()).any(|(old, new)| old.standing() != new.standing()) {
         app.keys.store(Arc::new(fresh));
     }
-    Ok(())
+    drop(in_force);
+    crate::sealing::refresh(app).await
 }
 
 /// Writes down that this node still signs with its current key, and when tokens of each key were last verified. To be called more often

@@ -24,7 +24,7 @@ mod memory;
 pub mod records;
 pub mod request_log;
 pub mod roles;
-mod sealing;
+pub mod sealing;
 pub mod secrets;
 pub mod time;
 

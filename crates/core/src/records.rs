@@ -90,6 +90,7 @@ impl<'a> Door<'a> {
             collection: Arc::clone(&self.collection),
             sight: Arc::new(sight),
             shape,
+            unseal: self.app.sealing.opener(&self.collection),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::keys::{Kid, Purpose, RingKey};
 
 /// Bytes of a nonce.
 const NONCE: usize = 24;
+/// How a sealed value in a text begins.
+const SEALED: &str = "s1";
 /// How a wrapped key begins.
 const VERSION: &str = "w1";
 /// What a wrapped key is bound to, before its name.
@@ -87,6 +89,29 @@ impl fmt::Debug for DataKey {
     }
 }
 
+/// A sealed value as a text: `s1.<number of its data key>.<base64url>`.
+pub fn written(key_id: i64, sealed: &[u8]) -> String {
+    format!("{SEALED}.{key_id}.{}", URL_SAFE_NO_PAD.encode(sealed))
+}
+
+/// Reads what [`written`] wrote: the number of the data key, and what it sealed.
+///
+/// # Errors
+/// [`OpenError::Malformed`] for anything else.
+pub fn read(text: &str) -> Result<(i64, Vec<u8>), OpenError> {
+    let mut parts = text.split('.');
+    let (Some(SEALED), Some(id), Some(sealed), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(OpenError::Malformed);
+    };
+    let id = id.parse().map_err(|_| OpenError::Malformed)?;
+    Ok((id, URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?))
+}
+
+/// How every text begins that [`written`] wrote for this data key.
+pub fn prefix(key_id: i64) -> String {
+    format!("{SEALED}.{key_id}.")
+}
+
 /// Which ring key a wrapped key asks for; `None` if it is none.
 pub fn wrapped_by(wrapped: &str) -> Option<Kid> {
     parts(wrapped).ok().map(|(kid, _)| kid)
@@ -147,6 +172,16 @@ mod tests {
             assert_eq!(key.open(b"users|1|secret", &changed).unwrap_err(), OpenError::Refused, "byte {at}");
         }
         assert_eq!(key.open(b"", &sealed[..10]).unwrap_err(), OpenError::Malformed);
+    }
+
+    #[test]
+    fn a_sealed_value_is_written_and_read() {
+        let text = written(42, &[0, 1, 255]);
+        assert!(text.starts_with(&prefix(42)) && !text.starts_with(&prefix(4)), "{text}");
+        assert_eq!(read(&text), Ok((42, vec![0, 1, 255])));
+        for broken in ["", "s1", "s1.42", "s2.42.AAH_", "s1.x.AAH_", "s1.42.!", "s1.42.AAH_.x"] {
+            assert_eq!(read(broken), Err(OpenError::Malformed), "{broken}");
+        }
     }
 
     #[test]

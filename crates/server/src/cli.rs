@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod config;
+mod doctor;
 mod init;
 mod ip_rules;
 mod key_chores;
@@ -63,6 +64,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         action: AuditAction,
+    },
+    /// Look that nothing is wrong with what is stored
+    Doctor {
+        #[command(subcommand)]
+        action: DoctorAction,
     },
     /// Schema of the database
     Migrate {
@@ -161,6 +167,12 @@ enum KeysAction {
         #[arg(long)]
         yes: bool,
     },
+    /// Make another data key for what is sealed in the database, and seal every value anew under it
+    Reseal {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,6 +203,16 @@ enum AuditAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum DoctorAction {
+    /// Try to open everything that is sealed; exit code 1 and the places where something does not open
+    Secrets {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum MigrateAction {
     /// What was applied and what is pending; exit code 1 when something is
     Status {
@@ -217,6 +239,8 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
         Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
+        Command::Keys { action: KeysAction::Reseal { yes } } => keys::reseal(yes),
+        Command::Doctor { action: DoctorAction::Secrets { json } } => doctor::secrets(json),
         Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
         Command::Audit { action: AuditAction::Verify { json, checkpoints } } => audit::verify(json, checkpoints),
         Command::Audit { action: AuditAction::Tail { lines } } => audit::tail(lines),

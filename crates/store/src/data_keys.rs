@@ -32,6 +32,14 @@ pub async fn of_purpose_in(tx: &mut Tx<'_>, purpose: &str) -> Result<Vec<StoredK
     tx.fetch(&sql).await?.iter().map(read).collect()
 }
 
+/// Keys of a purpose that were retired before this moment; one that waits to be taken into use is none.
+pub async fn retired_before(reader: &mut Reader<'_>, purpose: &str, before: &str) -> Result<Vec<i64>> {
+    let mut sql = reader.sql();
+    sql.push("SELECT id FROM data_keys WHERE purpose = ").bind(purpose).push(" AND retired < ").bind(before);
+    sql.push(" AND retired <> ").bind(COMING);
+    reader.fetch(&sql).await?.iter().map(|row| row.int(0)).collect()
+}
+
 /// All wrapped keys of every purpose.
 pub async fn all(reader: &mut Reader<'_>) -> Result<Vec<StoredKey>> {
     let mut sql = reader.sql();
@@ -60,5 +68,30 @@ pub async fn rewrap(tx: &mut Tx<'_>, id: i64, old: &str, new: &str) -> Result<bo
     let mut sql = tx.sql();
     sql.push("UPDATE data_keys SET wrapped = ").bind(new).push(" WHERE id = ").bind(id);
     sql.push(" AND wrapped = ").bind(old);
+    Ok(tx.execute(&sql).await? > 0)
+}
+
+/// What stands in the place of a time while a key waits to be taken into use: every node knows it before one seals with it.
+const COMING: &str = "coming";
+
+/// Stores a new key that opens and does not seal yet; answers its id.
+pub async fn insert_coming(tx: &mut Tx<'_>, purpose: &str, wrapped: &str, now: &str) -> Result<i64> {
+    let mut sql = tx.sql();
+    sql.push("INSERT INTO data_keys (purpose, wrapped, created, retired) VALUES (").bind(purpose).push(", ");
+    sql.bind(wrapped).push(", ").bind(now).push(", ").bind(COMING).push(") RETURNING id");
+    tx.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+}
+
+/// Takes a key that waits into use. The one in use so far must have been retired.
+pub async fn promote(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    let mut sql = tx.sql();
+    sql.push("UPDATE data_keys SET retired = NULL WHERE id = ").bind(id).push(" AND retired = ").bind(COMING);
+    Ok(tx.execute(&sql).await? > 0)
+}
+
+/// Takes a retired key away for good.
+pub async fn delete_retired(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    let mut sql = tx.sql();
+    sql.push("DELETE FROM data_keys WHERE retired IS NOT NULL AND id = ").bind(id);
     Ok(tx.execute(&sql).await? > 0)
 }

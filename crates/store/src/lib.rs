@@ -28,6 +28,7 @@ pub mod records;
 pub mod request_log;
 pub mod roles;
 pub mod schema;
+pub mod sealed;
 pub mod signing_keys;
 mod sql;
 mod sqlite;

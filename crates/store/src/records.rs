@@ -11,6 +11,7 @@ mod write;
 pub use delete::{Deleted, MAX_AFFECTED, delete, relations_of};
 pub use events::{Event, announce};
 pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, MAX_EXPANDED_BYTES, Way};
+pub use json::shown;
 pub use list::{ListQuery, Listed, Order, list};
 pub use write::{Increment, Written, current, decide, exist, holds, insert, update};
 
@@ -77,6 +78,24 @@ pub struct View {
     pub collection: Arc<Collection>,
     pub sight: Arc<Sight>,
     pub shape: Shape,
+    /// Opens what lies sealed; without it that reads as null.
+    pub unseal: Option<Arc<dyn Unseal>>,
+}
+
+/// Where a sealed value lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'p> {
+    /// Id of the collection.
+    pub collection: &'p str,
+    /// Id of the record.
+    pub record: &'p str,
+    pub field: &'p str,
+}
+
+/// Opens what lies sealed in a column. How that is done is not known here.
+pub trait Unseal: std::fmt::Debug + Send + Sync {
+    /// The value as JSON; `None` where it cannot be opened.
+    fn open(&self, place: Place<'_>, sealed: &str) -> Option<Vec<u8>>;
 }
 
 impl View {

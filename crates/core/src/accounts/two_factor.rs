@@ -70,7 +70,7 @@ pub async fn two_factor_status(caller: &Caller, app: &App) -> Result<TwoFactorSt
 pub async fn begin_enrolment(caller: &Recent, app: &App) -> Result<Enrolment> {
     let account = own(caller)?;
     let secret = TotpSecret::generate(&*app.rng);
-    let sealed = app.sealing.seal(app, &place("users", &account.id), secret.bytes().expose());
+    let sealed = app.sealing.seal(&*app.rng, &place("users", &account.id), secret.bytes().expose())?;
     let (id, now) = (account.id.clone(), stamp(app.now_millis()));
     let stored = app
         .store
@@ -95,7 +95,7 @@ pub async fn enable_two_factor(caller: &Recent, app: &App, code: &str, device: &
     let account = own(caller)?;
     let (attempt, factor) = guess(app, account, device, |factor| !factor.enabled).await?;
     let step = match &factor {
-        Some(factor) if attempt.is_open(app) => step_of(app, "users", &account.id, factor, code)?,
+        Some(factor) if attempt.is_open(app) => step_of(caller, app, "users", &account.id, factor, code),
         _ => None,
     };
     let (Some(step), Some(factor)) = (step, factor) else { return Err(refused(attempt, caller, app).await) };
@@ -248,7 +248,7 @@ async fn use_code(
     code: &str,
     or_backup: bool,
 ) -> Result<bool> {
-    let step = step_of(app, realm, id, factor, code)?;
+    let step = step_of(caller, app, realm, id, factor, code);
     let backup = backup_digest(code).filter(|_| or_backup && step.is_none());
     let (realm, id) = (realm.to_owned(), id.to_owned());
     audit::write(caller, app, move |tx, trail| {
@@ -269,14 +269,16 @@ async fn use_code(
     .await
 }
 
-fn step_of(app: &App, realm: &str, id: &str, factor: &SecondFactor, code: &str) -> Result<Option<i64>> {
-    let secret = app.sealing.open(&place(realm, id), &factor.secret)?;
+/// The step whose code this is. Where the secret does not open no code is right; backup codes go on.
+fn step_of(caller: &Caller, app: &App, realm: &str, id: &str, factor: &SecondFactor, code: &str) -> Option<i64> {
+    let opened = app.sealing.open(&place(realm, id), &factor.secret);
+    let secret = opened.inspect_err(|error| crate::sealing::note_factor(caller, app, id, *error)).ok()?;
     let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    Ok(TotpSecret::from_bytes(secret).step_of(&digits, app.now_seconds(), factor.last_step))
+    TotpSecret::from_bytes(secret).step_of(&digits, app.now_seconds(), factor.last_step)
 }
 
 /// Where a sealed secret lies: it opens nowhere else.
-fn place(realm: &str, id: &str) -> Vec<u8> {
+pub(crate) fn place(realm: &str, id: &str) -> Vec<u8> {
     format!("second_factors|{realm}|{id}|secret").into_bytes()
 }
 

@@ -19,7 +19,7 @@ use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::{self, Audit, Event};
 use crate::caller::Caller;
-use crate::config::Config;
+use crate::config::{Config, SealedData};
 use crate::data_keys::{self, Wrapping};
 use crate::error::Error;
 use crate::files::Files;
@@ -91,6 +91,10 @@ pub enum StartError {
     SecretKey(String),
     #[error("`{}`: {cause}", path.display())]
     DevelopmentSecret { path: PathBuf, cause: std::io::Error },
+    #[error(
+        "E009: sealed values cannot be opened with any key given: {what}. Give the key that wrapped them in SECRET_KEY_PREVIOUS (or ENCRYPTION_KEY_PREVIOUS), or start without them by SEALED_DATA_UNREADABLE=accept"
+    )]
+    SealedUnreadable { what: String },
     #[error("{0}")]
     Core(#[from] Error),
 }
@@ -111,7 +115,16 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let now = clock.now().as_millis();
     let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
     let replaced = data_keys.replaced;
-    let values = data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
+    let schema = crate::collections::load(&store).await?;
+    let unreadable = sealing::check(&store, &wrapping, &ring, &schema).await?;
+    if process == Process::Server {
+        if let Some(what) = &unreadable {
+            judge(&config, what)?;
+        }
+        data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
+    }
+    let values = data_keys::look(&store, &wrapping, &ring, sealing::PURPOSE).await?;
+    let (sealing, unopened) = Sealing::new(values);
     data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
@@ -122,7 +135,6 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         process,
     })
     .await?;
-    let schema = crate::collections::load(&store).await?;
     let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
 
     let app = Arc::new(App {
@@ -148,7 +160,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),
-        sealing: Sealing::new(values),
+        sealing,
         attempts,
         store,
         clock,
@@ -157,6 +169,10 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     });
     App::follow_changes(&app);
     secrets::record(&Caller::background(), &app).await?;
+    sealing::watch(&app, unopened);
+    if let Some(what) = unreadable.filter(|_| process == Process::Server) {
+        audit::record(&Caller::background(), &app, Event::UnreadableAccepted.with("what", what)).await?;
+    }
     if let Some(lost) = replaced {
         audit::write(&Caller::background(), &app, move |tx, trail| {
             Box::pin(async move {
@@ -167,6 +183,15 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         .await?;
     }
     Ok(app)
+}
+
+/// Whether a start goes on although sealed values cannot be opened.
+fn judge(config: &Config, what: &str) -> Result<(), StartError> {
+    if config.server.is_production() && config.keys.sealed_data_unreadable == SealedData::Refuse {
+        return Err(StartError::SealedUnreadable { what: what.to_owned() });
+    }
+    tracing::error!(what, "sealed values cannot be opened with any key given: they read as missing");
+    Ok(())
 }
 
 /// What wraps data keys. Without `SECRET_KEY` that is a key in a file of the data folder, which goes once there is one.

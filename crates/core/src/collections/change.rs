@@ -219,7 +219,9 @@ pub(super) fn check_relations(schema: &Schema, collection: &Collection) -> Resul
 pub(super) fn check_rules(schema: &Schema, id: &str) -> Result<()> {
     let mut errors = FieldErrors::default();
     for broken in schema.broken().iter().filter(|broken| broken.collection == id) {
-        errors.add(broken.key, format!("{} (at character {})", broken.reason, broken.position));
+        let sealed = schema.by_id(id).and_then(|collection| super::sealed_reason(collection, &broken.reason));
+        let reason = sealed.as_deref().unwrap_or(&broken.reason);
+        errors.add(broken.key, format!("{reason} (at character {})", broken.position));
     }
     errors.into_result()
 }

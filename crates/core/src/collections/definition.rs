@@ -144,6 +144,9 @@ pub(super) fn check_fields(kind: CollectionKind, fields: &[Field], options: &Map
     let system = auth_fields();
     for (at, field) in fields.iter().enumerate().filter(|_| kind == CollectionKind::Auth) {
         match system.iter().find(|system| system.name.eq_ignore_ascii_case(&field.name)) {
+            Some(_) if field.encrypted => {
+                errors.add(format!("schema.{at}.encrypted"), "Not for a system field");
+            }
             Some(system) if system.kind != field.kind || system.name != field.name => {
                 errors.add(format!("schema.{at}.name"), "This name belongs to a system field");
             }
@@ -157,7 +160,10 @@ pub(super) fn check_fields(kind: CollectionKind, fields: &[Field], options: &Map
         let Some(name) = field.polymorphic_type_field() else { continue };
         let is_own = kind != CollectionKind::Auth || system.iter().all(|system| system.name != name);
         let names_one = fields.iter().any(|other| {
-            other.name == name && matches!(other.kind, FieldType::Text | FieldType::Select) && !other.is_many()
+            other.name == name
+                && matches!(other.kind, FieldType::Text | FieldType::Select)
+                && !other.is_many()
+                && !other.encrypted
         });
         if !is_own || !names_one {
             let path = format!("schema.{at}.relation.polymorphic_type_field");

@@ -33,6 +33,7 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Opti
     let hint = keys.text("hint");
     let hidden = keys.flag("hidden").unwrap_or(false);
     keys.flag("system");
+    let encrypted = keys.flag("encrypted").unwrap_or(false);
     let renamed_from = keys.text("renamed_from");
     let parts =
         ["validation", "relation", "select", "file", "geopoint", "autodate"].map(|part| (part, keys.take(part)));
@@ -50,7 +51,7 @@ pub(super) fn read(json: &Json, errors: &mut FieldErrors) -> Option<(Field, Opti
     if SYSTEM_COLUMNS.iter().any(|taken| taken.eq_ignore_ascii_case(&name)) {
         errors.add("name", "This name belongs to a system field");
     }
-    let mut field = Field { label, hint, hidden, ..Field::new(name, kind) };
+    let mut field = Field { label, hint, hidden, encrypted, ..Field::new(name, kind) };
     for (part, value) in parts {
         read_part(&mut field, part, value, errors);
     }
@@ -279,6 +280,15 @@ fn on_delete(keys: &mut Keys<'_, '_>) -> OnDelete {
 
 /// What only the whole field shows.
 fn complete(field: &mut Field, errors: &mut FieldErrors) {
+    if field.encrypted {
+        use FieldType::{Autodate, File, Relation, Select};
+        if matches!(field.kind, Autodate | File | Relation | Select) {
+            errors.add("encrypted", format!("Not for a field of type {}", field.kind.name()));
+        }
+        if field.validation.unique {
+            errors.add("validation.unique", "Not for an encrypted field");
+        }
+    }
     match field.kind {
         FieldType::Select => {
             if field.choices().is_empty() {

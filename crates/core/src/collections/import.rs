@@ -30,6 +30,7 @@ use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
 use crate::fields::{self, Draft, Mode};
+use crate::sealing;
 
 /// Faulty records that are described; those past it are counted.
 const MAX_DESCRIBED: usize = 100;
@@ -235,6 +236,12 @@ impl<'a> Reading<'a> {
         let read = self.values(data, &mut of_data);
         faults.nest("data", of_data);
         let (values, draft) = read?;
+        let mut values = values;
+        for (at, value) in values.iter_mut().enumerate() {
+            if let Err(error) = sealing::seal_value(self.app, self.collection, &id, at, value) {
+                faults.add("data", error.to_string());
+            }
+        }
         let record = NewRecord { id, created, updated, values };
         self.check_unique(at, &record, faults);
         Some(Checked { record, related: draft.related, files: draft.files })
@@ -266,7 +273,8 @@ impl<'a> Reading<'a> {
                 }
             } else if field.system && field.kind == FieldType::Bool {
                 values[at] = Value::Bool(false);
-            } else if field.validation.required && !field.hidden && !data.contains_key(&field.name) {
+            } else if field.validation.required && !field.hidden && !field.encrypted && !data.contains_key(&field.name)
+            {
                 faults.add(field.name.as_str(), "This field is required");
             }
             if self.collection.is_password(at) && sent.is_some() {

@@ -81,6 +81,7 @@ pub(super) fn check_member(collection: &Collection, name: &str) -> Result<(), &'
     match collection.position(name) {
         None => Err("Unknown field"),
         Some(at) if collection.is_password(at) => Err("Unknown field"),
+        Some(at) if collection.fields()[at].encrypted => Err("Not for an encrypted field"),
         Some(at) if collection.storage(at) == Storage::Json => Err("Not for a field of this type"),
         Some(_) => Ok(()),
     }

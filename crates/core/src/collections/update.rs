@@ -74,6 +74,7 @@ async fn replace(tx: &mut Tx<'_>, id: String, sent: Sent, now: String, dialect: 
     let new = after.by_id(&id).ok_or(Error::NotFound)?;
     let origins = Origins::new(old, new, &renamed);
     check_relations(&after, new)?;
+    check_sealed(old, new, &origins)?;
     carry_out(tx, &Change { before: &before, old, after: &after, new, origins: &origins }, &rules).await?;
     Ok(after)
 }
@@ -141,6 +142,24 @@ fn renamed(old: &Collection, sent: &Sent) -> Result<Vec<(String, String)>> {
         }
     }
     errors.into_result().map(|()| renamed)
+}
+
+/// What is sealed is bound to the name of its field, and is not opened for a change: a field stays encrypted or plain, and one that is
+/// encrypted keeps name and type.
+fn check_sealed(old: &Collection, new: &Collection, origins: &Origins) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    for (now, field) in new.fields().iter().enumerate() {
+        let Some(before) = origins.of(now).map(|was| &old.fields()[was]) else { continue };
+        let path = new.definition().fields.iter().position(|own| own.name == field.name).unwrap_or(now);
+        if before.encrypted != field.encrypted {
+            let message = "Is decided when a field is made: make another field";
+            errors.add(format!("schema.{path}.encrypted"), message);
+        } else if field.encrypted && (before.name != field.name || before.kind != field.kind) {
+            let what = if before.name == field.name { "type" } else { "renamed_from" };
+            errors.add(format!("schema.{path}.{what}"), "An encrypted field keeps its name and type");
+        }
+    }
+    errors.into_result()
 }
 
 fn apply(definition: &mut Definition, sent: Sent, renamed: &[(String, String)], now: String) -> Result<()> {

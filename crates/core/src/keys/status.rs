@@ -39,6 +39,8 @@ pub struct KeyStatus {
     pub live_families: i64,
     /// Data keys it wraps.
     pub wrapped: i64,
+    /// Values sealed under those.
+    pub sealed: i64,
     /// Why it must not go yet, as sentences for people. Empty: it may.
     pub dependents: Vec<String>,
 }
@@ -59,8 +61,13 @@ pub async fn status(caller: &Caller, app: &App) -> Result<Vec<KeyStatus>> {
         .store
         .read(Plan::Scan, move |reader| Box::pin(async move { Found::read(reader, now, superseded_since).await }))
         .await?;
+    let sealed = crate::sealing::sealed_by_ring_key(&app.store, &app.schema.load()).await?;
     let ring = app.keys.load_full();
-    Ok(ring.keys().map(|key| found.of(key, now)).collect())
+    let status = |key: &RingKey| {
+        let sealed = sealed.get(key.kid().as_str()).copied().unwrap_or_default();
+        found.of(key, now, sealed)
+    };
+    Ok(ring.keys().map(status).collect())
 }
 
 /// What the store says of all keys.
@@ -85,7 +92,7 @@ impl Found {
         })
     }
 
-    fn of(&self, key: &RingKey, now: i64) -> KeyStatus {
+    fn of(&self, key: &RingKey, now: i64, sealed: i64) -> KeyStatus {
         let kid = key.kid().to_string();
         let seen = self.keys.get(&kid);
         // Nothing that a revoked key signed is accepted once it is a previous one.
@@ -106,6 +113,7 @@ impl Found {
             },
             live_families: families.map_or(0, |families| families.live),
             wrapped: self.wrapped.get(&kid).copied().unwrap_or_default(),
+            sealed,
             dependents: Vec::new(),
         };
         let signs = seen.and_then(|seen| seen.last_current).is_some_and(|at| now - at < SIGNING_WINDOW_SECONDS);
@@ -143,7 +151,8 @@ fn dependents(status: &KeyStatus, signs: bool, flows: Option<i64>) -> Vec<String
         }
     }
     if status.wrapped > 0 {
-        all.push(format!("it wraps {} data keys", status.wrapped));
+        let values = if status.sealed == 1 { "value is" } else { "values are" };
+        all.push(format!("it wraps {} data keys, under which {} {values} sealed", status.wrapped, status.sealed));
     }
     all
 }

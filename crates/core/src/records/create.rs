@@ -16,6 +16,7 @@ use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
+use crate::sealing;
 
 /// A record that was made.
 #[derive(Debug)]
@@ -90,6 +91,7 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
     password::hash(door, &mut draft).await?;
 
     let id = id.map_or_else(|| door.app.new_id(), str::to_owned);
+    sealing::seal_draft(door.app, &door.collection, &id, &mut draft)?;
     let (refusal, reach) = (access::refusal(door.caller), access::usable_files(door.caller));
     Ok(Insert { id, now: door.stamp(), view: door.view(), rule, refusal, reach, draft })
 }

@@ -96,7 +96,8 @@ fn expansion(door: &Door<'_>, name: &str, way: Way, target: Arc<Collection>) -> 
     let rule = access::rule_on_the_way(&facts, &target, RuleKind::View, door.now);
     let sight = access::sight(&facts, &target, std::iter::empty(), door.now);
     let shape = Shape::all();
-    let view = View { schema: Arc::clone(&door.schema), collection: target, sight: Arc::new(sight), shape };
+    let unseal = door.app.sealing.opener(&target);
+    let view = View { schema: Arc::clone(&door.schema), collection: target, sight: Arc::new(sight), shape, unseal };
     Expansion { name: name.to_owned(), way, view, rule, children: Vec::new() }
 }
 

@@ -117,21 +117,27 @@ fn filter(door: &Door<'_>, text: Option<&str>) -> Result<Predicate> {
     let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
     let checked =
         fastcms_expr::parse(text).and_then(|expression| fastcms_expr::check(&expression, &offer, Place::Filter));
-    let checked = checked.map_err(|error| invalid(QueryPart::Filter, error))?;
+    let checked = checked.map_err(|error| invalid(QueryPart::Filter, sealed_or(door, error)))?;
     checked.bind(&NoRequest, door.now).map_err(|error| invalid_at(QueryPart::Filter, 0, error.to_string()))
 }
 
 fn sort(door: &Door<'_>, text: Option<&str>) -> Result<Vec<SortKey>> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
-    fastcms_expr::parse_sort(text, &offer).map_err(|error| invalid(QueryPart::Sort, error))
+    fastcms_expr::parse_sort(text, &offer).map_err(|error| invalid(QueryPart::Sort, sealed_or(door, error)))
 }
 
 fn shape(door: &Door<'_>, text: Option<&str>) -> Result<Shape> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Shape::all()) };
-    let offer = Offer::to_queries(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
+    let offer = Offer::to_shapes(&door.schema, &door.collection, door.caller.holds(Permission::RecordsRead));
     let list = fastcms_expr::parse_fields(text, &offer).map_err(|error| invalid(QueryPart::Fields, error))?;
     Ok(Shape::of(&door.collection, &list))
+}
+
+/// Says of an encrypted field that it is one, in the place of "unknown".
+fn sealed_or(door: &Door<'_>, error: fastcms_expr::Error) -> fastcms_expr::Error {
+    let reason = crate::collections::sealed_reason(&door.collection, &error.reason);
+    reason.map_or(error.clone(), |reason| fastcms_expr::Error { reason, ..error })
 }
 
 fn invalid(part: QueryPart, error: fastcms_expr::Error) -> Error {

@@ -14,6 +14,7 @@ use crate::audit::{self, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
+use crate::sealing;
 
 /// Changes the record with this id, if the update rule admits it, and answers it as JSON.
 pub async fn update(
@@ -60,6 +61,9 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
             Err(Failure::Final(error @ Error::PasswordPolicy(_))) => draft = Err(error),
             Err(failure) => return Err(failure),
         }
+    }
+    if let Ok(checked) = &mut draft {
+        sealing::seal_draft(door.app, &door.collection, id, checked)?;
     }
     let change = Replace {
         id: id.to_owned(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fastcms_core::config::{Command, Engine, Sources};
 use fastcms_core::keys::{self, KeyStatus};
-use fastcms_core::{App, Caller, access, time::stamp};
+use fastcms_core::{App, Caller, access, sealing, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
 use fastcms_guard::keys::Role;
 
@@ -49,7 +49,8 @@ fn print(key: &KeyStatus) {
         ("file tokens", until(ends.file)),
         ("impersonation", until(ends.impersonation)),
         ("live families", key.live_families.to_string()),
-        ("sealed rows", key.wrapped.to_string()),
+        ("data keys", key.wrapped.to_string()),
+        ("sealed values", key.sealed.to_string()),
     ] {
         println!("  {what:<15} {value}");
     }
@@ -104,6 +105,38 @@ async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
         let kid = keys::rotate(&caller, app).await?;
         println!("SECRET_KEY in `.env` is `{kid}` now; {TAKEN_UP}");
         println!("`fastcms keys status` says when the key before it may leave SECRET_KEY_PREVIOUS");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Another data key for sealed values, and all of them under it.
+pub fn reseal(yes: bool) -> Outcome {
+    let config = settings(&Sources::from_process(), Command::Other)?;
+    let question =
+        "Make another data key, and seal every value anew under it? It goes on in the background if it is broken off";
+    if !yes && !confirmed(question)? {
+        return Err(Failure::new("nothing has changed"));
+    }
+    block_on(async {
+        let app = open(config).await?;
+        let outcome = reseal_in(&app).await;
+        app.store.close().await;
+        outcome
+    })?
+}
+
+async fn reseal_in(app: &App) -> Outcome {
+    let caller = access::recent(Caller::operator(), app)?;
+    let id = sealing::renew(&caller, app, sealing::SETTLING).await?;
+    println!("data key {id} seals from now on");
+    let mut all = 0;
+    loop {
+        let moved = sealing::reseal(&caller, app).await?;
+        if moved == 0 {
+            break;
+        }
+        all += moved;
+        println!("{all} values are sealed under it");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
-use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log};
+use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log, sealing};
 
 use super::running::{Settings, block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
@@ -17,6 +17,9 @@ const SWEEP: Duration = Duration::from_mins(10);
 
 /// How often the storage of files is looked through.
 const SWEEP_FILES: Duration = Duration::from_hours(6);
+
+/// How often values are looked for that lie under an older data key.
+const SEAL_ANEW: Duration = Duration::from_mins(5);
 
 /// How often the audit log is looked at for segments past their time.
 const SWEEP_AUDIT: Duration = Duration::from_hours(1);
@@ -69,6 +72,7 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
         tokio::spawn(post(Arc::clone(&app))),
         tokio::spawn(shipping::run(Arc::clone(&app))),
         tokio::spawn(keep_audit(Arc::clone(&app))),
+        tokio::spawn(seal_anew(Arc::clone(&app))),
         tokio::spawn(key_chores::tend(Arc::clone(&app))),
         tokio::spawn(key_chores::watch(Arc::clone(&app), sources)),
         tokio::spawn(key_chores::ask_managers(Arc::clone(&app))),
@@ -161,6 +165,19 @@ async fn sweep(app: Arc<App>) {
         }
         if let Err(error) = mail::sweep(&Caller::background(), &app).await {
             tracing::warn!(%error, "links of mails could not be swept");
+        }
+    }
+}
+
+/// Goes on with what a renewal of the data key left under an older one.
+async fn seal_anew(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SEAL_ANEW);
+    loop {
+        ticks.tick().await;
+        match sealing::reseal(&Caller::background(), &app).await {
+            Ok(0) => {}
+            Ok(moved) => tracing::info!(moved, "values were sealed anew under the data key in use"),
+            Err(error) => tracing::warn!(%error, "values could not be sealed anew"),
         }
     }
 }

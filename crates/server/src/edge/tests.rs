@@ -44,6 +44,7 @@ impl Backend for House {
             authenticated_at: 0,
             must_change_password: false,
             must_enrol: false,
+            roles: fastcms_core::access::Permissions::NONE,
         };
         let account = match bearer {
             "user" => account("user"),

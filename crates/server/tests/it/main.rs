@@ -47,6 +47,7 @@ mod rules;
 mod safe_methods;
 mod schema_life;
 mod settings;
+mod sealed;
 mod step_up;
 #[cfg(target_os = "linux")]
 mod storm;

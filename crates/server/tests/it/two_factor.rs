@@ -29,11 +29,11 @@ const LOGIN: &str = "/api/v1/auth/login";
 const ME: &str = "/api/v1/auth/me";
 
 /// Somebody with an authenticator app.
-struct Owner<'p> {
+pub struct Owner<'p> {
     user: User<'p>,
     email: String,
     app: TotpSecret,
-    backup_codes: Vec<String>,
+    pub backup_codes: Vec<String>,
 }
 
 pub fn base32(text: &str) -> TotpSecret {
@@ -72,7 +72,7 @@ pub async fn enrol(product: &Product, caller: &impl Calls) -> (TotpSecret, Vec<S
     (app, codes)
 }
 
-async fn owner<'p>(product: &'p Product, name: &str) -> Owner<'p> {
+pub async fn owner<'p>(product: &'p Product, name: &str) -> Owner<'p> {
     let user = product.user(name).await;
     let (app, backup_codes) = enrol(product, &user).await;
     // The code that enabled it is used up.
@@ -89,11 +89,11 @@ async fn login(product: &Product, email: &str, password: &str, code: Option<&str
 }
 
 impl Owner<'_> {
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         code(&self.app, self.user.product)
     }
 
-    async fn login(&self, code: Option<&str>) -> Answer {
+    pub async fn login(&self, code: Option<&str>) -> Answer {
         login(self.user.product, &self.email, PASSWORD, code).await
     }
 }

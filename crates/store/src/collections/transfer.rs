@@ -9,7 +9,7 @@ use crate::{Columns, Dialect, Error, Reader, Tx, Value};
 /// Most values of one INSERT: both engines take more.
 const MAX_BINDS: usize = 5_000;
 
-/// All records as a JSON array of `{"id", "data", "created", "updated"}`, in the order of their ids, without hidden fields. `None` when
+/// All records as a JSON array of `{"id", "data", "created", "updated"}`, in the order of their ids, without hidden and encrypted fields. `None` when
 /// that is more than `limit` bytes.
 pub async fn export(reader: &mut Reader<'_>, collection: &Collection, limit: usize) -> Result<Option<Vec<u8>>, Error> {
     let mut sql = reader.sql();
@@ -42,8 +42,13 @@ fn write_record(out: &mut Vec<u8>, collection: &Collection, row: &dyn Columns) {
     out.extend_from_slice(b"{\"id\":");
     write_text(out, row.text(0));
     out.extend_from_slice(b",\"data\":{");
+    let mut is_first = true;
     for (i, at) in collection.visible().iter().enumerate() {
-        if i > 0 {
+        // What lies sealed opens nowhere else, and does not lie about in a document.
+        if collection.fields()[*at].encrypted {
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
         out.extend_from_slice(collection.json_key(*at).as_bytes());

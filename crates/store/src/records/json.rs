@@ -1,7 +1,7 @@
 //! A row as the JSON of a record, written in one go: no map, no value in between.
 
-use super::{Shape, View, is_json};
-use crate::schema::{Collection, Storage};
+use super::{View, is_json};
+use crate::schema::Storage;
 use crate::{Cell, Columns};
 
 /// The largest whole number that a double holds exactly, 2^53.
@@ -10,12 +10,14 @@ const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// A whole record: `{"id", "data", "created", "updated", "expand"}`.
 pub(super) fn record(view: &View, row: &dyn Columns) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    write_record(&mut out, &view.collection, &view.shape, row);
+    write_record(&mut out, view, row);
     out
 }
 
 /// Writes a record whose columns start at the row's first.
-pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &Shape, row: &dyn Columns) {
+pub(super) fn write_record(out: &mut Vec<u8>, view: &View, row: &dyn Columns) {
+    let View { collection, shape, .. } = view;
+    let has_sealed = collection.has_sealed();
     out.extend_from_slice(b"{\"id\":");
     write_text(out, row.text(0));
     out.extend_from_slice(b",\"data\":{");
@@ -26,6 +28,9 @@ pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &S
         }
         out.extend_from_slice(collection.json_key(at).as_bytes());
         match (row.cell(column), transform) {
+            (Cell::Text(sealed), _) if has_sealed && collection.fields()[at].encrypted => {
+                write_opened(out, view, row.text(0).unwrap_or_default(), at, sealed);
+            }
             (Cell::Text(text), Some(transform)) if !is_json(collection, at) => {
                 write_text(out, Some(&transform.apply(text)));
             }
@@ -38,6 +43,23 @@ pub(super) fn write_record(out: &mut Vec<u8>, collection: &Collection, shape: &S
     out.extend_from_slice(b",\"updated\":");
     write_text(out, row.text(2));
     out.extend_from_slice(b",\"expand\":{}}");
+}
+
+/// Writes a value that lies sealed; null where it cannot be opened, which whoever opens takes note of.
+fn write_opened(out: &mut Vec<u8>, view: &View, record: &str, at: usize, sealed: &str) {
+    let field = view.collection.fields()[at].name.as_str();
+    let opened = view
+        .unseal
+        .as_ref()
+        .and_then(|unseal| unseal.open(super::Place { collection: view.collection.id(), record, field }, sealed));
+    out.extend_from_slice(opened.as_deref().unwrap_or(b"null"));
+}
+
+/// A value of a field as clients see it: what is sealed of a field that is encrypted.
+pub fn shown(field: &crate::schema::Field, value: &crate::Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_value(&mut out, field.plain_storage(), value.cell());
+    out
 }
 
 /// Writes one stored value as clients see it.

@@ -100,7 +100,7 @@ async fn plain(reader: &mut Reader<'_>, view: &View, sql: &Sql) -> Result<Vec<u8
             if items.len() > 1 {
                 items.push(b',');
             }
-            json::write_record(&mut items, &view.collection, &view.shape, row);
+            json::write_record(&mut items, view, row);
             Ok(())
         })
         .await?;
@@ -142,7 +142,8 @@ fn push_search(sql: &mut Sql, view: &View, search: &str) {
     sql.push(" AND (FALSE");
     for at in view.collection.visible() {
         let field = &view.collection.fields()[*at];
-        let is_searched = matches!(field.kind, FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url);
+        let is_text = matches!(field.kind, FieldType::Text | FieldType::Editor | FieldType::Email | FieldType::Url);
+        let is_searched = is_text && !field.encrypted;
         if !is_searched {
             continue;
         }

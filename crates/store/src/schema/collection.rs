@@ -113,6 +113,7 @@ pub struct Collection {
     keys: Arc<[String]>,
     visible: Arc<[usize]>,
     byte_limits: Arc<[Option<usize>]>,
+    has_sealed: bool,
     open_columns: Arc<Sql>,
     rules: Rules,
 }
@@ -132,6 +133,7 @@ impl Collection {
             .map_err(|error| Error::internal(format!("a stored pattern is bad: {error}")))?;
         let visible: Arc<[usize]> = (0..fields.len()).filter(|at| !fields[*at].hidden).collect();
         let byte_limits = (0..fields.len()).map(|at| byte_limit(&fields, &definition.indexes, at)).collect();
+        let fields_seal = fields.iter().any(|field| field.encrypted);
         let mut open_columns = Sql::new(dialect);
         open_columns.push("\"id\", \"created\", \"updated\"");
         for at in visible.iter() {
@@ -145,6 +147,7 @@ impl Collection {
             fields,
             columns,
             patterns,
+            has_sealed: fields_seal,
             byte_limits,
             visible,
             open_columns: Arc::new(open_columns),
@@ -219,6 +222,16 @@ impl Collection {
     /// How many bytes a text of a field may have because an index holds it; `None` when none does.
     pub fn byte_limit(&self, at: usize) -> Option<usize> {
         self.byte_limits[at]
+    }
+
+    /// Whether values of any field lie sealed.
+    pub fn has_sealed(&self) -> bool {
+        self.has_sealed
+    }
+
+    /// Positions of the fields whose values lie sealed.
+    pub fn sealed(&self) -> impl Iterator<Item = usize> {
+        self.fields.iter().enumerate().filter_map(|(at, field)| field.encrypted.then_some(at))
     }
 
     /// Positions of the fields that leave the server.

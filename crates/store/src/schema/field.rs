@@ -224,6 +224,9 @@ pub struct Field {
     pub hidden: bool,
     #[serde(default)]
     pub system: bool,
+    /// Values lie sealed in the table: they can be shown, and nothing else can be done with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
 }
 
 impl Field {
@@ -242,6 +245,7 @@ impl Field {
             hint: None,
             hidden: false,
             system: false,
+            encrypted: false,
         }
     }
 
@@ -257,7 +261,13 @@ impl Field {
         }
     }
 
+    /// How its values lie in their column.
     pub fn storage(&self) -> Storage {
+        if self.encrypted { Storage::Text } else { self.plain_storage() }
+    }
+
+    /// How its values would lie there if they were not sealed.
+    pub fn plain_storage(&self) -> Storage {
         match self.kind {
             FieldType::Number => Storage::Number,
             FieldType::Bool => Storage::Bool,

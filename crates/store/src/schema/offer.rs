@@ -12,22 +12,30 @@ pub struct Offer<'s> {
     hidden_too: bool,
     /// Also what is behind a relation to a collection that only admins may list.
     closed_too: bool,
+    /// Also what lies sealed, which can be shown and not compared.
+    sealed_too: bool,
 }
 
 impl<'s> Offer<'s> {
     /// What a rule may name.
     pub fn to_rules(schema: &'s Schema, collection: &'s Collection) -> Self {
-        Self { schema, collection, hidden_too: true, closed_too: true }
+        Self { schema, collection, hidden_too: true, closed_too: true, sealed_too: false }
     }
 
     /// What a filter or sort may name. What is behind a relation to a collection that only admins may list is offered to them alone: no
     /// row of it could match for others, and not even its names are for them.
     pub fn to_queries(schema: &'s Schema, collection: &'s Collection, is_admin: bool) -> Self {
-        Self { schema, collection, hidden_too: false, closed_too: is_admin }
+        Self { schema, collection, hidden_too: false, closed_too: is_admin, sealed_too: false }
+    }
+
+    /// What a list of fields to show may name.
+    pub fn to_shapes(schema: &'s Schema, collection: &'s Collection, is_admin: bool) -> Self {
+        Self { sealed_too: true, ..Self::to_queries(schema, collection, is_admin) }
     }
 
     fn offers(&self, at: usize) -> bool {
-        !self.collection.is_password(at) && (self.hidden_too || !self.collection.fields()[at].hidden)
+        let field = &self.collection.fields()[at];
+        !self.collection.is_password(at) && (self.hidden_too || !field.hidden) && (self.sealed_too || !field.encrypted)
     }
 
     fn is_open(&self, target: &Collection) -> bool {
@@ -40,6 +48,10 @@ impl<'s> Offer<'s> {
 }
 
 fn kind(field: &Field) -> Kind {
+    if field.encrypted {
+        // Nothing can be asked of it.
+        return Kind::Json;
+    }
     match field.kind {
         FieldType::Number => Kind::Number,
         FieldType::Bool => Kind::Bool,

@@ -73,6 +73,7 @@ fn view(schema: &Arc<Schema>, name: &str) -> View {
         shape: Shape::all(),
         collection,
         sight: Arc::new(Sight { sees_all: true, follows_all: true, ..Sight::default() }),
+        unseal: None,
     }
 }
 

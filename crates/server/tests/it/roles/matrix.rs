@@ -91,7 +91,9 @@ fn body(path: &str, unique: usize) -> Option<Value> {
         "admin/users/{id}/roles" => json!({"roles": []}),
         "admin/roles" => json!({"name": format!("role {unique}"), "permissions": []}),
         "admin/roles/{id}" => json!({"name": "Another"}),
-        "admin/ip-rules" | "ip-rules" => json!({"cidr": format!("10.0.{unique}.0/24"), "rule_type": "block"}),
+        "admin/ip-rules" | "ip-rules" => {
+            json!({"cidr": format!("10.{}.{}.0/24", unique / 256, unique % 256), "rule_type": "block"})
+        }
         "admin/email/test" => json!({"to_email": "a@example.com"}),
         "collections" => json!({"name": format!("made{unique}"), "type": "base"}),
         "collections/import" => {

@@ -1,0 +1,188 @@
+//! All sealed values at once: how many each data key sealed, and whether every one of them opens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastcms_guard::keys::KeyRing;
+use fastcms_guard::sealed::wrapped_by;
+use fastcms_store::data_keys::StoredKey;
+use fastcms_store::records::Place;
+use fastcms_store::schema::{Collection, Schema};
+use fastcms_store::sealed::{self as rows, SealedFactor};
+use fastcms_store::{Plan, Store};
+
+use super::{Keys, PURPOSE, reason};
+use crate::access::{self, Permission};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::data_keys::{self, Wrapping};
+use crate::error::Result;
+
+/// Rows looked at together.
+pub(super) const TOGETHER: i64 = 500;
+/// How many values that do not open are named, of each place.
+const NAMED: usize = 10;
+
+/// What became of trying to open everything in one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// Such as `second factors` or `notes.body`.
+    pub place: String,
+    pub opened: u64,
+    pub refused: u64,
+    /// The first of those that did not open, and why.
+    pub named: Vec<(String, &'static str)>,
+}
+
+impl Examined {
+    fn of(place: impl Into<String>) -> Self {
+        Self { place: place.into(), ..Self::default() }
+    }
+
+    fn note(&mut self, id: &str, outcome: Result<(), &'static str>) {
+        match outcome {
+            Ok(()) => self.opened += 1,
+            Err(why) => {
+                self.refused += 1;
+                if self.named.len() < NAMED {
+                    self.named.push((id.to_owned(), why));
+                }
+            }
+        }
+    }
+}
+
+/// Tries to open every data key and every sealed value.
+pub async fn examine(caller: &Caller, app: &App) -> Result<Vec<Examined>> {
+    access::require(caller, Permission::SecretsList)?;
+    let mut all = vec![keys(app).await?, factors(app).await?];
+    let schema = app.schema.load_full();
+    for (collection, at) in sealed_fields(&schema) {
+        all.push(field(app, collection, at).await?);
+    }
+    Ok(all)
+}
+
+pub(super) fn sealed_fields(schema: &Schema) -> Vec<(&Arc<Collection>, usize)> {
+    let collections = schema.collections().iter();
+    collections.flat_map(|collection| collection.sealed().map(move |at| (collection, at))).collect()
+}
+
+async fn keys(app: &App) -> Result<Examined> {
+    let mut found = Examined::of("data keys");
+    let ring = app.keys.load_full();
+    for (id, purpose, opens) in data_keys::openable(&app.store, &app.wrapping, &ring).await? {
+        let outcome = if opens { Ok(()) } else { Err("its wrapping key is not configured") };
+        found.note(&format!("{purpose} {id}"), outcome);
+    }
+    Ok(found)
+}
+
+async fn factors(app: &App) -> Result<Examined> {
+    let mut found = Examined::of("second factors");
+    let mut after = (String::new(), String::new());
+    loop {
+        let factors = read_factors(&app.store, &after).await?;
+        let Some(last) = factors.last() else { return Ok(found) };
+        after = (last.realm.clone(), last.account_id.clone());
+        for factor in &factors {
+            let place = crate::accounts::factor_place(&factor.realm, &factor.account_id);
+            let opened = app.sealing.open(&place, &factor.secret);
+            found.note(&factor.account_id, opened.map(drop).map_err(reason));
+        }
+    }
+}
+
+pub(super) async fn read_factors(store: &Store, after: &(String, String)) -> Result<Vec<SealedFactor>> {
+    let after = after.clone();
+    let read = store.read(Plan::Scan, move |reader| {
+        Box::pin(async move { rows::factors(reader, (&after.0, &after.1), TOGETHER).await })
+    });
+    Ok(read.await?)
+}
+
+async fn field(app: &App, collection: &Arc<Collection>, at: usize) -> Result<Examined> {
+    let name = collection.fields()[at].name.clone();
+    let mut found = Examined::of(format!("{}.{name}", collection.name()));
+    let mut after = String::new();
+    loop {
+        let (wanted, place_after) = (Arc::clone(collection), after.clone());
+        let read = app.store.read(Plan::Scan, move |reader| {
+            Box::pin(async move { rows::others(reader, &wanted, at, ("", &place_after), TOGETHER).await })
+        });
+        let values = read.await?;
+        let Some(last) = values.last() else { return Ok(found) };
+        after.clone_from(&last.record);
+        for value in &values {
+            let place = Place { collection: collection.id(), record: &value.record, field: &name };
+            found.note(&value.record, app.sealing.open_field(place, &value.sealed).map(drop).map_err(reason));
+        }
+    }
+}
+
+/// How many values each data key sealed, by what they are. The key of what names none is -1.
+async fn counts(store: &Store, schema: &Schema) -> Result<BTreeMap<i64, BTreeMap<String, i64>>> {
+    let mut counts: BTreeMap<i64, BTreeMap<String, i64>> = BTreeMap::new();
+    let mut after = (String::new(), String::new());
+    loop {
+        let factors = read_factors(store, &after).await?;
+        let Some(last) = factors.last() else { break };
+        after = (last.realm.clone(), last.account_id.clone());
+        for factor in &factors {
+            let id = factor.secret.first_chunk::<8>().map_or(-1, |id| i64::from_be_bytes(*id));
+            *counts.entry(id).or_default().entry("second factors".to_owned()).or_default() += 1;
+        }
+    }
+    for (collection, at) in sealed_fields(schema) {
+        let what = format!("values of `{}.{}`", collection.name(), collection.fields()[at].name);
+        let wanted = Arc::clone(collection);
+        let read =
+            store.read(Plan::Scan, move |reader| Box::pin(async move { rows::count(reader, &wanted, at).await }));
+        for (id, count) in read.await? {
+            *counts.entry(id.unwrap_or(-1)).or_default().entry(what.clone()).or_default() += count;
+        }
+    }
+    Ok(counts)
+}
+
+/// How many values depend on each key of the ring, by way of the data keys that it wraps.
+pub(crate) async fn sealed_by_ring_key(store: &Store, schema: &Schema) -> Result<BTreeMap<String, i64>> {
+    let stored = data_keys::stored(store, PURPOSE).await?;
+    let counts = counts(store, schema).await?;
+    let mut sealed: BTreeMap<String, i64> = BTreeMap::new();
+    for key in &stored {
+        if let (Some(kid), Some(places)) = (wrapped_by(&key.wrapped), counts.get(&key.id)) {
+            *sealed.entry(kid.to_string()).or_default() += places.values().sum::<i64>();
+        }
+    }
+    Ok(sealed)
+}
+
+/// How many values each data key sealed; for taking away those that none needs.
+pub(super) async fn in_use(store: &Store, schema: &Schema) -> Result<BTreeMap<i64, i64>> {
+    let counts = counts(store, schema).await?;
+    Ok(counts.into_iter().map(|(id, places)| (id, places.values().sum())).collect())
+}
+
+/// What is sealed under data keys that no configured key opens, as a sentence; `None` where nothing is.
+pub(crate) async fn check(
+    store: &Store,
+    wrapping: &Wrapping,
+    ring: &KeyRing,
+    schema: &Schema,
+) -> Result<Option<String>> {
+    let keys: Keys = data_keys::look(store, wrapping, ring, PURPOSE).await?;
+    let lost: Vec<&StoredKey> = keys.stored.iter().filter(|key| keys.all.iter().all(|(id, _)| *id != key.id)).collect();
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let counts = counts(store, schema).await?;
+    let mut parts = Vec::new();
+    for key in lost {
+        let Some(places) = counts.get(&key.id) else { continue };
+        let by = wrapped_by(&key.wrapped).map_or_else(|| "an unknown key".to_owned(), |kid| format!("key `{kid}`"));
+        let what: Vec<String> = places.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        parts.push(format!("{} (data key {}, wrapped by {by})", what.join(", "), key.id));
+    }
+    Ok((!parts.is_empty()).then(|| parts.join("; ")))
+}

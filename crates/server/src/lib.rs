@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod confinement;
 pub mod edge;
 pub mod error;
 pub mod extract;

@@ -113,14 +113,14 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let ring = keys::ring(&store, &material, clock.now().as_seconds(), process).await?;
     let wrapping = wrapping(&config, &*rng)?;
     let now = clock.now().as_millis();
+    let schema = crate::collections::load(&store).await?;
+    // Before anything is made anew: a start that is refused changes nothing.
+    let unreadable = sealing::check(&store, &wrapping, &ring, &schema).await?;
+    let unreadable = unreadable.filter(|_| process == Process::Server);
+    judge(&config, unreadable.as_deref())?;
     let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
     let replaced = data_keys.replaced;
-    let schema = crate::collections::load(&store).await?;
-    let unreadable = sealing::check(&store, &wrapping, &ring, &schema).await?;
     if process == Process::Server {
-        if let Some(what) = &unreadable {
-            judge(&config, what)?;
-        }
         data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
     }
     let values = data_keys::look(&store, &wrapping, &ring, sealing::PURPOSE).await?;
@@ -170,23 +170,18 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     App::follow_changes(&app);
     secrets::record(&Caller::background(), &app).await?;
     sealing::watch(&app, unopened);
-    if let Some(what) = unreadable.filter(|_| process == Process::Server) {
-        audit::record(&Caller::background(), &app, Event::UnreadableAccepted.with("what", what)).await?;
-    }
-    if let Some(lost) = replaced {
-        audit::write(&Caller::background(), &app, move |tx, trail| {
-            Box::pin(async move {
-                let event = Event::AuditSegmentOpened.with("reason", format!("data key {lost} cannot be opened"));
-                Ok::<_, Error>(trail.record(tx, event).with(()))
-            })
-        })
-        .await?;
+    let accepted = unreadable.map(|what| Event::UnreadableAccepted.with("what", what));
+    let reason = |lost| format!("data key {lost} cannot be opened");
+    let opened = replaced.map(|lost| Event::AuditSegmentOpened.with("reason", reason(lost)));
+    for event in opened.into_iter().chain(accepted) {
+        audit::record(&Caller::background(), &app, event).await?;
     }
     Ok(app)
 }
 
 /// Whether a start goes on although sealed values cannot be opened.
-fn judge(config: &Config, what: &str) -> Result<(), StartError> {
+fn judge(config: &Config, unreadable: Option<&str>) -> Result<(), StartError> {
+    let Some(what) = unreadable else { return Ok(()) };
     if config.server.is_production() && config.keys.sealed_data_unreadable == SealedData::Refuse {
         return Err(StartError::SealedUnreadable { what: what.to_owned() });
     }

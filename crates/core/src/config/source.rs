@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use fastcms_secrets::{Reference, Resolution, Secret, Unresolved};
 
+use super::catalog;
 use super::dotenv;
 use super::fault::{Fault, Warning};
 
@@ -52,6 +53,19 @@ impl Sources {
             }
         }
         sources
+    }
+
+    /// Names in the process environment whose values are secrets: those of secret settings, and those that a reference
+    /// (`env:NAME`) to such a value names, wherever that reference stands.
+    pub fn secret_names(&self) -> Vec<String> {
+        let is_secret = |name: &str| catalog::find(name).is_some_and(catalog::Variable::is_secret);
+        let lookup = Lookup::collect(self);
+        let referred = |name: &str| {
+            let mut texts = lookup.values.values().flat_map(|raw| raw.text.expose().split(','));
+            texts.any(|text| text.trim().strip_prefix("env:").is_some_and(|named| named == name))
+        };
+        let names = self.environment.iter().map(|(name, _)| name);
+        names.filter(|name| is_secret(name) || referred(name)).cloned().collect()
     }
 
     /// The same sources with `name` given on the command line.

@@ -135,9 +135,11 @@ fn shape(door: &Door<'_>, text: Option<&str>) -> Result<Shape> {
 }
 
 /// Says of an encrypted field that it is one, in the place of "unknown".
-fn sealed_or(door: &Door<'_>, error: fastcms_expr::Error) -> fastcms_expr::Error {
-    let reason = crate::collections::sealed_reason(&door.collection, &error.reason);
-    reason.map_or(error.clone(), |reason| fastcms_expr::Error { reason, ..error })
+fn sealed_or(door: &Door<'_>, mut error: fastcms_expr::Error) -> fastcms_expr::Error {
+    if let Some(reason) = crate::collections::sealed_reason(&door.collection, &error.reason) {
+        error.reason = reason;
+    }
+    error
 }
 
 fn invalid(part: QueryPart, error: fastcms_expr::Error) -> Error {

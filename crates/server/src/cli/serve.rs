@@ -10,7 +10,7 @@ use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, re
 
 use super::running::{Settings, block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
-use crate::{api, listener, logging, shipping};
+use crate::{api, confinement, listener, logging, shipping};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_mins(10);
@@ -25,13 +25,13 @@ const SEAL_ANEW: Duration = Duration::from_mins(5);
 const SWEEP_AUDIT: Duration = Duration::from_hours(1);
 
 pub fn serve(listen: Listen) -> Outcome {
-    let sources = overridden(Sources::from_process(), listen.host, listen.port);
+    let sources = overridden(confinement::sources().map_err(Failure::new)?, listen.host, listen.port);
     let config = settings(&sources, Command::Serve)?;
     block_on(run(config, sources, WithoutSecret::Forget, false))?
 }
 
 pub fn dev(dev: Dev) -> Outcome {
-    let sources = overridden(Sources::from_process(), Some(dev.host), dev.port);
+    let sources = overridden(confinement::sources().map_err(Failure::new)?, Some(dev.host), dev.port);
     let config = settings(&sources, Command::Dev)?;
     block_on(run(config, sources, WithoutSecret::Keep, true))?
 }
@@ -49,6 +49,9 @@ fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> 
 async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
     let logging = Logging { format: log_format(&config, is_dev), ..config.logging.clone() };
     logging::start(&logging);
+    if config.server.is_production() {
+        confinement::confine();
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -19,6 +19,8 @@ mod attempts;
 mod auth_collections;
 mod bulk;
 mod collections;
+#[cfg(target_os = "linux")]
+mod confinement;
 mod cookies;
 mod defects;
 mod doors;

@@ -23,6 +23,8 @@ pub struct Server {
     pub port: u16,
     environment: BTreeMap<String, String>,
     child: Option<Child>,
+    /// Runs as this user, in place of the one who runs the tests.
+    user: Option<u32>,
 }
 
 /// An answer over the socket.
@@ -73,7 +75,7 @@ impl Server {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         let host = "127.0.0.1".to_owned();
-        let mut server = Self { folder, host, port, environment, child: None };
+        let mut server = Self { folder, host, port, environment, child: None, user: None };
         server.set(overrides);
         server
     }
@@ -102,10 +104,23 @@ impl Server {
         self
     }
 
+    /// Runs as a user without rights, where the tests run as root.
+    #[cfg(target_os = "linux")]
+    pub fn without_rights(&mut self) -> &mut Self {
+        use std::os::unix::fs::MetadataExt;
+        self.user = (std::fs::metadata("/proc/self").unwrap().uid() == 0).then_some(65_534);
+        self
+    }
+
     pub fn start(&mut self) -> &mut Self {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
         let mut command = command(self.folder.path(), &["serve"], &self.environment);
+        #[cfg(unix)]
+        if let Some(user) = self.user {
+            std::os::unix::fs::chown(self.folder.path(), Some(user), None).unwrap();
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+        }
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {

@@ -4,8 +4,8 @@ mod keys;
 
 use fastcms_core::audit::{self, Wanted};
 use fastcms_core::{Caller, sealing};
+use fastcms_store::Plan;
 use fastcms_store::sealed::{self as rows, SealedText};
-use fastcms_store::{Error as StoreError, Plan};
 use serde_json::{Value, json};
 
 use crate::callers::{Admin, Calls, collection_path, open};
@@ -48,9 +48,10 @@ async fn tamper(product: &Product, collection: &str, name: &str, record: &str, o
     let collection = std::sync::Arc::clone(schema.by_name(collection).unwrap());
     let at = collection.position(name).unwrap();
     let (record, old, new) = (record.to_owned(), old.to_owned(), new.to_owned());
-    let write = product.app.store.write(move |tx| {
-        Box::pin(async move { Ok::<_, StoreError>(rows::replace(tx, &collection, at, &record, (&old, &new)).await?) })
-    });
+    let write = product
+        .app
+        .store
+        .write(move |tx| Box::pin(async move { rows::replace(tx, &collection, at, &record, (&old, &new)).await }));
     assert!(write.await.unwrap());
 }
 
@@ -189,7 +190,7 @@ async fn a_second_factor_moved_to_another_account_is_refused_and_audited(product
     let write = product.app.store.write(move |tx| {
         Box::pin(async move {
             rows::replace_factor(tx, &one, two.secret.clone()).await?;
-            Ok::<_, StoreError>(rows::replace_factor(tx, &two, one.secret).await?)
+            rows::replace_factor(tx, &two, one.secret).await
         })
     });
     write.await.unwrap();

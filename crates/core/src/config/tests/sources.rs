@@ -139,6 +139,23 @@ fn a_known_name_with_undecodable_bytes_is_a_fault_and_an_unknown_one_is_nothing(
 }
 
 #[test]
+fn what_is_secret_in_the_environment_is_known_by_name() {
+    let world = World::new(&[
+        ("secret_key", "one"),
+        ("SECRET_KEY_PREVIOUS", "env:OLD, env:OLDER"),
+        ("OLD", "two"),
+        ("OLDER", "three"),
+        ("BAO_TOKEN", "four"),
+        ("DATABASE_URL", "postgres://user:five@127.0.0.1/db"),
+        ("APP_NAME", "not one"),
+        ("OLDEST", "not one"),
+    ]);
+    let mut names = world.sources.secret_names();
+    names.sort_unstable();
+    assert_eq!(names, ["BAO_TOKEN", "DATABASE_URL", "OLD", "OLDER", "SECRET_KEY_PREVIOUS", "secret_key"]);
+}
+
+#[test]
 fn the_process_is_one_of_the_sources() {
     let sources = Sources::from_process();
     assert!(sources.directory.is_absolute());

@@ -48,8 +48,8 @@ mod roles;
 mod rules;
 mod safe_methods;
 mod schema_life;
-mod settings;
 mod sealed;
+mod settings;
 mod step_up;
 #[cfg(target_os = "linux")]
 mod storm;

@@ -115,9 +115,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let now = clock.now().as_millis();
     let schema = crate::collections::load(&store).await?;
     // Before anything is made anew: a start that is refused changes nothing.
-    let unreadable = sealing::check(&store, &wrapping, &ring, &schema).await?;
-    let unreadable = unreadable.filter(|_| process == Process::Server);
-    judge(&config, unreadable.as_deref())?;
+    let unreadable = judge(&config, process, sealing::check(&store, &wrapping, &ring, &schema).await?)?;
     let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
     let replaced = data_keys.replaced;
     if process == Process::Server {
@@ -170,23 +168,27 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     App::follow_changes(&app);
     secrets::record(&Caller::background(), &app).await?;
     sealing::watch(&app, unopened);
-    let accepted = unreadable.map(|what| Event::UnreadableAccepted.with("what", what));
-    let reason = |lost| format!("data key {lost} cannot be opened");
-    let opened = replaced.map(|lost| Event::AuditSegmentOpened.with("reason", reason(lost)));
-    for event in opened.into_iter().chain(accepted) {
+    for event in remarkable(replaced, unreadable) {
         audit::record(&Caller::background(), &app, event).await?;
     }
     Ok(app)
 }
 
-/// Whether a start goes on although sealed values cannot be opened.
-fn judge(config: &Config, unreadable: Option<&str>) -> Result<(), StartError> {
-    let Some(what) = unreadable else { return Ok(()) };
+/// What of a start the audit log says.
+fn remarkable(replaced: Option<i64>, unreadable: Option<String>) -> impl Iterator<Item = audit::Entry> {
+    let reason = |lost| format!("data key {lost} cannot be opened");
+    let opened = replaced.map(|lost| Event::AuditSegmentOpened.with("reason", reason(lost)));
+    opened.into_iter().chain(unreadable.map(|what| Event::UnreadableAccepted.with("what", what)))
+}
+
+/// Whether a server starts although sealed values cannot be opened: what they are, if it does. A command only looks.
+fn judge(config: &Config, process: Process, unreadable: Option<String>) -> Result<Option<String>, StartError> {
+    let Some(what) = unreadable.filter(|_| process == Process::Server) else { return Ok(None) };
     if config.server.is_production() && config.keys.sealed_data_unreadable == SealedData::Refuse {
-        return Err(StartError::SealedUnreadable { what: what.to_owned() });
+        return Err(StartError::SealedUnreadable { what });
     }
     tracing::error!(what, "sealed values cannot be opened with any key given: they read as missing");
-    Ok(())
+    Ok(Some(what))
 }
 
 /// What wraps data keys. Without `SECRET_KEY` that is a key in a file of the data folder, which goes once there is one.

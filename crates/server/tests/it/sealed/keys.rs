@@ -149,6 +149,7 @@ async fn start(product: &Product, settings: &[(&str, &str)]) -> Result<Arc<App>,
         older_schema: OlderSchema::Migrate,
         process: Process::Server,
         alike_refusals: true,
+        custody: None,
     };
     app::open(opening).await
 }

@@ -7,6 +7,7 @@ use fastcms_guard::token::{self, Claims, Expected, File, FileDetails, Kind, MAX_
 use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 
+use super::impersonation;
 use super::sessions::{account_behind, must_enrol, realm_text, roles_of, table_of};
 use crate::access;
 use crate::app::App;
@@ -18,8 +19,12 @@ use crate::keys;
 pub(crate) async fn file_token(caller: &Caller, app: &App, file_id: &str) -> Result<(String, i64)> {
     let account = access::require_account(caller)?;
     let now = app.now_seconds();
-    // It ends with the session that it was made in; API keys and impersonations have none of their own.
-    let sid = matches!(caller.principal, Principal::Account(_)).then(|| account.session.clone());
+    // It ends with the session or the impersonation that it was made in; API keys have neither.
+    let sid = match &caller.principal {
+        Principal::Account(_) => Some(account.session.clone()),
+        Principal::Acting(acting) => Some(acting.id.clone()),
+        _ => None,
+    };
     let claims = Claims::<File> {
         iss: app.issuer.clone(),
         aud: account.realm.audience(),
@@ -44,7 +49,10 @@ pub(crate) async fn holder_of(caller: &Caller, app: &App, text: &str, file_id: &
     }
     let realm = Realm::of_audience(&claims.aud).ok_or(Error::InvalidFileToken)?;
     let account = match &claims.details.sid {
-        Some(sid) => account_behind(app, sid, &realm).await,
+        Some(sid) => match account_behind(app, sid, &realm).await {
+            Err(Error::InvalidToken) if realm == Realm::Users => impersonation::account_behind(app, sid).await,
+            found => found,
+        },
         None => without_session(app, &claims.sub, realm).await,
     };
     let account = match account {

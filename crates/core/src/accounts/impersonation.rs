@@ -189,16 +189,27 @@ fn may_impersonate(account: &Credentials, held: Permissions) -> bool {
 pub(super) async fn authenticate(app: &App, bearer: &str) -> Result<Caller> {
     let now_millis = app.now_millis();
     let claims = verify(app, bearer, now_millis)?;
-    let known = app.impersonations.0.get(&claims.details.sid);
-    let live = match known.filter(|live| now_millis - live.read_at < RECHECK_MILLIS) {
-        Some(live) => live,
-        None => read(app, &claims.details.sid, now_millis).await?,
-    };
+    let live = live(app, &claims.details.sid, now_millis).await?;
     let same = *live.jti == *claims.jti
         && live.acting.account.id == claims.sub
         && live.acting.admin_id == claims.details.actor
         && now_millis / 1000 < live.expires_at;
     if same { Ok(Principal::Acting(live.acting).into()) } else { Err(Error::InvalidToken) }
+}
+
+/// The account that is acted as by this impersonation, while it lives: for what was made inside of it.
+pub(super) async fn account_behind(app: &App, id: &str) -> Result<Arc<Account>> {
+    let now_millis = app.now_millis();
+    let live = live(app, id, now_millis).await?;
+    if now_millis / 1000 < live.expires_at { Ok(Arc::clone(&live.acting.account)) } else { Err(Error::InvalidToken) }
+}
+
+async fn live(app: &App, id: &str, now_millis: i64) -> Result<Live> {
+    let known = app.impersonations.0.get(&id.to_owned());
+    match known.filter(|live| now_millis - live.read_at < RECHECK_MILLIS) {
+        Some(live) => Ok(live),
+        None => read(app, id, now_millis).await,
+    }
 }
 
 fn verify(app: &App, bearer: &str, now_millis: i64) -> Result<Claims<token::Impersonation>> {

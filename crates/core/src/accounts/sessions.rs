@@ -234,3 +234,21 @@ pub(crate) fn table_of(schema: &fastcms_store::schema::Schema, realm: &str) -> O
         .filter(|collection| collection.is_auth())
         .map(|collection| AccountTable::Collection(collection.table().clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CVE-2025-2559: what is remembered of credentials is bounded by a number of ours, not by what callers send.
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let sessions = Sessions::default();
+        for n in 0..2 * REMEMBERED {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&n.to_be_bytes());
+            sessions.know_cookie(digest, || Known::new(n.to_string(), 0));
+        }
+        assert!(sessions.cookies.len() <= REMEMBERED, "{}", sessions.cookies.len());
+        assert_eq!(sessions.live.capacity(), sessions.cookies.capacity());
+    }
+}

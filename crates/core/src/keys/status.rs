@@ -151,8 +151,9 @@ fn dependents(status: &KeyStatus, signs: bool, flows: Option<i64>) -> Vec<String
         }
     }
     if status.wrapped > 0 {
+        let s = if status.wrapped == 1 { "" } else { "s" };
         let values = if status.sealed == 1 { "value is" } else { "values are" };
-        all.push(format!("it wraps {} data keys, under which {} {values} sealed", status.wrapped, status.sealed));
+        all.push(format!("it wraps {} data key{s}, under which {} {values} sealed", status.wrapped, status.sealed));
     }
     all
 }

@@ -44,6 +44,7 @@ on_both_engines!(
     a_stale_cookie_is_anonymous_and_taken_back,
     the_same_cookie_twice_is_refused,
     unsafe_methods_need_an_own_page,
+    no_route_that_changes_something_takes_a_cookie_from_a_foreign_page,
 );
 
 /// A browser that is signed in: sends its cookie, and says that an own page asks.
@@ -134,7 +135,7 @@ fn set_session(answer: &Answer) -> Vec<&str> {
     set.filter(|value| value.starts_with("fastcms_session=")).collect()
 }
 
-/// R83, R35.
+/// R83, R35; CVE-2021-46440 (a cookie that a password could be read from).
 async fn a_sign_in_by_cookie_gives_a_cookie_and_no_token(product: &Product) {
     let admin = product.admin().await;
     let answer = product.guest().post(LOGIN, &credentials("root", true)).await.expect(200);
@@ -237,6 +238,34 @@ async fn the_same_cookie_twice_is_refused(product: &Product) {
         assert_eq!(answer.json()["details"], json!({"name": "fastcms_session"}));
         answer.refused(400, "duplicate_cookie");
         send(product, Method::GET, "/nothing", None, &cookies).await.refused(400, "duplicate_cookie");
+    }
+    assert!(root.alive().await);
+}
+
+/// CVE-2026-34749: one way in did not look where a request came from.
+async fn no_route_that_changes_something_takes_a_cookie_from_a_foreign_page(product: &Product) {
+    product.admin().await;
+    let root = browser(product, "root").await;
+    let cookie = ("cookie", root.cookie.as_str());
+    let unsafe_ones: Vec<_> = fastcms::api::operations()
+        .iter()
+        .filter(|operation| !matches!(*operation.method(), Method::GET | Method::HEAD))
+        .map(|operation| (operation.method().clone(), operation.path().replace(['{', '}'], "")))
+        .collect();
+    assert!(unsafe_ones.len() > 50, "{}", unsafe_ones.len());
+    for (method, path) in &unsafe_ones {
+        for foreign in [
+            None,
+            Some(("sec-fetch-site", "cross-site")),
+            Some(("sec-fetch-site", "same-site")),
+            Some(("origin", "https://evil.example")),
+            Some(("origin", "null")),
+        ] {
+            let headers: Vec<_> = [cookie].into_iter().chain(foreign).collect();
+            let answer = send(product, method.clone(), path, Some(&json!({})), &headers).await;
+            let found = (answer.status.as_u16(), answer.code());
+            assert_eq!((found.0, found.1.as_str()), (403, "csrf"), "{method} {path} {foreign:?}");
+        }
     }
     assert!(root.alive().await);
 }

@@ -7,6 +7,7 @@ mod procedure;
 mod rolling;
 mod rotation;
 mod status;
+mod wrapping;
 
 /// Two more keys, as `openssl rand -hex 32` prints them. The first is [`SECRET`](crate::process::SECRET).
 pub const KEY_B: &str = "b7e2d1906c5f4a3388f70e19ad2c6b5547f3e2d1c0b9a8f7e6d5c4b3a2918070";

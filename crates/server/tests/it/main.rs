@@ -49,6 +49,7 @@ mod rules;
 mod safe_methods;
 mod schema_life;
 mod sealed;
+mod sessions;
 mod settings;
 mod step_up;
 #[cfg(target_os = "linux")]

@@ -27,6 +27,7 @@ on_both_engines!(
     what_ends_a_session_ends_every_credential_of_it_on_every_node,
     whoever_comes_next_under_an_address_inherits_nothing,
     a_new_address_ends_every_session_and_voids_a_code_for_the_old_one,
+    what_was_made_while_acting_ends_with_it,
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,6 +310,20 @@ async fn a_new_address_ends_every_session_and_voids_a_code_for_the_old_one(produ
         node.guest().post("/api/v1/auth/auth-with-otp", &body).await.refused(401, "invalid_credentials");
     }
     node.close().await;
+}
+
+/// A file token that an admin had made as the user.
+async fn what_was_made_while_acting_ends_with_it(product: &Product) {
+    let admin = product.admin().await;
+    let captured = Captured::of(product, &admin, "anna").await;
+    let acting = Bearer { product, token: captured.acting.clone() };
+    let made = acting.post(&format!("{}/token", path(&captured.file)), &json!({})).await.expect(200).json();
+    let download = format!("{}/download?token={}", path(&captured.file), text(&made["token"]));
+    fetch(&product.guest(), &download, &[]).await.expect(200);
+    acting.post("/api/v1/auth/logout", &json!({})).await.expect(204);
+    fetch(&product.guest(), &download, &[]).await.refused(403, "invalid_file_token");
+    // The user's own goes on.
+    assert_eq!(captured.status(product, File).await, 200);
 }
 
 /// The six digits of a one-time code.

@@ -253,6 +253,7 @@ async fn a_secret_lies_sealed_and_outlives_a_rotation(product: &Product) {
 }
 
 /// R63.
+/// GHSA-wc43-73w7-x2f5: a second factor that one way in did not ask for.
 async fn require_mfa_leaves_nothing_open_but_enrolling(product: &Product) {
     product.admin().await;
     product.user("ann").await;

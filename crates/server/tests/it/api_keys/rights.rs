@@ -20,6 +20,7 @@ on_both_engines!(
     rules_see_the_owner,
 );
 
+/// CVE-2025-24353 (a share that could name any role), CVE-2026-1486 (what was disabled and trusted still).
 async fn a_key_loses_what_its_owner_loses(product: &Product) {
     let admin = product.admin().await;
     let user = product.user("anna").await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::KEY_B;
 use super::corpus::{Model, forged};
 use super::forge::{self, ACCESS, FILE, IMPERSONATION, REFRESH};
-use super::procedure::{Tokens, register};
+use super::procedure::{Tokens, register, unsigned, with_header};
 use crate::callers::{Bearer, Calls, request};
 use crate::files::{fetch, fetch_as, path, protected};
 use crate::on_both_engines;
@@ -29,6 +29,7 @@ on_both_engines!(
     each_kind_opens_its_own_place_alone,
     a_token_of_another_audience_is_refused,
     a_credential_in_a_url_is_refused,
+    a_malformed_credential_is_refused_and_nothing_more,
 );
 
 /// One living token of each kind: an admin's, and one to act as anna.
@@ -314,7 +315,60 @@ async fn a_credential_in_a_url_is_refused(product: &Product) {
     }
 }
 
-/// R17, R22, with a server in the place that the tokens point to: nobody asks it, and no token is in the log or in the request log.
+/// CVE-2026-9803: a header that was cut where nothing stood.
+async fn a_malformed_credential_is_refused_and_nothing_more(product: &Product) {
+    product.admin().await;
+    let (dots, long) = (format!("Bearer {}", ".".repeat(8_000)), format!("Bearer {}", "A".repeat(8_192)));
+    let key = format!("fcms_00000000_{}", "0".repeat(8_000));
+    let bearers: [&[u8]; 26] = [
+        b"",
+        b" ",
+        b"=",
+        b",",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearer  ",
+        b"bearer\tx",
+        b"BearerX y",
+        b"Bearer .",
+        b"Bearer ..",
+        b"Bearer ...",
+        b"Bearer a.b",
+        b"Bearer a.b.c.d",
+        b"Bearer null",
+        b"Bearer {}",
+        b"Bearer ,",
+        b"Bearer a, Bearer b",
+        b"Basic dXNlcjpwYXNz",
+        b"Digest username=\"",
+        b"Negotiate",
+        b"Token x",
+        b"\xff\xfe",
+        b"Bearer \xc3\xa9",
+        dots.as_bytes(),
+        long.as_bytes(),
+    ];
+    let keys: [&[u8]; 9] =
+        [b"", b"_", b"fcms", b"fcms_", b"fcms__", b"fcms_00000000_", b"fcms_00000000_0_0", b"\xff", key.as_bytes()];
+    let all = bearers.map(|value| ("authorization", value)).into_iter().chain(keys.map(|value| ("x-api-key", value)));
+    for (name, value) in all {
+        for path in [ME, "/health", "/api/v1/nothing"] {
+            let mut request = request(None, Method::GET, path, None);
+            request.headers_mut().insert(name, HeaderValue::from_bytes(value).unwrap());
+            let answer = product.send(request).await;
+            let found = (answer.status.as_u16(), answer.code());
+            assert_eq!(
+                (found.0, found.1.as_str()),
+                (401, "invalid_token"),
+                "{name}: {}",
+                String::from_utf8_lossy(value)
+            );
+        }
+    }
+}
+
+/// R17, R22, R34, with a server in the place that the tokens point to: nobody asks it, and no token, cookie or key is in the log, in the
+/// request log, or anywhere else in the database (CVE-2024-47822, CVE-2025-53886).
 #[test]
 fn a_forged_token_is_neither_followed_nor_logged() {
     let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -324,11 +378,16 @@ fn a_forged_token_is_neither_followed_nor_logged() {
     server.set_up();
     let issued = Tokens::make(&server, &register(&server, "anna"));
     let [access, refresh, file, impersonation] = issued.all();
+    let [cookie, api_key] = unsigned(&server);
     // Ahead of the clock, so that what is yet to come stays so on a slow machine, and by less than the leeway.
     let now = jiff::Timestamp::now().as_second() + 50;
     let model =
         |token: &str, kind| Model { token: token.to_owned(), kind, now, trap: trap.local_addr().unwrap().to_string() };
     let mut sent: Vec<String> = issued.all().map(str::to_owned).to_vec();
+    for (header, mark) in [(&cookie, '='), (&api_key, '_')] {
+        assert_eq!(with_header(&server, header), 200);
+        sent.push(header.rsplit(mark).next().unwrap().to_owned());
+    }
     for kind in [ACCESS, IMPERSONATION] {
         let token = if kind == ACCESS { access } else { impersonation };
         for (_, token) in forged(&model(token, kind)) {

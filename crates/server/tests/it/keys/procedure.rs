@@ -110,7 +110,7 @@ fn sign_in(server: &Server, cookie: bool) -> Answer {
     answer
 }
 
-fn with_header(server: &Server, header: &str) -> u16 {
+pub(super) fn with_header(server: &Server, header: &str) -> u16 {
     let head = format!("GET {ME} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n{header}\r\n\r\n", server.port);
     server.raw(head.as_bytes()).unwrap().status
 }
@@ -121,7 +121,7 @@ fn restart(server: &mut Server, keys: &[(&str, &str)]) {
 }
 
 /// What hangs on no key: a browser that is signed in, and an API key. Each as a header.
-fn unsigned(server: &Server) -> [String; 2] {
+pub(super) fn unsigned(server: &Server) -> [String; 2] {
     let answer = sign_in(server, true);
     let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let token = text(&sign_in(server, false).json()["token"]["access_token"]);

@@ -139,8 +139,11 @@ fn restart(server: &mut Server, keys: &[(&str, &str)]) {
 }
 
 /// Runs `rotate` on two nodes while clients work on both, and tells what they were answered.
-fn under_load(database: &str, rotate: impl FnOnce(&mut [Server; 2])) -> Tally {
+fn under_load(database: &str, settings: &[(&str, &str)], rotate: impl FnOnce(&mut [Server; 2])) -> Tally {
     let mut nodes = [node(database), node(database)];
+    for node in &mut nodes {
+        node.set(settings);
+    }
     nodes[0].start();
     let admin = nodes[0].set_up();
     nodes[1].start();
@@ -185,17 +188,14 @@ fn faults(tally: &Tally) -> usize {
 #[test]
 fn a_rolling_rotation_by_next_refuses_nobody() {
     run_blocking(Engine::Postgres, |database| {
-        let tally = under_load(database, |nodes| {
+        let tally = under_load(database, &[], |nodes| {
             for node in nodes.iter_mut() {
                 restart(node, &[("SECRET_KEY_NEXT", KEY_B)]);
             }
             for node in nodes.iter_mut() {
                 restart(node, &[("SECRET_KEY", KEY_B), ("SECRET_KEY_PREVIOUS", SECRET), ("SECRET_KEY_NEXT", "")]);
             }
-            let body = json!({"email": "u0@example.com", "password": PASSWORD});
-            let token = nodes[1].call("POST", "/api/v1/auth/login", None, Some(&body)).json();
-            let kid = forge::read(token["token"]["access_token"].as_str().unwrap()).0["kid"].clone();
-            assert_eq!(kid, forge::kid(KEY_B).as_str());
+            assert_eq!(signing_kid(&nodes[1]), forge::kid(KEY_B));
         });
         let answered: usize = tally.answers.values().sum();
         assert!(answered > 500, "too little load to prove anything: {tally:?}");
@@ -204,11 +204,46 @@ fn a_rolling_rotation_by_next_refuses_nobody() {
     });
 }
 
+/// The key that a node signs with at this moment.
+fn signing_kid(node: &Server) -> String {
+    let body = json!({"email": "u0@example.com", "password": PASSWORD});
+    let answer = node.call("POST", "/api/v1/auth/login", None, Some(&body)).json();
+    text(&forge::read(answer["token"]["access_token"].as_str().unwrap()).0["kid"])
+}
+
+/// R11: no restart. Each node verifies with a new key as soon as it sees it, and signs with it when every other has seen it too.
+#[test]
+fn a_key_that_changes_in_a_file_refuses_nobody() {
+    run_blocking(Engine::Postgres, |database| {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, SECRET).unwrap();
+        let settings =
+            [("SECRET_KEY", ""), ("SECRET_KEY_FILE", file.to_str().unwrap()), ("SECRETS_REFRESH_SECONDS", "2")];
+        let tally = under_load(database, &settings, |nodes| {
+            // As a new version is put in place by who knows that somebody reads: whole.
+            std::fs::write(folder.path().join("new"), KEY_B).unwrap();
+            std::fs::rename(folder.path().join("new"), &file).unwrap();
+            let changed = Instant::now();
+            for node in nodes.iter() {
+                while signing_kid(node) != forge::kid(KEY_B) {
+                    // Three looks; and as long again for a machine that is busy with others.
+                    assert!(changed.elapsed() < Duration::from_secs(12), "not taken up: {}", node.log());
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            }
+            std::thread::sleep(Duration::from_millis(700));
+        });
+        assert!(tally.answers.values().sum::<usize>() > 500, "too little load to prove anything: {tally:?}");
+        assert_eq!((faults(&tally), tally.broken), (0, 0), "{tally:?}");
+    });
+}
+
 /// What NEXT is for: without it the second node meets tokens of a key that it does not know.
 #[test]
 fn a_rolling_rotation_without_next_refuses_people() {
     run_blocking(Engine::Postgres, |database| {
-        let tally = under_load(database, |nodes| {
+        let tally = under_load(database, &[], |nodes| {
             for node in nodes.iter_mut() {
                 restart(node, &[("SECRET_KEY", KEY_B), ("SECRET_KEY_PREVIOUS", SECRET)]);
             }

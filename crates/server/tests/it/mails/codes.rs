@@ -193,6 +193,7 @@ async fn a_lock_holds_at_every_door_that_gives_tokens(product: &Product) {
     node.close().await;
 }
 
+/// CVE-2024-7318: a code that lived longer than was said.
 async fn a_code_is_good_for_ten_minutes_and_not_a_millisecond_longer(product: &Product) {
     let smtp = Smtp::start().await;
     let node = with_bob(product, &smtp).await;

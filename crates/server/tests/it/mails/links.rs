@@ -116,6 +116,7 @@ async fn a_new_password_by_link_ends_every_session(product: &Product) {
     node.close().await;
 }
 
+/// CVE-2025-46815: a token that could be used again.
 async fn of_many_uses_of_one_link_at_once_one_counts(product: &Product) {
     let smtp = Smtp::start().await;
     let node = node_with(product, &smtp).await;

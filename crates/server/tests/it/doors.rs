@@ -11,7 +11,7 @@ use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product, text};
 
-on_both_engines!(every_route_admits_whom_its_row_says);
+on_both_engines!(every_route_admits_whom_its_row_says, every_sensitive_route_wants_a_recent_sign_in);
 
 /// Whom a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,6 +328,29 @@ async fn every_route_admits_whom_its_row_says(product: &Product) {
             };
             if !fits {
                 wrong.push(format!("{method} {path} {who:?}: {status} {code}, wanted {expected:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// R37: whatever is sensitive, whoever would come in, by a session that is older than a quarter of an hour.
+async fn every_sensitive_route_wants_a_recent_sign_in(product: &Product) {
+    let cast = Cast::assemble(product).await;
+    product.clock.advance_seconds(15 * 60 + 1);
+    let mut wrong = Vec::new();
+    for (method, path, door) in ROWS {
+        let callers: &[Who] = match door {
+            Sensitive => &[Who::User, Who::Browser, Who::Admin],
+            AdminSensitive => &[Who::Admin],
+            MemberSensitive => &[Who::Member],
+            _ => continue,
+        };
+        for who in callers {
+            let answer = cast.call(*who, method, path).await;
+            let (status, code) = (answer.status.as_u16(), answer.code());
+            if (status, code.as_str()) != (403, "insufficient_user_authentication") {
+                wrong.push(format!("{method} {path} {who:?}: {status} {code}"));
             }
         }
     }

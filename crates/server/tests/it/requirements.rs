@@ -1,5 +1,7 @@
-//! Where each requirement on the edge and the doors is shown, and each known vulnerability of our peers of that kind: an index that fails
+//! Where each requirement on keys, sessions, the edge and the doors is shown, and each known vulnerability of our peers of that kind: an index that fails
 //! when a test it names is gone.
+
+mod tokens;
 
 use crate::architecture::sources;
 
@@ -302,20 +304,21 @@ const PEERS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_requirement_on_the_edge_and_the_doors_is_shown_by_a_test_that_exists() {
+fn every_requirement_on_keys_sessions_the_edge_and_the_doors_is_shown_by_a_test_that_exists() {
     let all: String = sources("crates").into_iter().map(|(_, text)| text).collect();
     let exists = |test: &str| all.contains(&format!("fn {test}("));
-    for (number, tests) in REQUIREMENTS {
+    let requirements = || REQUIREMENTS.iter().chain(tokens::REQUIREMENTS);
+    for (number, tests) in requirements() {
         assert!(!tests.is_empty(), "R{number}");
         for test in *tests {
             assert!(exists(test), "R{number}: there is no test `{test}`");
         }
     }
-    for (what, test) in PEERS {
+    for (what, test) in PEERS.iter().chain(tokens::PEERS) {
         assert!(exists(test), "{what}: there is no test `{test}`");
     }
-    for number in (39..=59).chain(71..=114) {
-        let shown = REQUIREMENTS.iter().filter(|(known, _)| *known == number).count();
+    for number in (1..=23).chain(26..=59).chain(64..=114) {
+        let shown = requirements().filter(|(known, _)| *known == number).count();
         let left = ELSEWHERE.iter().filter(|(known, why)| *known == number && !why.is_empty()).count();
         assert_eq!(shown + left, 1, "R{number} is decided on {} times", shown + left);
     }

@@ -1,4 +1,4 @@
-//! What is sealed when SECRET_KEY changes, comes or was never there.
+//! What is sealed when `SECRET_KEY` changes, comes or was never there.
 
 use fastcms_guard::totp::{STEP_SECONDS, TotpSecret};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn step() -> i64 {
     jiff::Timestamp::now().as_second().div_euclid(STEP_SECONDS)
 }
 
-/// R2, R4: with a key of its own for what is sealed, SECRET_KEY may be replaced without the one before it.
+/// R2, R4: with a key of its own for what is sealed, `SECRET_KEY` may be replaced without the one before it.
 #[test]
 fn an_encryption_key_keeps_what_is_sealed_apart_from_tokens() {
     run_blocking(Engine::Sqlite, |database| {
@@ -79,7 +79,7 @@ fn an_encryption_key_keeps_what_is_sealed_apart_from_tokens() {
     });
 }
 
-/// R7: without SECRET_KEY what is sealed hangs on a file that is the owner's alone; with one the file is no longer needed, and goes.
+/// R7: without `SECRET_KEY` what is sealed hangs on a file that is the owner's alone; with one the file is no longer needed, and goes.
 #[test]
 fn without_a_secret_key_a_file_keeps_what_is_sealed() {
     run_blocking(Engine::Sqlite, |database| {

@@ -186,6 +186,12 @@ impl Config {
         }
     }
 
+    /// Where the effective value of the variable of this name came from, for people.
+    pub fn source_of(&self, name: &str) -> String {
+        let found = self.effective.iter().find(|one| one.name == name);
+        found.map_or(&Origin::Default, |one| &one.source).to_string()
+    }
+
     /// Where the effective value of `variable` came from.
     pub fn origin(&self, variable: &Variable) -> &Origin {
         self.effective.iter().find(|one| one.name == variable.name).map_or(&Origin::Default, |one| &one.source)

@@ -13,14 +13,19 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fastcms_guard::ids::Rng;
 use fastcms_secrets::{Managers, Reference, Resolution, Unresolved};
+use fastcms_store::DatabaseUrl;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
-use crate::config::{Mail, Managed, Resolved, Sources};
+use crate::config::{Database, Mail, Managed, Resolved, Sources};
 use crate::error::{Error, Result};
+
+mod inventory;
+
+pub use inventory::{Item, KEY_DAYS, OTHER_DAYS, State, list};
 
 /// First pause between two tries at a start; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -46,6 +51,14 @@ pub struct Custody {
 pub struct Standing {
     /// What the last look at each brought; what it did not bring is held from an earlier one.
     pub faults: BTreeMap<Reference, Unresolved>,
+}
+
+/// What is held of a secret, but for the secret.
+struct HeldVersion {
+    reference: Reference,
+    version: String,
+    created: Option<i64>,
+    is_stale: bool,
 }
 
 /// Asks managers for everything that the settings refer to. The answer is the sources with what was found, whatever it is: a
@@ -97,6 +110,19 @@ impl Custody {
     /// How it stands.
     pub fn standing(&self) -> Arc<Standing> {
         self.standing.load_full()
+    }
+
+    /// The version of a setting's secret that is held.
+    async fn version_of(&self, name: &str) -> Option<HeldVersion> {
+        let (reference, _) = self.wants.names.iter().find(|(_, names)| names.contains(&name))?;
+        let held = self.held.lock().await;
+        let current = &held.get(reference)?.current;
+        Some(HeldVersion {
+            is_stale: self.standing.load().faults.contains_key(reference),
+            reference: reference.clone(),
+            version: current.label.clone(),
+            created: current.created,
+        })
     }
 
     /// Rings when a look brought something new.
@@ -172,21 +198,21 @@ impl Custody {
 }
 
 /// Looks at everything that managers keep, once, and writes down what was read.
-pub async fn refresh(operator: &Caller, app: &App) -> Result<()> {
+pub async fn refresh(caller: &Caller, app: &App) -> Result<()> {
     let Some(custody) = &app.custody else { return Ok(()) };
     custody.look().await;
-    record(operator, app).await
+    record(caller, app).await
 }
 
 /// Writes into the audit log which secrets were read, and which could not be.
-pub async fn record(operator: &Caller, app: &App) -> Result<()> {
+pub async fn record(caller: &Caller, app: &App) -> Result<()> {
     let Some(custody) = &app.custody else { return Ok(()) };
     let events = std::mem::take(&mut *custody.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     if events.is_empty() {
         return Ok(());
     }
     let again = events.clone();
-    let written = audit::write(operator, app, move |tx, trail| {
+    let written = audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             let mut recorded = audit::Recorded::nothing_happened();
             for event in events {
@@ -203,10 +229,31 @@ pub async fn record(operator: &Caller, app: &App) -> Result<()> {
 }
 
 /// Takes up what changed of settings other than keys. A value that cannot be taken up leaves the one in force.
-pub fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
+pub async fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
     if let Some(password) = Mail::reread(sources).password {
         app.mail.take_password(password);
     }
+    let url = Database::reread(sources).and_then(|database| DatabaseUrl::parse(database.url.expose()).ok());
+    let Some(url) = url else { return };
+    match app.store.take_credentials(&url).await {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("other credentials for the database were taken up"),
+        Err(error) => tracing::error!(%error, "the credentials in DATABASE_URL do not work: those in force stay"),
+    }
+}
+
+/// Takes note in the audit log that a secret of the settings is used.
+pub(crate) async fn note_use(app: &App, name: &'static str, purpose: &'static str) {
+    let held = match &app.custody {
+        Some(custody) => custody.version_of(name).await,
+        None => None,
+    };
+    let event = Event::SecretUsed.on("secret", name).with("for", purpose);
+    let event = match held {
+        Some(held) => event.with("source", held.reference.to_string()).with("version", held.version),
+        None => event.with("source", app.config.source_of(name)),
+    };
+    audit::note(&Caller::background(), app, event);
 }
 
 /// What was found.

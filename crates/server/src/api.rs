@@ -35,6 +35,7 @@ pub mod operation;
 mod records;
 mod roles;
 pub mod root;
+pub mod secrets;
 mod setup;
 mod supervision;
 mod two_factor;
@@ -58,6 +59,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(supervision::routes());
     operations.extend(roles::routes());
     operations.extend(keys::routes());
+    operations.extend(secrets::routes());
     operations.extend(collections::routes());
     operations.extend(indexes::routes());
     operations.extend(records::routes());

@@ -11,6 +11,7 @@ mod keys;
 mod migrate;
 mod openapi;
 mod running;
+mod secrets;
 mod serve;
 
 use std::path::PathBuf;
@@ -54,6 +55,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         action: KeysAction,
+    },
+    /// Secrets of the settings: where each comes from and how old it is, never what it is
+    Secrets {
+        #[command(subcommand)]
+        action: SecretsAction,
     },
     /// Which client addresses may come in
     IpRules {
@@ -176,6 +182,16 @@ enum KeysAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum SecretsAction {
+    /// Follow every reference and list what came of it; exit code 1 when a secret is not as it should be
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum IpRulesAction {
     /// Remove every rule: the way back in after locking everybody out
     Clear,
@@ -241,6 +257,7 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
         Command::Keys { action: KeysAction::Reseal { yes } } => keys::reseal(yes),
         Command::Doctor { action: DoctorAction::Secrets { json } } => doctor::secrets(json),
+        Command::Secrets { action: SecretsAction::List { json } } => secrets::list(json),
         Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
         Command::Audit { action: AuditAction::Verify { json, checkpoints } } => audit::verify(json, checkpoints),
         Command::Audit { action: AuditAction::Tail { lines } } => audit::tail(lines),

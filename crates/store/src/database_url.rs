@@ -30,6 +30,23 @@ pub(crate) struct PostgresUrl {
     pub(crate) application_name: Option<String>,
 }
 
+impl PostgresUrl {
+    /// Whether both lead to the same database in the same way, whoever goes.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let place = |url: &Self| {
+            let names = (url.host.clone(), url.port, url.database.clone(), url.application_name.clone());
+            (names, url.tls, url.root_certificates.clone())
+        };
+        place(self) == place(other)
+    }
+
+    /// Whether both name the same user and password. Both come from the operator: time tells nobody anything.
+    pub(crate) fn has_credentials_of(&self, other: &Self) -> bool {
+        let password = |url: &Self| url.password.as_ref().map(|password| password.expose().clone());
+        self.user == other.user && password(self) == password(other)
+    }
+}
+
 /// How the connection to `PostgreSQL` is protected: libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {

@@ -80,7 +80,7 @@ struct Inner {
 
 enum Engine {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl fmt::Debug for Store {
@@ -100,9 +100,22 @@ impl Store {
         let feed = Arc::new(Feed::default());
         let engine = match config.url.target() {
             Target::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, &config, &feed).await?),
-            Target::Postgres(url) => Engine::Postgres(Postgres::open(url, &config, &feed).await?),
+            Target::Postgres(url) => Engine::Postgres(Box::new(Postgres::open(url, &config, &feed).await?)),
         };
         Ok(Self(Arc::new(Inner { engine, feed })))
+    }
+
+    /// Connects as another user, or with another password, from now on: what is under way goes on with the connection that it has, and
+    /// nothing changes before the new ones were seen to work. Answers whether there was anything to do; an address that leads to another
+    /// database counts from the next start only.
+    ///
+    /// # Errors
+    /// Why nobody can connect with them; those in force stay then.
+    pub async fn take_credentials(&self, url: &DatabaseUrl) -> Result<bool> {
+        match (&self.0.engine, url.target()) {
+            (Engine::Postgres(postgres), Target::Postgres(url)) => postgres.take_credentials(url).await,
+            _ => Ok(false),
+        }
     }
 
     /// Which engine this is.

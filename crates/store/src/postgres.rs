@@ -1,4 +1,5 @@
-//! The `PostgreSQL` engine: a pool of connections, and one more that listens for the changes of other nodes.
+//! The `PostgreSQL` engine: a pool of connections, and one more that listens for the changes of other nodes. User and password may be
+//! replaced while it runs: what is under way goes on with the connection that it has.
 
 mod bind;
 mod fault;
@@ -16,6 +17,7 @@ use crate::error::{Error, Fault, Result};
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
 use crate::transaction::{Effects, Tx};
+use arc_swap::ArcSwap;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
 use fault::{meaning, pool_meaning};
 use futures_util::FutureExt;
@@ -27,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use tls::Tls;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -50,6 +52,12 @@ const MAX_PLACES: u32 = 1 << 24;
 pub(crate) struct Postgres {
     link: Arc<Link>,
     listener: Listener,
+    /// Where the server is, and as whom we are there now.
+    place: Mutex<PostgresUrl>,
+    /// The most connections of each pool.
+    size: usize,
+    /// How new connections are made, by the listener too.
+    settings: Arc<ArcSwap<tokio_postgres::Config>>,
     time_budget: Duration,
     writing: Gate,
     reading: Gate,
@@ -60,8 +68,8 @@ pub(crate) struct Postgres {
 
 /// What a job needs, on whichever task it runs. Reads have connections of their own, which refuse to write.
 struct Link {
-    reads: Pool,
-    writes: Pool,
+    reads: ArcSwap<Pool>,
+    writes: ArcSwap<Pool>,
     feed: Arc<Feed>,
     /// Who this node is in the change feed.
     node: String,
@@ -92,17 +100,20 @@ impl Gate {
 
 impl Postgres {
     pub(crate) async fn open(url: &PostgresUrl, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
-        let (settings, tls) = (settings(url), Tls::new(url)?);
         let size = config.reader_count() * 2;
-        let (reads, writes) = (pool(&settings, &tls, size, SETUP_READ)?, pool(&settings, &tls, size, SETUP_WRITE)?);
         // One connection at once: what is wrong with the address or the password is to be said at the start.
-        drop(writes.get().await.map_err(pool_meaning)?);
+        let (reads, writes) = pools(url, size).await?;
         let node = uuid::Uuid::now_v7().to_string();
+        let (reads, writes) = (ArcSwap::from_pointee(reads), ArcSwap::from_pointee(writes));
         let link = Arc::new(Link { reads, writes, feed: Arc::clone(feed), node: node.clone() });
-        let listener = Listener::start(settings, tls, node, heard(&link)).await?;
+        let settings = Arc::new(ArcSwap::from_pointee(settings(url)));
+        let listener = Listener::start(Arc::clone(&settings), Tls::new(url)?, node, heard(&link)).await?;
         Ok(Self {
             link,
             listener,
+            place: Mutex::new(url.clone()),
+            size,
+            settings,
             time_budget: config.time_budget,
             writing: Gate::new(size, config.write_queue),
             reading: Gate::new(size, config.read_queue),
@@ -165,10 +176,26 @@ impl Postgres {
         timeout(budget + Duration::from_millis(250), AssertUnwindSafe(run).catch_unwind()).await
     }
 
+    /// Connects with another user or password from now on, once that was seen to work. Whether there was anything to do: an address
+    /// that differs in more is not taken up.
+    pub(crate) async fn take_credentials(&self, url: &PostgresUrl) -> Result<bool> {
+        let mut place = self.place.lock().await;
+        if !place.is_same_place(url) || place.has_credentials_of(url) {
+            return Ok(false);
+        }
+        let (reads, writes) = pools(url, self.size).await?;
+        // The old pools are let go, not closed: whoever waits for a connection of theirs gets it.
+        self.link.reads.store(Arc::new(reads));
+        self.link.writes.store(Arc::new(writes));
+        self.settings.store(Arc::new(settings(url)));
+        place.clone_from(url);
+        Ok(true)
+    }
+
     pub(crate) async fn ping(&self) -> Result<()> {
         self.open_still()?;
         let asked = async {
-            let client = self.link.writes.get().await.map_err(pool_meaning)?;
+            let client = self.link.writes.load_full().get().await.map_err(pool_meaning)?;
             client.simple_query("SELECT 1").await.map_err(meaning)
         };
         match timeout(PING_TIMEOUT, asked).await {
@@ -181,8 +208,8 @@ impl Postgres {
         self.closing.store(true, Ordering::Relaxed);
         self.writing.empty().await;
         self.listener.stop();
-        self.link.writes.close();
-        self.link.reads.close();
+        self.link.writes.load().close();
+        self.link.reads.load().close();
     }
 
     fn open_still(&self) -> Result<()> {
@@ -197,7 +224,7 @@ impl Link {
         T: Send,
         E: From<Error> + Send,
     {
-        let mut client = self.writes.get().await.map_err(pool_meaning)?;
+        let mut client = self.writes.load_full().get().await.map_err(pool_meaning)?;
         let transaction = client.transaction().await.map_err(meaning)?;
         if let Some(budget) = budget {
             limit_statements(&transaction, budget).await?;
@@ -253,7 +280,7 @@ impl Link {
         F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
         E: From<Error>,
     {
-        let client = self.reads.get().await.map_err(pool_meaning)?;
+        let client = self.reads.load_full().get().await.map_err(pool_meaning)?;
         job(&mut Reader::postgres(Session::plain(&client))).await
     }
 
@@ -263,7 +290,7 @@ impl Link {
         F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
         E: From<Error>,
     {
-        let mut client = self.reads.get().await.map_err(pool_meaning)?;
+        let mut client = self.reads.load_full().get().await.map_err(pool_meaning)?;
         let snapshot = client.build_transaction().read_only(true);
         let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
         let transaction = snapshot.start().await.map_err(meaning)?;
@@ -276,7 +303,7 @@ impl Link {
     /// Gives up all prepared statements: tables have changed.
     fn forget_statements(&self) {
         for pool in [&self.reads, &self.writes] {
-            pool.manager().statement_caches.clear();
+            pool.load().manager().statement_caches.clear();
         }
     }
 }
@@ -321,6 +348,14 @@ fn settings(url: &PostgresUrl) -> tokio_postgres::Config {
         settings.password(password.expose());
     }
     settings
+}
+
+/// A pool for reads and one for writes, of which one connection was made.
+async fn pools(url: &PostgresUrl, size: usize) -> Result<(Pool, Pool)> {
+    let (settings, tls) = (settings(url), Tls::new(url)?);
+    let (reads, writes) = (pool(&settings, &tls, size, SETUP_READ)?, pool(&settings, &tls, size, SETUP_WRITE)?);
+    drop(writes.get().await.map_err(pool_meaning)?);
+    Ok((reads, writes))
 }
 
 fn pool(settings: &tokio_postgres::Config, tls: &Tls, size: usize, setup: &'static str) -> Result<Pool> {

@@ -281,7 +281,7 @@ catalog! {
     Managers {
         SECRETS_REFRESH_SECONDS: Open, Whole { min: 1, max: 3_600 }, Is("60"), "Seconds between two looks at a secret manager.";
         SECRETS_BOOT_TIMEOUT: Open, Whole { min: 1, max: 600 }, Is("30"), "Seconds that a start waits for a secret manager that does not answer.";
-        SECRET_MAX_AGE_DAYS: Open, Whole { min: 1, max: 3_650 }, Unset, "Age in days from which a secret is reported as due for rotation; unset: 90 or 365 by kind.";
+        SECRET_MAX_AGE_DAYS: Open, Whole { min: 1, max: 3_650 }, Unset, "Age in days from which a secret is reported as due for rotation; unset: 90 for keys, 365 for others.";
         SECRETS_AGE_FILE: Open, Path, Unset, "File of variables encrypted with age.";
         VAULT_ADDR ["BAO_ADDR"]: Open, Url, Unset, "Address of Vault or OpenBao.";
         VAULT_NAMESPACE ["BAO_NAMESPACE"]: Open, Text, Unset, "Namespace.";

@@ -17,7 +17,9 @@ use super::{Kind, Purpose};
 use crate::accounts::{one_time_code, table_of};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::config::catalog;
 use crate::error::{Error, Result};
+use crate::secrets;
 
 /// Seconds for which a claim keeps other nodes off.
 const CLAIM_SECONDS: i64 = 300;
@@ -86,7 +88,7 @@ pub async fn deliver(_operator: &Caller, app: &App, server: &MailServer) -> Resu
                 continue;
             }
         };
-        match send(server, &mut connection, &outgoing).await {
+        match send(app, server, &mut connection, &outgoing).await {
             Ok(()) => {
                 done.sent += 1;
                 app.store.write(move |tx| Box::pin(async move { rows::remove(tx, &row.id).await })).await?;
@@ -113,7 +115,7 @@ pub async fn deliver(_operator: &Caller, app: &App, server: &MailServer) -> Resu
 pub(super) async fn send_now(app: &App, server: &MailServer, kind: Kind, to: &str) -> std::result::Result<(), String> {
     let mail = compose(app, &app.new_id(), kind, to, &Map::new(), None)?;
     let sending = async {
-        let mut connection = server.connect().await?;
+        let mut connection = connect(app, server).await?;
         connection.send(&mail).await?;
         connection.close().await;
         Ok::<_, Failure>(())
@@ -125,14 +127,25 @@ pub(super) async fn send_now(app: &App, server: &MailServer, kind: Kind, to: &st
     }
 }
 
-async fn send(server: &MailServer, connection: &mut Option<Connection>, mail: &Outgoing) -> Result<(), Failure> {
+async fn send(
+    app: &App,
+    server: &MailServer,
+    connection: &mut Option<Connection>,
+    mail: &Outgoing,
+) -> Result<(), Failure> {
     let mut open = match connection.take() {
         Some(open) => open,
-        None => server.connect().await?,
+        None => connect(app, server).await?,
     };
     open.send(mail).await?;
     *connection = Some(open);
     Ok(())
+}
+
+/// A connection as ourselves, with the password of the settings.
+async fn connect(app: &App, server: &MailServer) -> Result<Connection, Failure> {
+    secrets::note_use(app, catalog::SMTP_PASSWORD.name, "mail server").await;
+    server.connect().await
 }
 
 /// Puts a mail back, or gives it up, and says so in the log.

@@ -39,7 +39,7 @@ pub async fn watch(app: Arc<App>, sources: Sources) {
             Some(custody) => custody.sources().await,
             None => sources.clone(),
         };
-        secrets::take_up(&Caller::background(), &app, &sources);
+        secrets::take_up(&Caller::background(), &app, &sources).await;
         let looked = match Keys::reread(&sources, is_production) {
             Ok(keys) => watch.look(&Caller::background(), &app, &keys).await.map_err(|error| error.to_string()),
             Err(faults) => Err(faults.to_string()),

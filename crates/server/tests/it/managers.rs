@@ -1,7 +1,11 @@
 //! Secrets that managers keep, with the real binary: a real OpenBao in production mode, moto with signatures and policies enforced, and
 //! a double of Azure Key Vault. `cargo xtask test` installs the first two.
 
+mod aws;
+mod azure;
+mod azure_double;
 mod load;
+mod moto;
 mod openbao;
 mod vault;
 

@@ -7,6 +7,7 @@ use super::fault::meaning;
 use super::tls::Tls;
 use crate::change::{Change, wire};
 use crate::error::{Error, Fault, Result};
+use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub(super) struct Listener(JoinHandle<()>);
 
 impl Listener {
     /// Starts listening; answers when the server has confirmed it, so that nothing after that is missed.
-    pub(super) async fn start(config: Config, tls: Tls, node: String, heard: Heard) -> Result<Self> {
+    pub(super) async fn start(config: Arc<ArcSwap<Config>>, tls: Tls, node: String, heard: Heard) -> Result<Self> {
         let (ready, mut is_ready) = watch::channel(false);
         let ear = Ear { config, tls, node, heard, ready };
         let listener = Self(tokio::spawn(ear.listen()));
@@ -57,7 +58,7 @@ impl Drop for Listener {
 }
 
 struct Ear {
-    config: Config,
+    config: Arc<ArcSwap<Config>>,
     tls: Tls,
     node: String,
     heard: Heard,
@@ -90,7 +91,7 @@ impl Ear {
         T::TlsConnect: Send,
         <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
     {
-        let (client, mut connection) = match self.config.connect(tls).await {
+        let (client, mut connection) = match self.config.load_full().connect(tls).await {
             Ok(connected) => connected,
             Err(error) => return meaning(error),
         };

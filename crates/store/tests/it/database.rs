@@ -8,11 +8,29 @@ use tempfile::TempDir;
 /// A database of its own; stores can be opened on it.
 pub struct Database {
     url: DatabaseUrl,
+    /// The same as text, of PostgreSQL.
+    text: Option<url::Url>,
     pub folder: TempDir,
     pub dialect: Dialect,
 }
 
 impl Database {
+    /// The address with another user.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        let mut url = self.text.clone().expect("of PostgreSQL only");
+        url.set_username(user).unwrap();
+        url.set_password(Some(password)).unwrap();
+        url.into()
+    }
+
+    /// A connection past the store.
+    pub async fn admin(&self) -> tokio_postgres::Client {
+        let text = self.text.as_ref().expect("of PostgreSQL only").as_str();
+        let (client, connection) = tokio_postgres::connect(text, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// The defaults, on this database.
     pub fn config(&self) -> StoreConfig {
         StoreConfig::new(self.url.clone())
@@ -41,7 +59,7 @@ pub fn on_each_engine(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>)
 pub fn on_sqlite(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>) {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::sqlite(folder.path().join("data/app.db"));
-    let database = Database { url, folder, dialect: Dialect::Sqlite };
+    let database = Database { url, text: None, folder, dialect: Dialect::Sqlite };
     runtime().block_on(claim(&database));
 }
 
@@ -54,7 +72,8 @@ pub fn on_postgres(claim: impl for<'a> Fn(&'a Database) -> BoxFuture<'a, ()>) {
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
     let folder = tempfile::tempdir().unwrap();
-    let database = Database { url: DatabaseUrl::parse(url.as_str()).unwrap(), folder, dialect: Dialect::Postgres };
+    let parsed = DatabaseUrl::parse(url.as_str()).unwrap();
+    let database = Database { url: parsed, text: Some(url), folder, dialect: Dialect::Postgres };
     let runtime = runtime();
     runtime.block_on(administer(&server, &format!("CREATE DATABASE {name}")));
     let held = runtime.block_on(AssertUnwindSafe(claim(&database)).catch_unwind());

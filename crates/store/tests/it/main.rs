@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error fails, and says where")]
 
 mod changes;
+mod credentials;
 mod database;
 mod migrations;
 mod opening;

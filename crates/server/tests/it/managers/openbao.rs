@@ -33,7 +33,7 @@ fn program() -> PathBuf {
     PathBuf::from(program)
 }
 
-fn pem(kind: &str, der: &[u8]) -> String {
+pub fn pem(kind: &str, der: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))

@@ -1,0 +1,113 @@
+//! What is promised of Azure Key Vault.
+
+use std::time::Duration;
+
+use super::azure_double::{CLIENT_SECRET, KeyVault};
+use super::load::under_load;
+use super::{GRACE, REFRESH, events, freshness, refusal, signing_key, wait_for};
+use crate::keys::{KEY_B, KEY_C, forge};
+use crate::process::SECRET;
+
+const NAME: &str = "SECRET-KEY";
+
+#[test]
+fn a_key_that_rotates_in_azure_is_followed_and_an_outage_is_lived_through_and_nobody_notices() {
+    let vault = KeyVault::start();
+    vault.put(NAME, SECRET);
+    let mut server = vault.server(&[]);
+    server.start();
+    let admin = server.set_up();
+    assert_eq!(signing_key(&server), forge::kid(SECRET));
+
+    let refresh = Duration::from_secs(REFRESH);
+    let ((took, stale), tally) = under_load(&server, &admin, || {
+        vault.put(NAME, KEY_B);
+        let took = wait_for("the new key signs", refresh * 3 + GRACE, || signing_key(&server) == forge::kid(KEY_B));
+        // A token that ends before its time is a reason to ask for another, and none to be stale.
+        let issued = vault.tokens_issued();
+        vault.end_tokens();
+        wait_for("another token", refresh * 2 + GRACE, || vault.tokens_issued() > 0);
+        assert_eq!((issued > 0, freshness(&server, &admin).as_str()), (true, "fresh"));
+        vault.down(true);
+        let stale = wait_for("readiness says so", refresh + GRACE, || freshness(&server, &admin) == "stale");
+        std::thread::sleep(refresh * 2);
+        assert_eq!(signing_key(&server), forge::kid(KEY_B));
+        vault.down(false);
+        wait_for("it is fresh again", refresh * 2 + GRACE, || freshness(&server, &admin) == "fresh");
+        (took, stale)
+    });
+    assert!(tally.faults.is_empty(), "{} of {:?}: {:?}", tally.faults.len(), tally.answers, tally.faults.first());
+    assert!(tally.answers[&200] > 500, "too little load to prove anything: {tally:?}");
+    println!("the new key signed after {took:?}, stale was said after {stale:?}, {:?}", tally.answers);
+    let read = events(&server, &admin, "secret_read");
+    assert_eq!(read.iter().filter(|event| event["outcome"] == "success").count(), 2, "{read:#?}");
+
+    // Where it comes from and that it is old is told to admins; what it is, to nobody.
+    let told = server.call("GET", "/api/v1/admin/secrets", Some(&admin), None).json();
+    let item = told["items"].as_array().unwrap().iter().find(|item| item["name"] == "SECRET_KEY").unwrap();
+    assert_eq!(item["source"], format!("azure-kv:localhost:{}/SECRET-KEY", vault.port));
+    assert_eq!((&item["version"], &item["state"]), (&format!("{:032x}", 2).into(), &"too_old".into()), "{item}");
+    let listed = server.run(&["secrets", "list"], "");
+    assert_eq!(listed.status.code(), Some(1), "{listed:?}");
+    let said = format!("{} {read:?} {told} {listed:?} {:?}", server.log(), server.run(&["config", "--json"], ""));
+    for secret in [SECRET, KEY_B, CLIENT_SECRET] {
+        assert!(!said.contains(secret), "a secret is in what the server says");
+    }
+}
+
+#[test]
+fn the_newest_version_that_is_enabled_signs_and_the_one_before_it_verifies() {
+    let vault = KeyVault::start();
+    for key in [SECRET, KEY_B, KEY_C] {
+        vault.put(NAME, key);
+    }
+    vault.disable_newest(NAME);
+    let mut server = vault.server(&[]);
+    server.start();
+    let admin = server.set_up();
+    let keys = server.call("GET", "/api/v1/admin/keys", Some(&admin), None).json();
+    let mut kids: Vec<&str> = keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    kids.sort_unstable();
+    let mut wanted = [forge::kid(SECRET), forge::kid(KEY_B)];
+    wanted.sort_unstable();
+    assert_eq!(kids, wanted);
+    assert_eq!(signing_key(&server), forge::kid(KEY_B));
+}
+
+#[test]
+fn each_identity_of_azure_opens_the_vault() {
+    let vault = KeyVault::start();
+    vault.put(NAME, SECRET);
+    let mut workload = vault.server(&[("AZURE_CLIENT_SECRET", ""), ("AZURE_FEDERATED_TOKEN_FILE", "workload.jwt")]);
+    std::fs::write(workload.folder.path().join("workload.jwt"), "token-of-the-workload\n").unwrap();
+    workload.start();
+    workload.terminate();
+    let none = [("AZURE_CLIENT_SECRET", ""), ("AZURE_TENANT_ID", ""), ("AZURE_CLIENT_ID", "")];
+    vault.server(&none).start();
+}
+
+#[test]
+fn a_hostile_challenge_gets_no_token_and_a_refusal_says_why() {
+    let vault = KeyVault::start();
+    vault.put(NAME, SECRET);
+    vault.put("OTHER", KEY_B);
+    vault.forbid("OTHER");
+    let quickly = Duration::from_secs(20);
+    let other = format!("azure-kv:localhost:{}/OTHER", vault.port);
+    let said = refusal(&vault.server(&[("SMTP_PASSWORD", &other)]), quickly);
+    assert!(
+        said.contains(&format!("SMTP_PASSWORD: `{other}` is denied (the vault answers ForbiddenByRbac)")),
+        "{said}"
+    );
+
+    let said = refusal(&vault.server(&[("AZURE_CLIENT_SECRET", "wrong-one")]), quickly);
+    assert!(said.contains("is denied (Entra ID answers invalid_client)") && !said.contains("wrong-one"), "{said}");
+
+    let issued = vault.tokens_issued();
+    for hostile in ["https://management.azure.com", "https://localhost.evil.example", "http://localhost"] {
+        vault.want_tokens_for(hostile);
+        let said = refusal(&vault.server(&[]), quickly);
+        assert!(said.contains("SECRET_KEY: `azure-kv:") && said.contains("is not asked for"), "{said}");
+    }
+    assert_eq!(vault.tokens_issued(), issued, "a token was asked for in the name of a hostile vault");
+}

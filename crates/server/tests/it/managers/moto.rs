@@ -49,7 +49,7 @@ impl Moto {
             .unwrap();
         let nobody = AccessKey { id: "testing".to_owned(), secret: "testing".to_owned() };
         let mut this = Self { port, child, _folder: folder, admin: nobody };
-        wait_for("moto answers", Duration::from_secs(60), || this.try_own("GET", "/moto-api/").is_ok());
+        wait_for("moto answers", Duration::from_mins(1), || this.try_own("GET", "/moto-api/").is_ok());
         let everything =
             json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
         this.admin = this.user("admin", &everything.to_string());
@@ -126,8 +126,11 @@ impl Moto {
         all.sort_unstable();
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
         let names = names.join(";");
-        let lines: String = all.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+        let lines: String = all.iter().flat_map(|(name, value)| [*name, ":", *value, "\n"]).collect();
+        let hex = |bytes: &[u8]| -> String {
+            let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            digits.map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
+        };
         let digest = |text: &str| hex(&Sha256::digest(text));
         let canonical = format!("POST\n/\n\n{lines}\n{names}\n{}", digest(body));
         let scope = format!("{day}/{region}/{service}/aws4_request");
@@ -141,7 +144,7 @@ impl Moto {
             .iter()
             .fold(format!("AWS4{}", who.secret).into_bytes(), |key, part| mac(&key, part));
         let signature = hex(&mac(&key, &text));
-        let lines: String = all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: String = all.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
         self.send(&format!(
             "POST / HTTP/1.1\r\n{lines}Authorization: AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, \
              Signature={signature}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

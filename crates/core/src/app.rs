@@ -16,6 +16,7 @@ use crate::accounts::{Impersonations, Sessions};
 use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
+use crate::breaches::Breaches;
 use crate::config::Config;
 use crate::data_keys::Wrapping;
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub struct App {
     pub hasher: Hasher,
     /// What a password must be.
     pub passwords: Policy,
+    /// Who is asked whether a new password is known from a breach.
+    pub breaches: Breaches,
     /// `iss` of every token and the head of every link: `BASE_URL` without its trailing slash.
     pub issuer: String,
     /// Seals what the store keeps secret.

@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod app;
 pub mod attempts;
 pub mod audit;
+pub mod breaches;
 pub mod caller;
 pub mod collections;
 pub mod config;

@@ -13,12 +13,14 @@
 //! Who may try how often, and whose password it is, is unknown here.
 
 mod blocklist;
+mod breach;
 mod hasher;
 mod policy;
 mod stored;
 
+pub use breach::{BREACH_PREFIX, breach_digest};
 pub use hasher::{Admission, Cost, DEFAULT_QUEUE, HashError, Hasher, Verdict};
-pub use policy::{MAX_LENGTH, MIN_CONTEXT_LENGTH, MIN_LENGTH, Policy, host_labels, local_part};
+pub use policy::{MAX_LENGTH, MIN_CONTEXT_LENGTH, MIN_LENGTH, Policy, TOO_COMMON, host_labels, local_part};
 
 /// Texts longer than this many bytes are never a password of ours: 128 code points have at most a
 /// fraction of it in any spelling. They are refused before anything expensive is done with them.

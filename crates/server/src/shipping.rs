@@ -10,6 +10,7 @@ use fastcms_core::{App, Caller, Error};
 mod webhook;
 
 use webhook::Receiver;
+pub(crate) use webhook::tls;
 
 /// How long an event waits to be handed out once it is linked, as long as a place takes what it is given.
 const LOOK: Duration = Duration::from_millis(500);

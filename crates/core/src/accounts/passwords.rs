@@ -1,6 +1,6 @@
 //! Passwords on every door: one policy, one bounded pool of hashing, one way to refuse.
 
-use fastcms_guard::password::{HashError, local_part};
+use fastcms_guard::password::{HashError, TOO_COMMON, local_part};
 use fastcms_secrets::Secret;
 use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
@@ -13,10 +13,14 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Refuses a password that the policy does not allow for this account; the message stands under `field`, the name under which the
 /// password was sent.
-pub(crate) fn check_policy(app: &App, field: &str, password: &Secret<String>, email: &str) -> Result<()> {
+pub(crate) async fn check_policy(app: &App, field: &str, password: &Secret<String>, email: &str) -> Result<()> {
     app.passwords
         .check(password.expose(), &[local_part(email)])
-        .map_err(|texts| Error::PasswordPolicy(FieldErrors::one(field, texts.join("; "))))
+        .map_err(|texts| Error::PasswordPolicy(FieldErrors::one(field, texts.join("; "))))?;
+    if app.breaches.know(password.expose()).await {
+        return Err(Error::PasswordPolicy(FieldErrors::one(field, TOO_COMMON)));
+    }
+    Ok(())
 }
 
 /// The same, and refuses what `PASSWORD_HISTORY_COUNT` remembers: the password in force and the last ones before it.
@@ -28,7 +32,7 @@ pub(crate) async fn check_new(
     account: (&str, &str),
     in_force: Option<&Secret<String>>,
 ) -> Result<()> {
-    check_policy(app, field, password, email)?;
+    check_policy(app, field, password, email).await?;
     let count = app.config.passwords.history_count;
     if count == 0 {
         return Ok(());

@@ -70,7 +70,7 @@ pub(crate) async fn draft(app: &App, new: NewUser, role: &str, verified: bool) -
         None
     });
     faults.into_result()?;
-    passwords::check_policy(app, "password", &new.password, &address)?;
+    passwords::check_policy(app, "password", &new.password, &address).await?;
     let password = passwords::hash(app, new.password).await?;
     let now = stamp(app.now_millis());
     let user = User {

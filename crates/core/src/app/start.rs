@@ -18,6 +18,7 @@ use crate::accounts::{Impersonations, Sessions};
 use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::{self, Audit, Event};
+use crate::breaches::Breaches;
 use crate::caller::Caller;
 use crate::config::{Config, SealedData};
 use crate::data_keys::{self, Wrapping};
@@ -133,10 +134,10 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         process,
     })
     .await?;
-    let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
 
     let app = Arc::new(App {
         passwords: policy(&config),
+        breaches: Breaches::default(),
         issuer: config.server.base_url.as_str().trim_end_matches('/').to_owned(),
         hasher: Hasher::new(Arc::clone(&rng)),
         schema: ArcSwap::from_pointee(schema),
@@ -159,7 +160,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         collections_changed: Arc::new(Notify::new()),
         set_up: AtomicBool::new(false),
         sealing,
-        attempts,
+        attempts: Attempts::open(&store, &*rng, alike_refusals).await?,
         store,
         clock,
         rng,

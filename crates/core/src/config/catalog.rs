@@ -193,6 +193,7 @@ catalog! {
         PASSWORD_REQUIRE_DIGIT: Open, Flag, Unset, "A password needs a digit.";
         PASSWORD_REQUIRE_SPECIAL: Open, Flag, Unset, "A password needs a special character.";
         PASSWORD_HISTORY_COUNT: Open, Whole { min: 0, max: 100 }, Is("0"), "How many earlier passwords, besides the current one, may not be used again.";
+        PASSWORD_BREACH_URL: Open, Url, Unset, "Service that is asked whether a new password is known from a breach, such as `https://api.pwnedpasswords.com/range/`: five digits of its SHA-1 leave, nothing else. Where it does not answer within two seconds nobody is refused. In production `http://` is taken on loopback only.";
         CONTEXT_WORDS: Open, List, Unset, "Words that no password may contain, besides the blocklist, `APP_NAME` and the host of `BASE_URL`; those under 4 characters do not count.";
         REQUIRE_MFA: Open, Kind::Choice(RequireMfa::NAMES), Unset, "Who needs a second factor: an account without one can only enrol.";
     }

@@ -1,8 +1,11 @@
 //! What a password must be, who needs a second factor, and what happens after failed logins.
 
+use url::Url;
+
 use super::catalog;
 use super::kind::choice;
 use super::reader::Reader;
+use super::storage::web_url;
 
 choice! {
     /// Who needs a second factor.
@@ -30,6 +33,8 @@ pub struct Passwords {
     pub require_special: bool,
     /// How many earlier passwords, besides the current one, may not be used again.
     pub history_count: usize,
+    /// Service that knows breached passwords by the head of their SHA-1.
+    pub breach_url: Option<Url>,
     /// Further words that no password may contain.
     pub context_words: Vec<String>,
     /// Who needs a second factor; none: nobody.
@@ -45,6 +50,7 @@ impl Passwords {
             require_digit: read.is_set(&catalog::PASSWORD_REQUIRE_DIGIT),
             require_special: read.is_set(&catalog::PASSWORD_REQUIRE_SPECIAL),
             history_count: read.preset_whole(&catalog::PASSWORD_HISTORY_COUNT),
+            breach_url: read.parsed(&catalog::PASSWORD_BREACH_URL, web_url),
             context_words: read.list(&catalog::CONTEXT_WORDS, |word| Ok(word.to_owned())),
             require_mfa: read.choice(&catalog::REQUIRE_MFA),
         }

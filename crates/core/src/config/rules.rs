@@ -91,6 +91,11 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         let message = "must be https in production unless it is on loopback: events would travel in the clear";
         say(&catalog::AUDIT_WEBHOOK_URL, message, "E014");
     }
+    let breaches = config.passwords.breach_url.as_ref();
+    if breaches.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
+        let message = "must be https in production unless it is on loopback: whoever is on the way could answer";
+        say(&catalog::PASSWORD_BREACH_URL, message, "E015");
+    }
     let endpoint = config.storage.s3.endpoint.as_ref();
     if endpoint.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
         let message =

@@ -87,7 +87,7 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
     }
     let mut draft = fields::check(&door.collection, data, Mode::Create)?;
     fields::check_rights(&door.collection, data, Mode::Create, rights(door))?;
-    password::check(door, &draft, None)?;
+    password::check(door, &draft, None).await?;
     password::hash(door, &mut draft).await?;
 
     let id = id.map_or_else(|| door.app.new_id(), str::to_owned);

@@ -1,6 +1,6 @@
 //! Passwords of auth collections' records: the policy, the history and the hashing of every other door.
 
-use fastcms_guard::password::{HashError, local_part};
+use fastcms_guard::password::{HashError, TOO_COMMON, local_part};
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::{self, AccountTable, Credentials};
 use fastcms_store::{Plan, Tx, Value};
@@ -10,14 +10,15 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::fields::Draft;
 
 /// Holds the draft's new password, if it has one, against the policy; `stored` is the address of an account that exists already.
-pub(super) fn check(door: &Door<'_>, draft: &Draft, stored: Option<&str>) -> Result<()> {
+pub(super) async fn check(door: &Door<'_>, draft: &Draft, stored: Option<&str>) -> Result<()> {
     let Some(password) = &draft.password else { return Ok(()) };
     let sent = draft.sets.iter().find_map(|(at, value)| match value {
         Value::Text(email) if door.collection.is_account_email(*at) => Some(email.as_str()),
         _ => None,
     });
     let context: Vec<&str> = [sent, stored].into_iter().flatten().map(local_part).collect();
-    door.app.passwords.check(password, &context).map_err(|texts| refused(texts.join("; ")))
+    door.app.passwords.check(password, &context).map_err(|texts| refused(texts.join("; ")))?;
+    if door.app.breaches.know(password).await { Err(refused(TOO_COMMON.to_owned())) } else { Ok(()) }
 }
 
 /// The same for an account that exists; refuses what `PASSWORD_HISTORY_COUNT` remembers, too. Answers the hash that was in force.
@@ -37,7 +38,7 @@ pub(super) async fn check_new(door: &Door<'_>, draft: &Draft, id: &str) -> Resul
     let read: Result<(Option<Credentials>, Vec<Secret<String>>), Failure> = read.await;
     let (account, mut earlier) = read?;
     let account = account.ok_or(Error::NotFound)?;
-    check(door, draft, Some(&account.email))?;
+    check(door, draft, Some(&account.email)).await?;
     if count > 0 {
         earlier.extend(account.password.clone());
         for hash in &earlier {

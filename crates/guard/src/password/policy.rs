@@ -13,6 +13,9 @@ pub const MAX_LENGTH: usize = 128;
 /// Context words shorter than this are ignored, or `s@example.com` would forbid every `s`.
 pub const MIN_CONTEXT_LENGTH: usize = 4;
 
+/// What is said of a password that others use, too.
+pub const TOO_COMMON: &str = "Password is too common";
+
 const SPECIAL: &str = "!@#$%^&*()_+-=[]{}\\|;':\",./<>?";
 
 /// The rules. What is not set is not asked for; the blocklist and the maximum always are.
@@ -86,7 +89,7 @@ impl Policy {
         );
         rule(!text.contains('\0'), "Password must not contain a NUL character");
         let words = self.context_words.iter().map(String::as_str).chain(context.iter().copied());
-        rule(!blocklist::is_common(&folded) && !contains_any(&folded, words), "Password is too common");
+        rule(!blocklist::is_common(&folded) && !contains_any(&folded, words), TOO_COMMON);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 }
@@ -120,8 +123,6 @@ pub fn host_labels(url: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TOO_COMMON: &str = "Password is too common";
 
     fn broken(policy: &Policy, password: &str) -> Vec<String> {
         policy.check(password, &[]).err().unwrap_or_default()

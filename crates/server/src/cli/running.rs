@@ -12,6 +12,7 @@ use fastcms_guard::clock::SystemClock;
 use fastcms_guard::ids::SystemRng;
 
 use super::Failure;
+use crate::breaches;
 
 /// The settings of a process, and who keeps its secrets.
 pub struct Settings {
@@ -50,7 +51,9 @@ pub fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
 
 /// Opens the product for a command that works on it and ends.
 pub async fn open(settings: Settings) -> Result<Arc<App>, Failure> {
-    Ok(app::open(opening(settings, WithoutSecret::Forget, OlderSchema::Migrate, Process::Command)).await?)
+    let app = app::open(opening(settings, WithoutSecret::Forget, OlderSchema::Migrate, Process::Command)).await?;
+    breaches::connect(&app);
+    Ok(app)
 }
 
 /// The real clock, real randomness.

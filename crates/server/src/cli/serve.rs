@@ -10,7 +10,7 @@ use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, re
 
 use super::running::{Settings, block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
-use crate::{api, confinement, listener, logging, shipping};
+use crate::{api, breaches, confinement, listener, logging, shipping};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_mins(10);
@@ -61,6 +61,7 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
     };
     let (host, port) = (config.server.host.clone(), config.server.port);
     let app = app::open(opening(config, without_secret, older_schema, Process::Server)).await?;
+    breaches::connect(&app);
     let socket = listener::bind(&host, port).await.map_err(|error| {
         Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
     })?;

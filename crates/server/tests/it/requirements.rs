@@ -72,6 +72,13 @@ const REQUIREMENTS: &[(u16, &[&str])] = &[
         ],
     ),
     (52, &["common_passwords_are_refused_in_every_form", "context_words_are_in_no_password"]),
+    (
+        53,
+        &[
+            "password_breach_url_is_told_five_digits_and_refuses_what_it_knows",
+            "password_breach_url_that_does_not_answer_refuses_nobody",
+        ],
+    ),
     (54, &["password_history_count_is_how_many_earlier_ones_are_refused", "an_admin_cannot_go_around_the_history"]),
     (
         55,
@@ -239,7 +246,6 @@ const REQUIREMENTS: &[(u16, &[&str])] = &[
 
 /// Requirements of these groups that nothing here shows.
 const ELSEWHERE: &[(u16, &str)] = &[
-    (53, "passwords are compared with a list of our own; no service is asked"),
     (57, "there is no pepper"),
     (75, "there is no GraphQL"),
     (82, "there is no WebSocket yet"),

@@ -126,3 +126,70 @@ fn require_mfa_leaves_an_account_without_a_second_factor_nothing_but_enrolling()
         server.ask("POST", "/api/v1/auth/2fa/setup").token(&token).json(&json!({})).expect(200);
     }
 }
+
+/// A service that knows one password, and what it was asked.
+fn breaches(known: &str, status: &'static str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/range/", listener.local_addr().unwrap());
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (heard, digest) = (std::sync::Arc::clone(&asked), fastcms_guard::password::breach_digest(known));
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (mut socket, mut request) = (socket.unwrap(), Vec::new());
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                socket.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            heard.lock().unwrap().push(String::from_utf8(request).unwrap());
+            let body = format!("{}:0\r\n{}:17\r\n", "0".repeat(35), &digest.expose()[5..]);
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            socket.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    (url, asked)
+}
+
+/// R53.
+#[test]
+fn password_breach_url_is_told_five_digits_and_refuses_what_it_knows() {
+    let breached = "a phrase that everybody has";
+    let (url, asked) = breaches(breached, "200 OK");
+    let (server, admin) = started(&[("PASSWORD_BREACH_URL", &url)]);
+    let refused = register(&server, "ann", breached);
+    assert_eq!((refused.status, &refused.json()["details"]), (422, &json!({"password": "Password is too common"})));
+    assert_eq!(register(&server, "ann", "a phrase that nobody has").status, 201);
+    let members = json!({"name": "members", "type": "auth", "create_rule": "", "schema": []});
+    server.ask("POST", "/api/v1/collections").token(&admin).json(&members).expect(201);
+    let body = json!({"email": "ann@example.com", "password": breached, "password_confirm": breached});
+    for door in ["/api/v1/collections/members/auth/register", "/api/v1/admin/users"] {
+        server.ask("POST", door).token(&admin).json(&body).refused(422, "password_policy");
+    }
+    let output = server.run(&["admin", "create", "bob@example.com", "--password-stdin"], &format!("{breached}\n"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let digest = fastcms_guard::password::breach_digest(breached);
+    let asked = asked.lock().unwrap();
+    // Setup, two registrations, two doors more, the command line.
+    assert_eq!(asked.len(), 6, "{asked:?}");
+    for request in asked.iter() {
+        let head = request.split("/range/").nth(1).unwrap().split(' ').next().unwrap();
+        assert_eq!(head.len(), 5, "{request}");
+        assert!(!request.contains(&digest.expose()[5..]) && !request.contains("phrase") && !request.contains("ann"));
+    }
+}
+
+/// R53: it fails open, and no sign-in waits for it.
+#[test]
+fn password_breach_url_that_does_not_answer_refuses_nobody() {
+    let closed = format!("http://127.0.0.1:{}/range/", crate::process::free_port());
+    for url in [closed, breaches(PASSWORD, "503 Service Unavailable").0] {
+        let (server, _) = started(&[("PASSWORD_BREACH_URL", &url)]);
+        assert_eq!(register(&server, "ann", "a phrase that everybody has").status, 201, "{url}");
+        server.sign_in(PASSWORD).expect(200);
+        assert!(server.log().contains("PASSWORD_BREACH_URL"), "{}", server.log());
+    }
+    let plain = Server::production(&[("PASSWORD_BREACH_URL", "http://range.example.com/")]).run(&["serve"], "");
+    assert_eq!(plain.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&plain.stderr).contains("PASSWORD_BREACH_URL"));
+}

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use crate::access;
+use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::config::{Kind, Origin, catalog};
@@ -52,7 +52,7 @@ impl State {
 
 /// Every secret that the settings hold, in the order of the settings reference.
 pub async fn list(caller: &Caller, app: &App) -> Result<Vec<Item>> {
-    access::require_admin(caller)?;
+    access::require(caller, Permission::SecretsList)?;
     let mut items = Vec::new();
     for variable in catalog::ALL.iter().filter(|variable| variable.is_secret()) {
         let origin = app.config.origin(variable);

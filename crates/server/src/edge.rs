@@ -110,8 +110,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
 pub struct Connection {
     /// The other end of the socket.
     pub peer: SocketAddr,
-    /// Set when an answer leaves while its request's body is still on the way: the socket must then be emptied before it is
-    /// closed, or the client may lose the answer to a reset.
+    /// Set when an answer leaves while its request's body is still on the way: the answer said that the connection is over, and the
+    /// socket must be emptied before it is closed, or the client may lose the answer to a reset.
     pub unread: AtomicBool,
 }
 
@@ -174,16 +174,28 @@ impl<S: Backend> Edge<S> {
         let request_id = RequestId::fresh();
         let (parts, body) = request.into_parts();
         let mut seen = Seen::new(&parts, connection, &inner.settings.cors);
+        let progress = (!body.is_end_stream()).then(|| Arc::new(Progress::new()));
+        let body = progress.as_ref().map(|progress| Watched::new(body, Arc::clone(progress)));
+        // Whoever waits to be asked for its body does not send it after a refusal.
+        let asks_first = body.is_some() && parts.headers.contains_key(header::EXPECT);
 
         // 1. Outermost: request id, security headers and the panic guard. Whatever happens below, the answer has them.
-        let admitted = inner.admit(connection, parts, body, request_id, &mut seen);
+        let admitted = inner.admit(connection, parts, body, progress.as_deref(), request_id, &mut seen);
         let response = match AssertUnwindSafe(admitted).catch_unwind().await {
             Ok(Ok(response)) => inner.room.hold(response).unwrap_or_else(IntoResponse::into_response),
             Ok(Err(refusal)) => refusal.into_response(),
             Err(panic) => Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response(),
         };
         let took = started.elapsed();
-        let response = inner.outgoing.finish(response, &request_id, &seen, took);
+        let mut response = inner.outgoing.finish(response, &request_id, &seen, took);
+        let unread = match progress {
+            Some(progress) if !progress.finished() => asks_first || !progress.read_off().await,
+            _ => false,
+        };
+        connection.unread.store(unread, Ordering::Relaxed);
+        if unread {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(answered) = seen.to_note(response.status(), &request_id, started, took) {
             inner.state.answered(&answered);
         }
@@ -223,20 +235,15 @@ impl<S: Backend> Edge<S> {
 
 impl<S: Backend> Inner<S> {
     /// Steps 2 to 10 of contract 9.1.
-    async fn admit<B>(
+    async fn admit(
         &self,
         connection: &Connection,
         mut parts: Parts,
-        body: B,
+        body: Option<Watched>,
+        progress: Option<&Progress>,
         request_id: RequestId,
         seen: &mut Seen,
-    ) -> Result<Response, Refusal>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        // Until it has been read, a body is unread, whoever answers.
-        connection.unread.store(!body.is_end_stream(), Ordering::Relaxed);
+    ) -> Result<Response, Refusal> {
         let found = self.table.find(&parts.method, parts.uri.path());
 
         // 2. Client address, scheme and host: the socket's, or what a trusted proxy says.
@@ -270,7 +277,7 @@ impl<S: Backend> Inner<S> {
 
         // 6. Limits of URL, header section and body. The clock of the request starts with the last byte of the body.
         check_head(&parts)?;
-        let (body, progress) = self.watch(&parts, body, &found)?;
+        let body = self.limited_body(&parts, body, &found)?;
 
         // 7. Identity, verified once. What is wrong with a credential is only noted.
         let Identity { caller, noted, cookie } = self.identify(&parts, &sender, &found).await;
@@ -318,10 +325,7 @@ impl<S: Backend> Inner<S> {
             faults: Arc::clone(&self.outgoing.faults),
         });
         let running = (operation.run)(Request::from_parts(parts, body), self.state.clone());
-        let answer = within(patience, running, progress.as_deref()).await;
-        let unread = progress.is_some_and(|progress| !progress.finished());
-        connection.unread.store(unread, Ordering::Relaxed);
-        answer
+        within(patience, running, progress).await
     }
 
     /// Says so when everybody seems to come from one private address.
@@ -339,22 +343,17 @@ impl<S: Backend> Inner<S> {
         }
     }
 
-    /// The body under watch, its announced size checked. `None`: there is no body to wait for.
-    fn watch<B>(&self, parts: &Parts, body: B, found: &Found<'_, S>) -> Result<(Body, Option<Arc<Progress>>), Refusal>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        if body.is_end_stream() {
-            return Ok((Body::empty(), None));
-        }
+    /// The body with the limit of its route, its announced size checked.
+    fn limited_body(&self, parts: &Parts, body: Option<Watched>, found: &Found<'_, S>) -> Result<Body, Refusal> {
+        let Some(body) = body else {
+            return Ok(Body::empty());
+        };
         let limit = match found.operation().map(|operation| operation.body_limit) {
             Some(BodyLimit::File) => self.settings.max_file,
             Some(BodyLimit::Usual) | None => self.settings.max_body,
         };
         body::check_announced(&parts.headers, limit)?;
-        let progress = Arc::new(Progress::new());
-        Ok((Body::new(Watched::new(body, limit, Arc::clone(&progress))), Some(progress)))
+        Ok(Body::new(body.within(limit)))
     }
 
     /// The operation to run, or `None` for an answer that needs none (a redirect, `OPTIONS`).

@@ -1,9 +1,11 @@
-//! A request's body on its way in: never more bytes than allowed, and a trace of whether it still moves.
+//! A request's body on its way in: never more bytes than allowed, a trace of whether it still moves, and what becomes of one that
+//! nobody wants to read.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -13,7 +15,7 @@ use std::{
 use axum::{BoxError, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::error::Refusal;
@@ -21,6 +23,10 @@ use crate::error::Refusal;
 /// A body that brings less than this between two looks at the clock counts as stalled, so that a byte now and then is no sign
 /// of life.
 const SIGN_OF_LIFE: u64 = 1024;
+/// What is taken of a body that nobody read, and how long it is waited for, so that the connection can go on with its next request.
+/// Clients send head and body in two pieces, and a refusal is often ready before the second.
+const UNWANTED: u64 = 64 * 1024;
+const UNWANTED_WAIT: Duration = Duration::from_millis(500);
 
 /// How far a body has come.
 #[derive(Debug)]
@@ -29,11 +35,40 @@ pub(crate) struct Progress {
     /// Milliseconds from `made` to the last sign of life.
     last: AtomicU64,
     finished: AtomicBool,
+    /// What was left of the body when its reader went away.
+    left: Mutex<Option<Body>>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { made: Instant::now(), last: AtomicU64::new(0), finished: AtomicBool::new(false) }
+        Self { made: Instant::now(), last: AtomicU64::new(0), finished: AtomicBool::new(false), left: Mutex::new(None) }
+    }
+
+    /// Reads off what nobody wanted of the body. False: it is too much, or it does not come, and the connection cannot be used again.
+    pub(super) async fn read_off(&self) -> bool {
+        if self.finished() {
+            return true;
+        }
+        let Some(mut body) = self.left.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return false;
+        };
+        if body.size_hint().lower() > UNWANTED {
+            return false;
+        }
+        let mut taken = 0;
+        let all = poll_fn(|cx| {
+            loop {
+                match ready!(Pin::new(&mut body).poll_frame(cx)) {
+                    None => return Poll::Ready(true),
+                    Some(Err(_)) => return Poll::Ready(false),
+                    Some(Ok(frame)) => taken += frame.data_ref().map_or(0, |data| data.len() as u64),
+                }
+                if body.is_end_stream() || taken > UNWANTED {
+                    return Poll::Ready(body.is_end_stream());
+                }
+            }
+        });
+        tokio::time::timeout(UNWANTED_WAIT, all).await.unwrap_or(false)
     }
 
     fn note(&self) {
@@ -83,12 +118,28 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new<B>(inner: B, limit: u64, progress: Arc<Progress>) -> Self
+    /// Without a limit so far.
+    pub(super) fn new<B>(inner: B, progress: Arc<Progress>) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { inner: Body::new(inner), limit, read: 0, since_sign: 0, progress }
+        Self { inner: Body::new(inner), limit: u64::MAX, read: 0, since_sign: 0, progress }
+    }
+
+    /// The same body, of which no more than so many bytes may be read.
+    pub(super) fn within(mut self, limit: u64) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.progress.finished() {
+            let left = std::mem::take(&mut self.inner);
+            *self.progress.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        }
     }
 }
 

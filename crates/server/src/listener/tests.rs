@@ -96,6 +96,34 @@ async fn heads_that_are_too_large_get_our_answer_even_past_the_ceilings_of_the_p
     }
 }
 
+/// Clients send head and body in two pieces. A refusal that is ready before the second must not cost the connection.
+#[tokio::test]
+async fn a_refusal_that_comes_before_the_body_leaves_the_connection_usable() {
+    let server = start().await;
+    let mut stream = server.connect().await;
+    for _ in 0..20 {
+        let head = "POST /nothing HTTP/1.1\r\nHost: cms.example.com\r\nContent-Length: 13\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(b"{\"email\":\"a\"}").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert_eq!(status(&answer), "404");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+}
+
+/// A body that does not come ends the connection, and the answer says so.
+#[tokio::test]
+async fn a_refusal_says_that_the_connection_is_over_when_the_body_does_not_come() {
+    let server = start().await;
+    let answer =
+        server.exchange("POST /nothing HTTP/1.1\r\nHost: cms.example.com\r\nContent-Length: 13\r\n\r\n{").await;
+    assert_eq!(status(&answer), "404");
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
 #[tokio::test]
 async fn an_announced_body_is_refused_at_once_and_the_connection_is_over() {
     let server = start().await;

@@ -86,19 +86,30 @@ async fn a_slow_body_may_take_its_time_as_long_as_it_moves() {
     assert_eq!((dripping.status, seconds), (503, 30), "a byte now and then is no sign of life");
 }
 
-#[tokio::test]
-async fn the_connection_is_told_of_a_body_that_nobody_read() {
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_wants_is_read_off_or_the_connection_is_over() {
     let edge = Edge::new(House, operations(), settings());
     let connection = Connection::new(PROXY.parse().unwrap());
-    let sent = |path: &str, kind: &str| {
-        request("POST", path).header("content-type", kind).body(Body::from("{\"email\":\"a\"}")).unwrap()
-    };
-    for (path, kind, unread) in [
-        ("/api/v1/login", "text/plain", true),
-        ("/nothing", "application/json", true),
-        ("/api/v1/login", "application/json", false),
+    let small = || Body::from("{\"email\":\"a\"}");
+    let stalled = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    for (path, kind, body, expect, over) in [
+        ("/api/v1/login", "text/plain", small(), None, false),
+        ("/nothing", "application/json", small(), None, false),
+        ("/api/v1/login", "application/json", small(), None, false),
+        ("/nothing", "application/json", pieces(1024, 0, 60), None, false),
+        ("/nothing", "application/json", pieces(1024, 0, 70), None, true),
+        ("/nothing", "application/json", Body::from(vec![b' '; 70_000]), None, true),
+        ("/nothing", "application/json", stalled(), None, true),
+        ("/nothing", "application/json", small(), Some("100-continue"), true),
     ] {
-        edge.answer(&connection, sent(path, kind)).await;
-        assert_eq!(connection.unread.load(Ordering::Relaxed), unread, "{path} {kind}");
+        let mut sent = request("POST", path).header("content-type", kind);
+        if let Some(expect) = expect {
+            sent = sent.header("expect", expect);
+        }
+        let started = Instant::now();
+        let answer = edge.answer(&connection, sent.body(body).unwrap()).await;
+        assert_eq!(connection.unread.load(Ordering::Relaxed), over, "{path} {kind} {expect:?}");
+        assert_eq!(answer.headers().get("connection").is_some(), over, "{path} {kind} {expect:?}");
+        assert!(started.elapsed() < Duration::from_secs(1));
     }
 }

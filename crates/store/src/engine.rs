@@ -4,6 +4,8 @@
 //! (committed in groups) or each in a transaction of `PostgreSQL`; read jobs where their [`Plan`] says. An answer to a write
 //! means that it is on disk and that the subscribers of this node know of it.
 
+pub(crate) mod job;
+
 use crate::change::{Change, Feed, Subscriber};
 use crate::database_url::{DatabaseUrl, Target};
 use crate::error::{Error, Result};
@@ -13,7 +15,9 @@ use crate::sql::{Dialect, Sql};
 use crate::sqlite::Sqlite;
 use crate::transaction::Tx;
 use futures_util::future::BoxFuture;
+use job::{Answer, ReadJob, Task, WriteJob};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,48 +144,57 @@ impl Store {
     ///
     /// Once handed in, a job runs whether or not its answer is waited for; one that nobody waits for any more may be
     /// passed over before it starts. One whose time is up is rolled back and answers [`Error::Timeout`].
-    pub async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    pub fn write<T, E, F>(&self, job: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_for(None, job).await
+        Answer::Running(self.submit(None, Box::new(Task::new(job))), PhantomData)
     }
 
     /// As [`Store::write`], for a job that may take longer than others: on `SQLite` the whole of it, on `PostgreSQL` each of
     /// its statements. It is not committed together with others.
-    pub async fn write_within<T, E, F>(&self, budget: Duration, job: F) -> Result<T, E>
+    pub fn write_within<T, E, F>(&self, budget: Duration, job: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_for(Some(budget), job).await
+        Answer::Running(self.submit(Some(budget), Box::new(Task::new(job))), PhantomData)
     }
 
-    async fn write_for<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
+    fn submit(&self, budget: Option<Duration>, job: Box<dyn WriteJob>) -> BoxFuture<'_, Result<Box<dyn WriteJob>>> {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.write(budget, job).await,
-            Engine::Postgres(engine) => engine.write(budget, job).await,
+            Engine::Sqlite(engine) => engine.write(budget, job),
+            Engine::Postgres(engine) => engine.write(budget, job),
         }
     }
 
-    /// Runs a job that only reads.
-    pub async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
+    /// Runs a job that only reads. A bounded one has run on `SQLite` when this returns: there is nothing to wait for.
+    pub fn read<T, E, F>(&self, plan: Plan, job: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let mut task = Task::new(job);
+        match (&self.0.engine, plan) {
+            (Engine::Sqlite(engine), Plan::Bounded) => {
+                engine.inline(&mut task);
+                Answer::Done(Some(task.done()))
+            }
+            _ => Answer::Running(self.ask(plan, Box::new(task)), PhantomData),
+        }
+    }
+
+    fn ask(&self, plan: Plan, job: Box<dyn ReadJob>) -> BoxFuture<'_, Result<Box<dyn ReadJob>>> {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.read(plan, job).await,
-            Engine::Postgres(engine) => engine.read(plan, job).await,
+            Engine::Sqlite(engine) => match plan {
+                Plan::Bounded | Plan::Scan => engine.scan(None, job),
+                Plan::Within(budget) => engine.scan(Some(budget), job),
+            },
+            Engine::Postgres(engine) => engine.read(plan, job),
         }
     }
 
@@ -199,7 +212,7 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.ping().await,
+            Engine::Sqlite(engine) => engine.ping(),
             Engine::Postgres(engine) => engine.ping().await,
         }
     }

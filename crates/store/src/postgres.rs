@@ -13,6 +13,7 @@ use crate::audit;
 use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
+use crate::engine::job::{ReadJob, WriteJob, panicked};
 use crate::error::{Error, Fault, Result};
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
@@ -30,7 +31,6 @@ use std::thread;
 use std::time::Duration;
 use tls::Tls;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 /// How long to wait for a connection of the pool, or for a new one.
@@ -122,58 +122,57 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.open_still()?;
-        let (link, place) = (Arc::clone(&self.link), self.writing.enter()?);
-        // A task of its own: a caller that goes away cannot tear a commit from its announcement.
-        let task = tokio::spawn(async move {
-            let _place = place;
-            link.write(budget, job).await
-        });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(panicked = error.is_panic(), "a database job did not end and was rolled back");
-            Err(Error::internal("a job panicked").into())
+    /// Has a job run, and answers it with its answer.
+    pub(crate) fn write(
+        &self,
+        budget: Option<Duration>,
+        mut job: Box<dyn WriteJob>,
+    ) -> BoxFuture<'_, Result<Box<dyn WriteJob>>> {
+        Box::pin(async move {
+            self.open_still()?;
+            let (link, place) = (Arc::clone(&self.link), self.writing.enter()?);
+            // A task of its own: a caller that goes away cannot tear a commit from its announcement.
+            let task = tokio::spawn(async move {
+                let _place = place;
+                if let Err(error) = link.write(budget, &mut *job).await {
+                    job.fail(error);
+                }
+                job
+            });
+            task.await.map_err(|error| {
+                tracing::error!(panicked = error.is_panic(), "a database job did not end and was rolled back");
+                panicked()
+            })
         })
     }
 
-    pub(crate) async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.open_still()?;
-        let _place = self.reading.enter()?;
-        let done = match plan {
-            Plan::Bounded => Ok(AssertUnwindSafe(self.link.read(job)).catch_unwind().await),
-            Plan::Scan => self.scan(self.time_budget, job).await,
-            Plan::Within(budget) => self.scan(budget, job).await,
-        };
-        match done {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(Error::internal("a job panicked").into()),
-            Err(_) => Err(Error::Timeout.into()),
-        }
+    /// Has a job run, and answers it with its answer.
+    pub(crate) fn read(&self, plan: Plan, mut job: Box<dyn ReadJob>) -> BoxFuture<'_, Result<Box<dyn ReadJob>>> {
+        Box::pin(async move {
+            self.open_still()?;
+            let _place = self.reading.enter()?;
+            let done = match plan {
+                Plan::Bounded => AssertUnwindSafe(self.link.read(&mut *job)).catch_unwind().await,
+                Plan::Scan => self.scan(self.time_budget, &mut *job).await?,
+                Plan::Within(budget) => self.scan(budget, &mut *job).await?,
+            };
+            match done {
+                Ok(Ok(())) => Ok(job),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(panicked()),
+            }
+        })
     }
 
     /// Runs a scan, or answers that its time is up. The server counts each statement apart, we the whole job with its
     /// waiting, and a little longer, so that the server speaks first.
-    async fn scan<T, E, F>(&self, budget: Duration, job: F) -> Result<thread::Result<Result<T, E>>, Elapsed>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
-        T: Send,
-        E: From<Error> + Send,
-    {
+    async fn scan(&self, budget: Duration, job: &mut dyn ReadJob) -> Result<thread::Result<Result<()>>> {
         let run = async {
             let _turn = self.scans.acquire().await.map_err(|_| Error::closed())?;
             self.link.scan(budget, job).await
         };
-        timeout(budget + Duration::from_millis(250), AssertUnwindSafe(run).catch_unwind()).await
+        let ended = timeout(budget + Duration::from_millis(250), AssertUnwindSafe(run).catch_unwind()).await;
+        ended.map_err(|_| Error::Timeout)
     }
 
     /// Connects with another user or password from now on, once that was seen to work. Whether there was anything to do: an address
@@ -218,32 +217,24 @@ impl Postgres {
 }
 
 impl Link {
-    async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
-        T: Send,
-        E: From<Error> + Send,
-    {
+    /// Runs a job in a transaction; an error is what became of it instead of its answer.
+    async fn write(&self, budget: Option<Duration>, job: &mut dyn WriteJob) -> Result<()> {
         let mut client = self.writes.load_full().get().await.map_err(pool_meaning)?;
         let transaction = client.transaction().await.map_err(meaning)?;
         if let Some(budget) = budget {
             limit_statements(&transaction, budget).await?;
         }
         let mut tx = Tx::postgres(Session::in_transaction(&transaction));
-        let done = job(&mut tx).await;
-        let finished = tx.finish();
-        match (done, finished) {
-            (Ok(done), Ok(effects)) => {
-                self.commit(transaction, effects).await?;
-                Ok(done)
-            }
-            (Ok(_), Err(error)) => {
-                roll_back(transaction).await;
-                Err(error.into())
-            }
-            (Err(error), _) => {
+        let is_good = job.start(&mut tx).await;
+        match (is_good, tx.finish()) {
+            (true, Ok(effects)) => self.commit(transaction, effects).await,
+            (true, Err(error)) => {
                 roll_back(transaction).await;
                 Err(error)
+            }
+            (false, _) => {
+                roll_back(transaction).await;
+                Ok(())
             }
         }
     }
@@ -275,29 +266,22 @@ impl Link {
         Ok(())
     }
 
-    async fn read<T, E, F>(&self, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
-        E: From<Error>,
-    {
+    async fn read(&self, job: &mut dyn ReadJob) -> Result<()> {
         let client = self.reads.load_full().get().await.map_err(pool_meaning)?;
-        job(&mut Reader::postgres(Session::plain(&client))).await
+        job.start(&mut Reader::postgres(Session::plain(&client))).await;
+        Ok(())
     }
 
     /// As `read`, on one snapshot and with a limit for each statement.
-    async fn scan<T, E, F>(&self, budget: Duration, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
-        E: From<Error>,
-    {
+    async fn scan(&self, budget: Duration, job: &mut dyn ReadJob) -> Result<()> {
         let mut client = self.reads.load_full().get().await.map_err(pool_meaning)?;
         let snapshot = client.build_transaction().read_only(true);
         let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
         let transaction = snapshot.start().await.map_err(meaning)?;
         limit_statements(&transaction, budget).await?;
-        let done = job(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
+        job.start(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
         roll_back(transaction).await;
-        done
+        Ok(())
     }
 
     /// Gives up all prepared statements: tables have changed.

@@ -14,10 +14,10 @@ pub(crate) use session::Session;
 
 use crate::change::Feed;
 use crate::engine::StoreConfig;
+use crate::engine::job::{ReadJob, Task, WriteJob};
 use crate::error::{Error, Result};
-use crate::reader::{Plan, Reader};
+use crate::reader::Reader;
 use crate::sql::{Dialect, Sql};
-use crate::transaction::Tx;
 use futures_util::future::BoxFuture;
 use readers::Readers;
 use std::path::Path;
@@ -51,42 +51,42 @@ impl Sqlite {
         opened.await.map_err(|_| Error::internal("opening the database panicked"))?
     }
 
-    pub(crate) async fn write<T, E, F>(&self, budget: Option<Duration>, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let (job, answer) = job::write(job, budget.unwrap_or(self.write_budget));
-        self.writer.submit(job)?;
-        answer.await.unwrap_or_else(|_| Err(Error::closed().into()))
-    }
-
-    pub(crate) async fn read<T, E, F>(&self, plan: Plan, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let budget = match plan {
-            Plan::Bounded => return self.readers.inline(Instant::now() + self.time_budget, job),
-            Plan::Scan => self.time_budget,
-            Plan::Within(budget) => budget,
-        };
-        let (job, answer) = job::read(job, Instant::now() + budget);
-        self.readers.submit(job)?;
-        answer.await.unwrap_or_else(|_| Err(Error::closed().into()))
-    }
-
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.writer.alive()?;
-        self.read(Plan::Bounded, |reader| {
-            Box::pin(async move {
-                let sql = Sql::with(Dialect::Sqlite, "SELECT count(*) FROM sqlite_schema WHERE name = ?", [""]);
-                reader.fetch_one(&sql).await.map(|_| ())
-            })
+    /// Has a job run, and answers it with its answer.
+    pub(crate) fn write(
+        &self,
+        budget: Option<Duration>,
+        job: Box<dyn WriteJob>,
+    ) -> BoxFuture<'_, Result<Box<dyn WriteJob>>> {
+        Box::pin(async move {
+            let (job, answer) = job::Write::new(job, budget.unwrap_or(self.write_budget));
+            self.writer.submit(job)?;
+            answer.await.map_err(|_| Error::closed())
         })
-        .await
+    }
+
+    /// Runs a job on this thread.
+    pub(crate) fn inline(&self, job: &mut dyn ReadJob) {
+        self.readers.inline(Instant::now() + self.time_budget, job);
+    }
+
+    /// Has a job run on a reader thread, and answers it with its answer.
+    pub(crate) fn scan(
+        &self,
+        budget: Option<Duration>,
+        job: Box<dyn ReadJob>,
+    ) -> BoxFuture<'_, Result<Box<dyn ReadJob>>> {
+        Box::pin(async move {
+            let (job, answer) = job::Read::new(job, Instant::now() + budget.unwrap_or(self.time_budget));
+            self.readers.submit(job)?;
+            answer.await.map_err(|_| Error::closed())
+        })
+    }
+
+    pub(crate) fn ping(&self) -> Result<()> {
+        self.writer.alive()?;
+        let mut asked = Task::new(look);
+        self.inline(&mut asked);
+        asked.done()
     }
 
     pub(crate) async fn close(&self) {
@@ -104,4 +104,12 @@ impl Sqlite {
             tracing::error!("closing the database panicked");
         }
     }
+}
+
+/// The least that a working connection can do.
+fn look<'a>(reader: &'a mut Reader<'_>) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let sql = Sql::with(Dialect::Sqlite, "SELECT count(*) FROM sqlite_schema WHERE name = ?", [""]);
+        reader.fetch_one(&sql).await.map(|_| ())
+    })
 }

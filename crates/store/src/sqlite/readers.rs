@@ -1,12 +1,11 @@
 //! Reads: inline over a connection of the calling thread, or on reader threads where a slow one stalls nobody.
 
 use super::connection::TimedConnection;
-use super::job::{self, ReadJob};
-use super::session::{Session, control};
+use super::job::{self, Read};
+use super::session::control;
+use crate::engine::job::ReadJob;
 use crate::error::{Error, Fault, Result};
-use crate::reader::Reader;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use futures_util::future::BoxFuture;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +38,7 @@ pub(super) struct Readers {
 }
 
 enum Message {
-    Job(Box<dyn ReadJob>),
+    Job(Read),
     Stop,
 }
 
@@ -62,21 +61,15 @@ impl Readers {
     }
 
     /// Runs a job at once, on this thread.
-    pub(super) fn inline<T, E, F>(&self, deadline: Instant, job: F) -> Result<T, E>
-    where
-        F: for<'a> FnOnce(&'a mut Reader<'_>) -> BoxFuture<'a, Result<T, E>>,
-        E: From<Error>,
-    {
-        self.lend(|conn| {
-            conn.until(deadline, |conn, counts| {
-                job::complete(|| job::poll_once(job(&mut Reader::sqlite(Session::reading(conn, counts)))))
-            })
-        })
-        .unwrap_or_else(|error| Err(error.into()))
+    pub(super) fn inline(&self, deadline: Instant, job: &mut dyn ReadJob) {
+        let lent = self.lend(&mut |conn| conn.until(deadline, |conn, counts| job::read(job, conn, counts)));
+        if let Err(error) = lent {
+            job.fail(error);
+        }
     }
 
     /// Hands a job to the reader threads.
-    pub(super) fn submit(&self, job: Box<dyn ReadJob>) -> Result<()> {
+    pub(super) fn submit(&self, job: Read) -> Result<()> {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
@@ -99,20 +92,24 @@ impl Readers {
     }
 
     /// Lends this thread's connection to `read`, opening it at first use.
-    fn lend<R>(&self, read: impl FnOnce(&mut TimedConnection) -> R) -> Result<R> {
+    fn lend(&self, read: &mut dyn FnMut(&mut TimedConnection)) -> Result<()> {
         let slot = self.slot();
         let mut guard = match slot.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // A read inside a read: it gets a connection for itself.
-            Err(TryLockError::WouldBlock) => return Ok(read(&mut self.shared.connect()?)),
+            Err(TryLockError::WouldBlock) => {
+                read(&mut self.shared.connect()?);
+                return Ok(());
+            }
         };
         let conn = match &mut *guard {
             Some(conn) if !self.shared.closing.load(Ordering::Relaxed) => conn,
             Some(_) => return Err(Error::closed()),
             empty => empty.insert(self.shared.connect()?),
         };
-        Ok(read(conn))
+        read(conn);
+        Ok(())
     }
 
     fn slot(&self) -> Arc<Slot> {

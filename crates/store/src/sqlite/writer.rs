@@ -6,7 +6,7 @@
 //! before in it fails too. So a job that may take long has a transaction to itself. Answers are given after the commit.
 
 use super::connection::TimedConnection;
-use super::job::WriteJob;
+use super::job::Write;
 use super::session::{Session, control, rolled_back};
 use crate::audit;
 use crate::change::Feed;
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-type Jobs = VecDeque<Box<dyn WriteJob>>;
+type Jobs = VecDeque<Write>;
 
 /// The way to the writer thread.
 pub(super) struct Writer {
@@ -32,7 +32,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Job(Box<dyn WriteJob>),
+    Job(Write),
     Stop,
 }
 
@@ -50,7 +50,7 @@ impl Writer {
     }
 
     /// Queues a job, or answers [`Error::Overloaded`] at once.
-    pub(super) fn submit(&self, job: Box<dyn WriteJob>) -> Result<()> {
+    pub(super) fn submit(&self, job: Write) -> Result<()> {
         if self.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
@@ -133,7 +133,7 @@ impl Work {
         let mut done = Vec::with_capacity(jobs.len());
         let mut effects = None;
         while let Some(mut job) = jobs.pop_front() {
-            match self.step(job.as_mut(), alone) {
+            match self.step(&mut job, alone) {
                 Ok(Some(more)) => effects.get_or_insert_with(Effects::default).merge(more),
                 Ok(None) => {}
                 Err(error) => {
@@ -162,7 +162,7 @@ impl Work {
     }
 
     /// Runs one job inside its savepoint. An error means that the whole transaction is lost.
-    fn step(&mut self, job: &mut dyn WriteJob, alone: bool) -> Result<Option<Effects>> {
+    fn step(&mut self, job: &mut Write, alone: bool) -> Result<Option<Effects>> {
         if !job.is_wanted() {
             return Ok(None);
         }
@@ -230,7 +230,7 @@ fn take(message: Message, jobs: &mut Jobs) -> bool {
 }
 
 impl Message {
-    fn job(self) -> Option<Box<dyn WriteJob>> {
+    fn job(self) -> Option<Write> {
         match self {
             Self::Job(job) => Some(job),
             Self::Stop => None,
@@ -250,7 +250,7 @@ fn write_counts(conn: &rusqlite::Connection, counts: &BTreeMap<String, i64>) -> 
     Ok(())
 }
 
-fn refuse(jobs: impl IntoIterator<Item = Box<dyn WriteJob>>, error: &Error) {
+fn refuse(jobs: impl IntoIterator<Item = Write>, error: &Error) {
     for mut job in jobs {
         job.fail(error.clone());
         job.answer();

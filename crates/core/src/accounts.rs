@@ -12,6 +12,7 @@ mod cookie_sessions;
 mod email;
 mod email_change;
 mod file_tokens;
+mod first_proof;
 pub mod impersonation;
 pub(crate) mod one_time_code;
 mod passwords;

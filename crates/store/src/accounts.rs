@@ -158,6 +158,16 @@ pub async fn replace_password(
     Ok(tx.execute(&sql).await? == 1)
 }
 
+/// Leaves the account without a password; nobody signs in by one until it is given another.
+pub async fn drop_password(tx: &mut Tx<'_>, table: &AccountTable, id: &str, now: &str) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE ");
+    table.push(&mut sql);
+    sql.push(" SET password = NULL, must_change_password = ").bind(false).push(", updated = ").bind(now);
+    sql.push(" WHERE id = ").bind(id);
+    tx.execute(&sql).await.map(drop)
+}
+
 /// Notes that the account's address was shown to be its own.
 pub async fn set_verified(tx: &mut Tx<'_>, table: &AccountTable, id: &str, now: &str) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());

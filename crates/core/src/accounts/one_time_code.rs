@@ -6,17 +6,17 @@ use fastcms_guard::attempts::CounterKey;
 use fastcms_guard::ids;
 use fastcms_guard::limits::Class;
 use fastcms_secrets::Secret;
-use fastcms_store::accounts::{AccountTable, Credentials, one_time_codes as rows, set_verified};
+use fastcms_store::accounts::{AccountTable, Credentials, one_time_codes as rows};
 
+use super::first_proof::{self, Place};
 use super::proof::{Guess, Proven, count};
 use super::sessions::realm_text;
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{self, Event, Recorded};
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::mail::{self, Kind, Mail};
-use crate::time::stamp;
 
 /// How long a code is good, milliseconds (contract 2.2).
 const LIFETIME_MILLIS: i64 = 10 * 60 * 1000;
@@ -79,6 +79,7 @@ pub(super) async fn give_back(app: &App, realm: &str, account_id: &str) -> Resul
 
 /// Uses a code up, and takes its address for verified: whoever read it there has shown so. False where somebody else was first.
 pub(super) async fn use_up(
+    caller: &Caller,
     app: &App,
     realm: &str,
     table: &AccountTable,
@@ -86,19 +87,25 @@ pub(super) async fn use_up(
     digest: [u8; 32],
 ) -> Result<bool> {
     let (realm, table, id) = (realm.to_owned(), table.clone(), credentials.id.clone());
-    let now = stamp(app.now_millis());
-    let used = app
-        .store
-        .write(move |tx| {
-            Box::pin(async move {
-                let used = rows::use_up(tx, &realm, &id, &digest).await?;
-                if used {
-                    set_verified(tx, &table, &id, &now).await?;
-                }
-                Ok::<_, Error>(used)
-            })
+    let now = app.now_millis();
+    let (used, is_first_proof) = audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            if !rows::use_up(tx, &realm, &id, &digest).await? {
+                return Ok(Recorded::nothing_happened().with((false, false)));
+            }
+            let place = Place { realm: &realm, table: &table, id: &id };
+            match first_proof::note(tx, trail, &place, now).await? {
+                Some(recorded) => Ok(recorded.with((true, true))),
+                // The session that follows has an event of its own.
+                None => Ok::<_, Error>(Recorded::nothing_happened().with((true, false))),
+            }
         })
-        .await?;
+    })
+    .await?;
     credentials.verified |= used;
+    if is_first_proof {
+        credentials.password = None;
+        credentials.must_change_password = false;
+    }
     Ok(used)
 }

@@ -23,6 +23,13 @@ pub(crate) async fn check_policy(app: &App, field: &str, password: &Secret<Strin
     Ok(())
 }
 
+/// The password that another is to take the place of.
+pub(crate) struct Replaced<'a> {
+    pub(crate) in_force: Option<&'a Secret<String>>,
+    /// Its owner was told to change it: it may not be given once more.
+    pub(crate) must_change: bool,
+}
+
 /// The same, and refuses what `PASSWORD_HISTORY_COUNT` remembers: the password in force and the last ones before it.
 pub(crate) async fn check_new(
     app: &App,
@@ -30,21 +37,21 @@ pub(crate) async fn check_new(
     password: &Secret<String>,
     email: &str,
     account: (&str, &str),
-    in_force: Option<&Secret<String>>,
+    replaced: Replaced<'_>,
 ) -> Result<()> {
     check_policy(app, field, password, email).await?;
     let count = app.config.passwords.history_count;
-    if count == 0 {
-        return Ok(());
-    }
-    let (realm, id) = (account.0.to_owned(), account.1.to_owned());
-    let mut earlier = app
-        .store
-        .read(Plan::Bounded, move |reader| {
+    let mut earlier = Vec::new();
+    if count > 0 {
+        let (realm, id) = (account.0.to_owned(), account.1.to_owned());
+        let read = app.store.read(Plan::Bounded, move |reader| {
             Box::pin(async move { rows::earlier_passwords(reader, &realm, &id, count).await })
-        })
-        .await?;
-    earlier.extend(in_force.cloned());
+        });
+        earlier = read.await?;
+    }
+    if count > 0 || replaced.must_change {
+        earlier.extend(replaced.in_force.cloned());
+    }
     for hash in earlier {
         let verdict = app.hasher.verify(password.clone(), Some(hash.expose().as_str())).await.map_err(failed)?;
         if verdict.is_match() {

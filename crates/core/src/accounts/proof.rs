@@ -104,7 +104,7 @@ pub(super) async fn prove(
         Second::Wrong => return Err(attempt.refuse(caller, app, Event::TwoFactorRefused).await),
     }
     if let Some(digest) = code
-        && !one_time_code::use_up(app, &realm, &table, &mut credentials, digest).await?
+        && !one_time_code::use_up(caller, app, &realm, &table, &mut credentials, digest).await?
     {
         return Err(attempt.refuse(caller, app, Event::SignInFailed).await);
     }

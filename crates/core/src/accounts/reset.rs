@@ -9,6 +9,8 @@ use fastcms_store::attempts;
 use fastcms_store::mails::tokens::{self, MailToken};
 use fastcms_store::{Plan, Tx};
 
+use super::first_proof::{self, Place};
+use super::passwords::Replaced;
 use super::sessions::{realm_text, table_of};
 use super::sign_in::{PasswordChange, put_password};
 use super::{email, passwords, stored};
@@ -52,18 +54,29 @@ pub async fn reset_password(caller: &Caller, app: &App, token: &str, new: Secret
     let account = stored(app, &link.realm, &link.account_id).await?.filter(|account| !account.disabled);
     let account = account.ok_or(Error::InvalidResetToken)?;
     let (realm, id) = (link.realm.as_str(), account.id.as_str());
-    passwords::check_new(app, "password", &new, &account.email, (realm, id), account.password.as_ref()).await?;
+    let replaced = Replaced { in_force: account.password.as_ref(), must_change: account.must_change_password };
+    passwords::check_new(app, "password", &new, &account.email, (realm, id), replaced).await?;
     let fresh = passwords::hash(app, new).await?;
     let owner = Owner { realm, id, email: &account.email };
     let notice = mail::password_changed(app, Kind::PasswordChanged, owner).await?;
     let table = table_of(&app.schema.load(), realm).ok_or(Error::InvalidResetToken)?;
-    let change =
-        PasswordChange { table, realm: realm.to_owned(), id: id.to_owned(), in_force: account.password, fresh };
-    let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
+    let mut change = PasswordChange {
+        table,
+        realm: realm.to_owned(),
+        id: id.to_owned(),
+        in_force: account.password,
+        fresh,
+        browser: None,
+    };
+    let (now, now_millis, stamped) = (app.now_seconds(), app.now_millis(), stamp(app.now_millis()));
     let event = Event::PasswordReset.of_account(Some(id), Some(&account.email)).with("realm", realm);
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
             redeem(tx, digest, &change, now).await?;
+            let place = Place { realm: &change.realm, table: &change.table, id: &change.id };
+            if first_proof::note(tx, trail, &place, now_millis).await?.is_some() {
+                change.in_force = None;
+            }
             put_password(tx, &change, now, &stamped).await.map_err(|error| match error {
                 // Somebody else changed it while this one was hashed: that voided the link.
                 Error::InvalidCredentials => Error::InvalidResetToken,
@@ -88,10 +101,11 @@ async fn look_at(app: &App, digest: [u8; 32]) -> Result<MailToken> {
         .ok_or(Error::InvalidResetToken)
 }
 
-/// Uses the link up, for the account that it was looked at for, as long as that one may sign in.
+/// Uses the link up, for the account that it was looked at for, as long as that one may sign in and has the address it was sent to.
 async fn redeem(tx: &mut Tx<'_>, digest: [u8; 32], change: &PasswordChange, now: i64) -> Result<()> {
     let link = tokens::redeem(tx, &digest, Purpose::PasswordReset.as_str(), now).await?;
-    link.ok_or(Error::InvalidResetToken)?;
+    let link = link.ok_or(Error::InvalidResetToken)?;
     let account = rows::by_id_locked(tx, &change.table, &change.id).await?;
-    if account.is_some_and(|account| !account.disabled) { Ok(()) } else { Err(Error::InvalidResetToken) }
+    let account = account.filter(|account| !account.disabled && fold_email(&account.email) == fold_email(&link.email));
+    account.map(drop).ok_or(Error::InvalidResetToken)
 }

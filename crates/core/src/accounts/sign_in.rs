@@ -7,6 +7,7 @@ use fastcms_store::accounts::{self as accounts, AccountTable};
 use fastcms_store::{Change, ChangeKind, Plan, Tx};
 use tokio::time::Instant;
 
+use super::passwords::Replaced;
 use super::proof::{Guess, Presented, Proven, SignIn, prove_by_email, prove_password};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session, session_of_refresh};
@@ -170,11 +171,13 @@ pub async fn change_password(
         attempt.forgive(app).await?;
     }
     let in_force = credentials.password.clone();
-    passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), in_force.as_ref()).await?;
+    let replaced = Replaced { in_force: in_force.as_ref(), must_change: credentials.must_change_password };
+    passwords::check_new(app, "new_password", &new, &account.email, (&realm, &account.id), replaced).await?;
     let fresh = passwords::hash(app, new).await?;
     let owner = Owner { realm: &realm, id: &account.id, email: &credentials.email };
     let notice = mail::password_changed(app, Kind::PasswordChanged, owner).await?;
-    let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh };
+    let browser = device.cookie_digest();
+    let change = PasswordChange { table, realm: realm.clone(), id: account.id.clone(), in_force, fresh, browser };
     let (now, stamped) = (app.now_seconds(), stamp(app.now_millis()));
     audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
@@ -196,11 +199,14 @@ pub(crate) struct PasswordChange {
     /// The hash that the change was decided upon.
     pub in_force: Option<Secret<String>>,
     pub fresh: Secret<String>,
+    /// Digest of the cookie by which the browser is known that it comes from.
+    pub browser: Option<[u8; 32]>,
 }
 
-/// Stores a new password, remembers the old one, ends every session and voids every link in a mail.
+/// Stores a new password, remembers the old one, ends every session, voids every link in a mail, and forgets every browser but the
+/// one that it comes from.
 pub(crate) async fn put_password(tx: &mut Tx<'_>, change: &PasswordChange, now: i64, stamped: &str) -> Result<()> {
-    let PasswordChange { table, realm, id, in_force, fresh } = change;
+    let PasswordChange { table, realm, id, in_force, fresh, browser } = change;
     if !accounts::replace_password(tx, table, id, in_force.as_ref(), fresh, false, stamped).await? {
         return Err(Error::InvalidCredentials);
     }
@@ -208,6 +214,7 @@ pub(crate) async fn put_password(tx: &mut Tx<'_>, change: &PasswordChange, now: 
         accounts::remember_password(tx, realm, id, old, stamped).await?;
     }
     mail::void_links(tx, realm, id).await?;
+    accounts::devices::forget(tx, realm, id, browser.as_ref()).await?;
     end_in(tx, realm, id, End::All, now).await.map(drop)
 }
 

@@ -7,6 +7,7 @@ use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 use serde_json::Value as Json;
 
+use super::passwords::Replaced;
 use super::proof::Proven;
 use super::setup::{email_taken, needs_setup};
 use super::sign_in::{End, end_in};
@@ -332,7 +333,8 @@ async fn given_password(
         })
         .await?;
     let in_force = account.and_then(|account| account.password);
-    passwords::check_new(app, "password", &password, email, ("users", id), in_force.as_ref()).await?;
+    let replaced = Replaced { in_force: in_force.as_ref(), must_change: false };
+    passwords::check_new(app, "password", &password, email, ("users", id), replaced).await?;
     let must_change = caller.account().is_some_and(|account| account.id != id);
     Ok(GivenPassword { hash: passwords::hash(app, password).await?, must_change })
 }
@@ -368,6 +370,7 @@ async fn change_guarded(
                     remember_password(tx, "users", &id, &old, &stamped).await?;
                 }
                 replace_password(tx, &AccountTable::Users, &id, None, hash, *must_change, &stamped).await?;
+                accounts::devices::forget(tx, "users", &id, None).await?;
             }
             let after = changed(&before, &change);
             let ends = password.is_some()

@@ -238,6 +238,9 @@ async fn account_changed(
         accounts::sessions::revoke(tx, realm, id, accounts::sessions::Which::All, now).await?;
         crate::mail::void_links(tx, realm, id).await?;
     }
+    if data.contains_key("password") {
+        accounts::devices::forget(tx, realm, id, None).await?;
+    }
     tx.announce(Change::new(ChangeKind::Account, id));
     Ok(())
 }

@@ -189,7 +189,7 @@ fn every_write_of_core_is_audited_or_decided_not_to_be() {
         ("accounts/cookie_sessions.rs", 1, "when a session was last used"),
         ("accounts/proof.rs", 1, "a hash of an older kind is replaced"),
         ("accounts/sign_in.rs", 1, "sessions that ended are swept"),
-        ("accounts/one_time_code.rs", 3, "codes that wait, and guesses at them"),
+        ("accounts/one_time_code.rs", 2, "codes that wait, and guesses at them"),
         ("accounts/reset.rs", 1, "links that wait"),
         (
             "accounts/two_factor.rs",

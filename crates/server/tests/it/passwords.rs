@@ -223,6 +223,10 @@ async fn what_an_admin_sets_must_be_changed_at_once(product: &Product) {
     caller.get("/api/v1/auth/me").await.expect(200);
     caller.get("/api/v1/auth/sessions").await.refused(403, "password_change_required");
     caller.post("/api/v1/api-keys", &json!({"name": "k"})).await.refused(403, "password_change_required");
+    // To give it once more is no change.
+    let same = json!({"old_password": given, "new_password": given, "new_password_confirm": given});
+    caller.post("/api/v1/auth/change-password", &same).await.refused(422, "password_policy");
+    caller.get("/api/v1/auth/sessions").await.refused(403, "password_change_required");
     let own =
         json!({"old_password": given, "new_password": "own-zq8vkw3mtx", "new_password_confirm": "own-zq8vkw3mtx"});
     caller.post("/api/v1/auth/change-password", &own).await.expect(204);

@@ -28,6 +28,8 @@ on_both_engines!(
     whoever_comes_next_under_an_address_inherits_nothing,
     a_new_address_ends_every_session_and_voids_a_code_for_the_old_one,
     what_was_made_while_acting_ends_with_it,
+    whoever_first_shows_an_address_to_be_theirs_ends_what_a_stranger_laid_up,
+    a_new_password_forgets_every_browser_but_its_own,
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,4 +332,77 @@ async fn what_was_made_while_acting_ends_with_it(product: &Product) {
 fn code_in(mail: &str) -> String {
     let line = regex::Regex::new("([0-9]{6}) is your code to sign in to ").unwrap();
     line.captures(mail).expect("a code in the mail")[1].to_owned()
+}
+
+/// CVE-2024-38351: somebody registers the address of somebody else and waits. Whoever then reads a code, or opens a link, that was sent
+/// there has an account that nothing else opens.
+async fn whoever_first_shows_an_address_to_be_theirs_ends_what_a_stranger_laid_up(product: &Product) {
+    let smtp = Smtp::start().await;
+    let node = &node_with(product, &smtp).await;
+    let admin = node.admin().await;
+    let passwords = json!({"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD});
+    for name in ["anna", "berta"] {
+        let laid_up = Captured::of(node, &admin, name).await;
+        post(node, &smtp).await;
+        let email = format!("{name}@example.com");
+        let victim = if name == "anna" {
+            by_code(node, &smtp, &email).await
+        } else {
+            node.guest().post("/api/v1/auth/request-password-reset", &json!({"email": email})).await.expect(204);
+            let mut reset = passwords.clone();
+            reset["token"] = json!(post(node, &smtp).await["Choose a new password"].link().unwrap().1);
+            node.guest().post("/api/v1/auth/reset-password", &reset).await.expect(204);
+            node.guest().post(LOGIN, &json!({"email": email, "password": NEW_PASSWORD})).await.expect(200).json()
+        };
+        assert_eq!(victim["user"]["verified"], true, "{name}");
+        assert_eq!(laid_up.alive(node).await, [], "{name}");
+        assert_eq!(laid_up.status(node, Refresh).await, 401, "{name}");
+        let old = json!({"email": email, "password": PASSWORD});
+        node.guest().post(LOGIN, &old).await.refused(401, "invalid_credentials");
+        assert_eq!(browsers(node).await, 2, "the victim's, and the admin's");
+        // What the owner has from then on goes on when the address is shown again.
+        let owner = Bearer { product: node, token: text(&victim["token"]["access_token"]) };
+        make(&owner, &json!({"name": "k"})).await;
+        let again = by_code(node, &smtp, &email).await;
+        assert_eq!(again["user"]["verified"], true);
+        assert_eq!(owner.get("/api/v1/api-keys").await.expect(200).json().as_array().unwrap().len(), 1);
+        admin.delete(&format!("/api/v1/admin/users/{}", laid_up.id)).await.expect(204);
+    }
+    node.close().await;
+}
+
+/// Signs in by a code that is sent to this address: the answer.
+async fn by_code(node: &Product, smtp: &Smtp, email: &str) -> Value {
+    node.guest().post("/api/v1/auth/request-otp", &json!({"email": email})).await.expect(204);
+    let code = code_in(&post(node, smtp).await["Your code to sign in"].text());
+    let body = json!({"email": email, "code": code});
+    node.guest().post("/api/v1/auth/auth-with-otp", &body).await.expect(200).json()
+}
+
+/// How many browsers are known, of all accounts.
+async fn browsers(product: &Product) -> i64 {
+    let mut sql = fastcms_store::Sql::new(product.app.store.dialect());
+    sql.push("SELECT count(*) FROM devices");
+    let read = product
+        .app
+        .store
+        .read(fastcms_store::Plan::Bounded, move |reader| Box::pin(async move { reader.fetch_one(&sql).await }));
+    read.await.unwrap().unwrap().int(0).unwrap()
+}
+
+/// A guesser who had signed in once kept a counter of its own, beside the lock that was to stop it.
+async fn a_new_password_forgets_every_browser_but_its_own(product: &Product) {
+    let admin = product.admin().await;
+    let user = product.user("anna").await;
+    let login = json!({"email": "anna@example.com", "password": PASSWORD});
+    let set = product.guest().post(LOGIN, &login).await.expect(200).header("set-cookie").unwrap().to_owned();
+    let before = browsers(product).await;
+    let change = json!({"old_password": PASSWORD, "new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD});
+    let mut request = request(Some(&user.token), Method::POST, "/api/v1/auth/change-password", Some(&change));
+    request.headers_mut().insert("cookie", set.split(';').next().unwrap().parse().unwrap());
+    product.send(request).await.expect(204);
+    assert_eq!(browsers(product).await, before - 1);
+    let at = format!("/api/v1/admin/users/{}", user.id);
+    admin.patch(&at, &json!({"password": "A-third-Horse8-staple"})).await.expect(200);
+    assert_eq!(browsers(product).await, before - 2);
 }

@@ -53,6 +53,16 @@ pub async fn remember(
     tx.execute(&sql).await.map(drop)
 }
 
+/// Forgets the browsers of an account, all but `keep`: one of them may be whose guesses a new password is to end.
+pub async fn forget(tx: &mut Tx<'_>, realm: &str, account_id: &str, keep: Option<&[u8; 32]>) -> Result<(), Error> {
+    let mut sql = tx.sql();
+    sql.push("DELETE FROM devices WHERE realm = ").bind(realm).push(" AND account_id = ").bind(account_id);
+    if let Some(digest) = keep {
+        sql.push(" AND digest <> ").bind(digest.as_slice());
+    }
+    tx.execute(&sql).await.map(drop)
+}
+
 /// Takes away browsers whose year is over.
 pub async fn sweep(tx: &mut Tx<'_>, now: i64) -> Result<u64, Error> {
     let mut sql = Sql::new(tx.dialect());

@@ -9,7 +9,7 @@ use fastcms_guard::ids::Rng;
 use fastcms_guard::keys::KeyRing;
 use fastcms_guard::password::{Hasher, Policy};
 use fastcms_store::schema::Schema;
-use fastcms_store::{Change, ChangeKind, Store, Subscriber};
+use fastcms_store::{Change, ChangeKind, NUL, Store, Subscriber};
 use tokio::sync::Notify;
 
 use crate::accounts::{Impersonations, Sessions};
@@ -19,7 +19,7 @@ use crate::audit::Audit;
 use crate::breaches::Breaches;
 use crate::config::Config;
 use crate::data_keys::Wrapping;
-use crate::error::Error;
+use crate::error::{Error, QueryPart};
 use crate::files::Files;
 use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
@@ -184,6 +184,14 @@ impl From<fastcms_store::Error> for Error {
                 let what = columns.first().or(constraint.as_ref()).cloned().unwrap_or_default();
                 Self::UniqueConflict(what)
             }
+            Store::InvalidValue(ref fault) if fault.code == NUL => {
+                Self::field("body", "Must not contain the NUL character")
+            }
+            Store::TooManyValues => Self::InvalidQuery {
+                part: QueryPart::Filter,
+                position: 0,
+                reason: "it comes to more values than one query may have".to_owned(),
+            },
             Store::Timeout => Self::Timeout,
             Store::Overloaded | Store::Busy(_) => Self::Overloaded { retry_after_seconds: 1 },
             Store::Unavailable(fault) => Self::Unavailable(fault.to_string()),

@@ -40,6 +40,9 @@ pub enum Error {
     /// A value does not fit its column: out of range, too long, a NUL character, or not of the column's type.
     #[error("a value does not fit its column ({0})")]
     InvalidValue(Fault),
+    /// A statement came to more values than an engine takes at once.
+    #[error("a statement has too many values")]
+    TooManyValues,
     /// The time budget is used up; the statement was stopped.
     #[error("the query took longer than its time budget")]
     Timeout,
@@ -79,6 +82,9 @@ pub enum Error {
     #[error("internal database error ({0})")]
     Internal(Fault),
 }
+
+/// The code of an [`Error::InvalidValue`] that is about a NUL character: `PostgreSQL` has no text with one.
+pub const NUL: &str = "nul";
 
 /// What an engine said: its own code and its message, without the row or the values concerned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -40,7 +40,7 @@ pub use database_url::{DatabaseUrl, TlsMode, UrlError};
 pub use engine::{
     LONG_WRITE_BUDGET, READ_QUEUE, Store, StoreConfig, TIME_BUDGET, WRITE_BUDGET, WRITE_GROUP, WRITE_QUEUE,
 };
-pub use error::{Error, Fault, Result};
+pub use error::{Error, Fault, NUL, Result};
 pub use futures_util::future::BoxFuture;
 pub use name::{MAX_NAME_CHARS, Name, NameError};
 pub use reader::{Plan, Reader};

@@ -87,6 +87,9 @@ pub fn push_sort(
     Ok(())
 }
 
+/// Alternatives written side by side before they are put into a parenthesis of their own.
+const GROUP: usize = 32;
+
 fn limit(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -190,14 +193,15 @@ impl Compiler<'_> {
                 Ok(())
             }
             Term::List(items) => {
-                sql.push("(");
+                // `SQLite` counts a chain of `OR` as one level an item, and bounds the levels.
+                sql.push("((");
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
-                        sql.push(" OR ");
+                        sql.push(if at % GROUP == 0 { ") OR (" } else { " OR " });
                     }
                     self.compare(sql, place, left, test.comparison, Scalar::Constant(item))?;
                 }
-                sql.push(")");
+                sql.push("))");
                 Ok(())
             }
             right if is_many(right) => {

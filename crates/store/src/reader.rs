@@ -75,6 +75,7 @@ impl<'c> Reader<'c> {
     /// stand in the statement that changes from one moment to the next.
     pub async fn count(&mut self, sql: &Sql) -> Result<i64> {
         if let Engine::Sqlite(session) = &mut self.engine {
+            sql.check()?;
             return session.count(sql);
         }
         self.fetch_one(sql).await?.map_or(Ok(0), |row| row.int(0))
@@ -85,6 +86,7 @@ impl<'c> Reader<'c> {
     where
         F: FnMut(&dyn Columns) -> Result<()> + Send,
     {
+        sql.check()?;
         match &mut self.engine {
             Engine::Sqlite(session) => session.for_each(sql, each),
             Engine::Postgres(session) => session.for_each(sql, each).await,

@@ -4,6 +4,7 @@
 //! sent can become part of a statement's text. What differs between the engines stands in [`Dialect`]. Nothing here runs
 //! a statement.
 
+use crate::error::{Error, Fault, NUL};
 use crate::name::Name;
 use crate::value::Value;
 use sha2::{Digest, Sha256};
@@ -16,6 +17,9 @@ const MAX_TABLE_BYTES: usize = MAX_IDENTIFIER_BYTES - SQLITE_PREFIX.len();
 const SQLITE_PREFIX: &str = "c_";
 /// `~` and 16 hexadecimal digits.
 const TAIL_BYTES: usize = 17;
+
+/// Most values of one statement: `SQLite` takes 32 766, `PostgreSQL` twice as many.
+pub const MAX_BINDS: usize = 32_000;
 
 /// Columns that every table of `PostgreSQL` has already.
 const POSTGRES_COLUMNS: [&str; 6] = ["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
@@ -127,6 +131,18 @@ impl Sql {
     /// The values, in the order of the placeholders' numbers.
     pub fn binds(&self) -> &[Value] {
         &self.binds
+    }
+
+    /// What no engine, or not each of them, would take: said before it is asked, so that both say the same.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.binds.len() > MAX_BINDS {
+            return Err(Error::TooManyValues);
+        }
+        let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.as_bytes().contains(&0));
+        if self.binds.iter().any(has_nul) {
+            return Err(Error::InvalidValue(Fault::new(NUL, "a NUL character")));
+        }
+        Ok(())
     }
 
     /// Whether nothing was written yet.

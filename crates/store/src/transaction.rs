@@ -102,9 +102,10 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement and answers how many rows it changed. Rows it returns are dropped.
     pub async fn execute(&mut self, sql: &Sql) -> Result<u64> {
-        let done = match &mut self.engine {
-            Engine::Sqlite(session) => session.execute(sql),
-            Engine::Postgres(session) => session.execute(sql).await,
+        let done = match (sql.check(), &mut self.engine) {
+            (Err(refused), _) => Err(refused),
+            (Ok(()), Engine::Sqlite(session)) => session.execute(sql),
+            (Ok(()), Engine::Postgres(session)) => session.execute(sql).await,
         };
         self.noted(done)
     }
@@ -136,9 +137,10 @@ impl<'c> Tx<'c> {
     where
         F: FnMut(&dyn Columns) -> Result<()> + Send,
     {
-        let done = match &mut self.engine {
-            Engine::Sqlite(session) => session.for_each(sql, each),
-            Engine::Postgres(session) => session.for_each(sql, each).await,
+        let done = match (sql.check(), &mut self.engine) {
+            (Err(refused), _) => Err(refused),
+            (Ok(()), Engine::Sqlite(session)) => session.for_each(sql, each),
+            (Ok(()), Engine::Postgres(session)) => session.for_each(sql, each).await,
         };
         self.noted(done)
     }

@@ -17,6 +17,9 @@ on_both_engines!(
     an_admins_change_of_a_user_is_whole_or_not_at_all,
     d_54_a_field_may_be_called_like_a_column_that_the_engine_has,
     a_cascade_clears_lists_that_point_at_many_of_the_records_that_go,
+    a_filter_may_name_as_many_values_as_it_may,
+    more_values_than_a_statement_takes_are_a_refusal,
+    a_nul_is_refused_wherever_text_is_kept,
 );
 
 /// Rules such as `owner = @request.auth.id` know an account by its id alone: an upsert into an auth collection must not make one
@@ -237,4 +240,61 @@ async fn a_cascade_clears_lists_that_point_at_many_of_the_records_that_go(produc
     assert_eq!(after(&visit).await["data"]["pets"], json!(ids[2]), "in their order");
     assert_eq!(after(&other).await, other);
     assert_eq!(after(&last).await["data"]["pets"], json!([]));
+}
+
+/// The engine bounds how deep a condition may nest, and a long list was one level an item.
+async fn a_filter_may_name_as_many_values_as_it_may(product: &Product) {
+    product.admin().await.collection(&open("notes", &json!([{"name": "title", "type": "text"}]))).await;
+    let guest = product.guest();
+    guest.make("notes", &json!({"title": "zebra"})).await;
+    let found = [("?=", 0), ("?~", 1), ("?<", 0), ("?<=", 0), ("?>", 1), ("?>=", 1), ("?!=", 1), ("?!~", 0)];
+    for (operator, total) in found {
+        let filter = format!("title{operator}[{}]", vec!["z"; 1000].join(","));
+        let answer = guest.list("notes", &[("filter", &filter)]).await;
+        assert_eq!(answer.status, 200, "{operator}: {}", answer.json());
+        assert_eq!(answer.json()["total"], total, "{operator}");
+    }
+}
+
+/// Rules with many values, asked for again at every step of every condition.
+async fn more_values_than_a_statement_takes_are_a_refusal(product: &Product) {
+    let admin = product.admin().await;
+    let numbers: Vec<String> = (0..900).map(|n| n.to_string()).collect();
+    let rule: Vec<String> = numbers.chunks(300).map(|some| format!("n ?= [{}]", some.join(","))).collect();
+    let mut before: Option<Value> = None;
+    for name in ["gc", "gb", "ga", "gh"] {
+        let mut fields = vec![json!({"name": "n", "type": "number"})];
+        if let Some(target) = &before {
+            fields.push(json!({"name": "r", "type": "relation", "relation": {"collection_id": target["id"]}}));
+        }
+        let mut definition = open(name, &Value::from(fields));
+        definition["list_rule"] = json!(rule.join(" || "));
+        before = Some(admin.collection(&definition).await);
+    }
+    let filter = vec!["r.r.r.n=5"; 30].join("||");
+    let answer = product.guest().list("gh", &[("filter", &filter)]).await.refused(400, "invalid_filter");
+    assert!(answer.json()["details"]["reason"].is_string(), "{}", answer.json());
+    product.guest().list("gh", &[("filter", "r.r.r.n=5")]).await.expect(200);
+}
+
+/// D-54, everywhere: `PostgreSQL` has no text with a NUL in it.
+async fn a_nul_is_refused_wherever_text_is_kept(product: &Product) {
+    let admin = product.admin().await;
+    let user = product.user("ann").await;
+    let rule = json!({"cidr": "203.0.113.9", "rule_type": "block", "reason": "a\u{0}b"});
+    let roles = format!("/api/v1/admin/users/{}/roles", user.id);
+    for (method, path, body) in [
+        (Method::POST, "/api/v1/ip-rules", &rule),
+        (Method::POST, "/api/v1/admin/ip-rules", &rule),
+        (Method::PUT, roles.as_str(), &json!({"roles": ["a\u{0}b"]})),
+        (Method::POST, "/api/v1/admin/roles", &json!({"name": "a\u{0}b", "permissions": []})),
+        (Method::PATCH, "/api/v1/auth/me", &json!({"name": "a\u{0}b"})),
+        (Method::POST, "/api/v1/api-keys", &json!({"name": "a\u{0}b"})),
+        (Method::POST, "/api/v1/collections", &json!({"name": "things", "schema": [], "options": {"x": "a\u{0}b"}})),
+        (Method::POST, "/api/v1/auth/unlock", &json!({"token": "a\u{0}b"})),
+        (Method::POST, "/api/v1/auth/login", &json!({"email": "a\u{0}b@example.com", "password": PASSWORD})),
+    ] {
+        let answer = admin.call(method, path, Some(body)).await;
+        assert!((400..500).contains(&answer.status.as_u16()), "{path}: {} {}", answer.status, answer.json());
+    }
 }

@@ -20,8 +20,10 @@
 //! says who was logged in.
 
 mod claims;
+mod header;
 mod json;
 mod kind;
+mod plain;
 
 pub use claims::{Claims, Expected, Verified};
 pub use kind::{
@@ -32,6 +34,7 @@ pub use kind::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use self::header::{Header, Segment};
 use crate::keys::{KeyRing, Kid, RingKey};
 
 /// The longest token that is looked at, in bytes (8 KiB).
@@ -115,17 +118,13 @@ fn sign_under<K: Kind>(key: &RingKey, claims: &Claims<K>) -> String {
     let iat = key.iat_for(claims.iat);
     let json = if iat == claims.iat { claims.to_json() } else { Claims { iat, ..claims.clone() }.to_json() };
     let mut token = String::with_capacity(512);
-    URL_SAFE_NO_PAD.encode_string(header_json::<K>(&key.kid()), &mut token);
+    token.push_str(Segment::of::<K>(&key.kid()).as_str());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(json, &mut token);
     let mac = key.mac(K::PURPOSE, token.as_bytes());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(mac, &mut token);
     token
-}
-
-fn header_json<K: Kind>(kid: &Kid) -> String {
-    format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"{}"}}"#, K::TYP.as_str())
 }
 
 /// Checks `token` as one of kind `K` and returns its claims.
@@ -135,7 +134,7 @@ fn header_json<K: Kind>(kid: &Kid) -> String {
 /// audience, times.
 pub fn verify<K: Kind>(ring: &KeyRing, token: &str, expected: &Expected<'_>) -> Result<Verified<K>, TokenError> {
     let segments = Segments::split(token)?;
-    let key = segments.key::<K>(ring)?;
+    let key = header::key::<K>(ring, segments.header)?;
     let mut mac = [0; 32];
     match URL_SAFE_NO_PAD.decode_slice(segments.mac, &mut mac) {
         Ok(32) => {}
@@ -182,47 +181,6 @@ impl<'a> Segments<'a> {
             return Err(TokenError::NotCompact);
         }
         Ok(Self { header, claims, mac, signed })
-    }
-
-    fn key<'r, K: Kind>(&self, ring: &'r KeyRing) -> Result<&'r RingKey, TokenError> {
-        let header = Header::read(self.header)?;
-        if header.typ != K::TYP {
-            return Err(TokenError::Kind);
-        }
-        ring.get(&header.kid).ok_or(TokenError::UnknownKey)
-    }
-}
-
-/// A header of exactly `alg` = `HS256`, `kid` and `typ`.
-struct Header {
-    kid: Kid,
-    typ: Typ,
-}
-
-impl Header {
-    /// Longest header segment read, in characters: ours have 75, other spacing and escapes need a
-    /// few more.
-    const MAX_LENGTH: usize = 512;
-
-    fn read(segment: &str) -> Result<Self, TokenError> {
-        if segment.len() > Self::MAX_LENGTH {
-            return Err(TokenError::Header);
-        }
-        let mut buffer = [0; Self::MAX_LENGTH];
-        let length = URL_SAFE_NO_PAD.decode_slice(segment, &mut buffer).map_err(|_| TokenError::NotCompact)?;
-        let buffer = &buffer[..length];
-        // serde would read a struct from an array as well.
-        if buffer.trim_ascii_start().first() != Some(&b'{') {
-            return Err(TokenError::Header);
-        }
-        let raw: json::Header<'_> = serde_json::from_slice(buffer).map_err(|_| TokenError::Header)?;
-        if raw.alg != "HS256" {
-            return Err(TokenError::Algorithm);
-        }
-        let typ = Typ::parse(&raw.typ).ok_or(TokenError::Kind)?;
-        // A kid of another shape is just one that no key of ours has.
-        let kid = Kid::parse(&raw.kid).ok_or(TokenError::UnknownKey)?;
-        Ok(Self { kid, typ })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::json::RawClaims;
 use super::kind::Details;
-use super::{Kind, LEEWAY_SECONDS, TokenError};
+use super::{Kind, LEEWAY_SECONDS, TokenError, plain};
 use crate::clock::Timestamp;
 use crate::keys::{Kid, Role};
 
@@ -85,7 +85,10 @@ impl<K: Kind> Claims<K> {
 
 /// Reads and judges claims whose signature is good.
 pub(super) fn check<K: Kind>(json: &[u8], expected: &Expected<'_>) -> Result<Claims<K>, TokenError> {
-    let mut raw: RawClaims = serde_json::from_slice(json).map_err(|_| TokenError::Claims)?;
+    let mut raw = match plain::read(json) {
+        Some(raw) => raw,
+        None => serde_json::from_slice(json).map_err(|_| TokenError::Claims)?,
+    };
     let text = |value: Option<String>, name| value.filter(|text| !text.is_empty()).ok_or(TokenError::Missing(name));
     let details = K::Details::read(&mut raw)?;
     let claims = Claims {

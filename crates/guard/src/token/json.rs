@@ -20,7 +20,7 @@ pub(super) struct Header<'a> {
 
 /// The claims of any kind, before it is asked which of them are there. Public in a private module:
 /// a sealed trait needs it.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct RawClaims {
     pub iss: Option<String>,
     pub aud: Option<String>,

@@ -17,6 +17,7 @@ use crate::api_keys::ApiKeys;
 use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::breaches::Breaches;
+use crate::collections::Following;
 use crate::config::Config;
 use crate::data_keys::Wrapping;
 use crate::error::{Error, QueryPart};
@@ -90,8 +91,8 @@ pub struct App {
     pub(crate) key_ends: tokio::sync::Mutex<()>,
     /// Rings when another node, or another process, changed what is remembered of the keys.
     pub(crate) keys_changed: Arc<Notify>,
-    /// Rings when another node, or another process, changed collections.
-    collections_changed: Arc<Notify>,
+    /// Whether `schema` keeps up with the store.
+    pub(crate) following: Arc<Following>,
     /// True once an admin was seen: it never becomes false again.
     set_up: AtomicBool,
 }
@@ -151,7 +152,7 @@ impl App {
             }
             app.impersonations.apply(change);
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
-                app.collections_changed.notify_one();
+                app.following.changed.notify_one();
             }
             if matches!(change.kind, ChangeKind::Keys | ChangeKind::Everything) {
                 app.keys_changed.notify_one();
@@ -163,16 +164,7 @@ impl App {
         app.store.on_change(&correct_memory);
         ip_rules::follow(app);
         crate::keys::follow_changes(app);
-        let (weak, changed) = (Arc::downgrade(app), Arc::clone(&app.collections_changed));
-        tokio::spawn(async move {
-            loop {
-                changed.notified().await;
-                let Some(app) = weak.upgrade() else { return };
-                if let Err(error) = crate::collections::reload(&app).await {
-                    tracing::error!(%error, "collections could not be read again after a change");
-                }
-            }
-        });
+        crate::collections::follow(app);
     }
 }
 

@@ -5,6 +5,7 @@ mod change;
 mod definition;
 mod export;
 mod field;
+mod following;
 mod import;
 mod indexes;
 mod mentions;
@@ -17,6 +18,7 @@ mod written;
 pub use change::{Truncated, create, delete, truncate};
 pub use definition::{MAX_COLLECTIONS, MAX_FIELDS, MAX_SELECT_VALUES, RESERVED_NAMES};
 pub use export::{Export, export};
+pub(crate) use following::{Following, follow};
 pub use import::import;
 pub use indexes::{MAX_INDEX_FIELDS, MAX_INDEXES, create_index, delete_index, index, index_to_json, indexes};
 pub use update::update;
@@ -39,11 +41,11 @@ pub struct CollectionPage {
     pub total: usize,
 }
 
-/// Reads all collections.
+/// Reads all collections. Not a scan: it may not have to wait for those of callers.
 pub async fn load(store: &Store) -> Result<Schema> {
     let dialect = store.dialect();
     let stored: fastcms_store::collections::Stored =
-        store.read(Plan::Scan, |reader| Box::pin(fastcms_store::collections::load(reader))).await?;
+        store.read(Plan::Bounded, |reader| Box::pin(fastcms_store::collections::load(reader))).await?;
     let schema = stored.into_schema(dialect)?;
     for broken in schema.broken() {
         tracing::error!(

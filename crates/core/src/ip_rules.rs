@@ -117,7 +117,7 @@ async fn reload(app: &App) -> Result<()> {
 }
 
 async fn read(store: &Store) -> Result<(RuleSet, (i64, String))> {
-    let found = store.read(Plan::Scan, |reader| {
+    let found = store.read(Plan::Bounded, |reader| {
         Box::pin(async move {
             // The mark first: what changes in between is found by the next look.
             let mark = rows::mark(reader).await?;

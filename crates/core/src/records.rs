@@ -58,6 +58,7 @@ struct Door<'a> {
 
 impl<'a> Door<'a> {
     fn open(caller: &'a Caller, app: &'a App, request: RequestFacts<'a>, collection: &str) -> Result<Self> {
+        app.following.check()?;
         let schema = app.schema.load_full();
         let collection = schema.by_name(collection).cloned().ok_or(Error::NotFound)?;
         if collection.kind() == CollectionKind::View {

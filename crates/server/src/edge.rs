@@ -42,7 +42,7 @@ use fastcms_core::{Caller, Error, request_log::Answered};
 use fastcms_guard::limits::{Class, Verdict};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 pub use exchange::{Exchange, FilesDoor};
 pub(crate) use limits::class_of;
@@ -133,6 +133,7 @@ struct Inner<S> {
     settings: EdgeSettings,
     outgoing: outgoing::Headers,
     room: held::Room,
+    bodies: Arc<Semaphore>,
     sole: sole::Sole,
 }
 
@@ -153,6 +154,7 @@ impl<S: Backend> Edge<S> {
                 settings,
                 outgoing,
                 room: held::Room::new(),
+                bodies: body::room(),
                 sole: sole::Sole::default(),
             }),
         }
@@ -280,7 +282,11 @@ impl<S: Backend> Inner<S> {
         let body = self.limited_body(&parts, body, &found)?;
 
         // 7. Identity, verified once. What is wrong with a credential is only noted.
-        let Identity { caller, noted, cookie } = self.identify(&parts, &sender, &found).await;
+        let Identity { caller, noted, cookie } = if self.may_be_known(&parts, &sender).await {
+            self.identify(&parts, &sender, &found).await
+        } else {
+            Identity::guest()
+        };
         seen.caller = caller.clone();
         seen.cookie = cookie;
         seen.credential_refused = noted.is_some();
@@ -328,6 +334,21 @@ impl<S: Backend> Inner<S> {
         within(patience, running, progress).await
     }
 
+    /// Whether a credential is looked at. Health is answered to everybody, past rules and limits: a credential that comes with such a
+    /// request must not be a way around them, and whether the process lives is a question that waits for no store.
+    async fn may_be_known(&self, parts: &Parts, sender: &Sender) -> bool {
+        if !host::is_health(parts.uri.path()) || !credentials::any(&parts.headers) {
+            return true;
+        }
+        if parts.uri.path() == "/health/live" || !self.state.admits(sender.client, false) {
+            return false;
+        }
+        self.state
+            .charge(&Caller::guest(), Class::General, sender.client)
+            .await
+            .is_none_or(|verdict| verdict.is_admitted())
+    }
+
     /// Says so when everybody seems to come from one private address.
     fn watch_senders(&self, client: IpAddr, parts: &Parts) {
         if !self.settings.address.proxies.is_empty() {
@@ -348,9 +369,9 @@ impl<S: Backend> Inner<S> {
         let Some(body) = body else {
             return Ok(Body::empty());
         };
-        let limit = match found.operation().map(|operation| operation.body_limit) {
-            Some(BodyLimit::File) => self.settings.max_file,
-            Some(BodyLimit::Usual) | None => self.settings.max_body,
+        let (limit, body) = match found.operation().map(|operation| operation.body_limit) {
+            Some(BodyLimit::File) => (self.settings.max_file, body),
+            Some(BodyLimit::Usual) | None => (self.settings.max_body, body.in_memory(&self.bodies)),
         };
         body::check_announced(&parts.headers, limit)?;
         Ok(Body::new(body.within(limit)))

@@ -3,6 +3,7 @@
 
 mod line;
 mod output;
+mod visible;
 
 use std::io::{self, Stdout, Write};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use self::output::Output;
+use self::{output::Output, visible::Visible};
 
 /// Target of the access log, so that it can be told apart: a line a request.
 pub(crate) const ACCESS: &str = "fastcms::access";
@@ -36,7 +37,7 @@ pub fn start(settings: &Logging) {
             started
         }
         LogFormat::Text => {
-            let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stdout);
+            let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Visible(io::stdout()));
             tracing::subscriber::set_global_default(builder.with_target(false).with_ansi(false).finish())
         }
     };

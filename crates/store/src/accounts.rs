@@ -230,6 +230,16 @@ const BESIDE: [&str; 8] = [
     "DELETE FROM mail_tokens WHERE realm = ",
 ];
 
+/// Takes away what is kept beside the accounts of a collection that has none any more.
+pub(crate) async fn forget_all(tx: &mut Tx<'_>, collection_id: &str) -> Result<(), Error> {
+    for head in BESIDE {
+        let mut sql = Sql::new(tx.dialect());
+        sql.push(head).bind(collection_id);
+        tx.execute(&sql).await?;
+    }
+    Ok(())
+}
+
 /// Takes away what is kept beside an account: its sessions, its password history, what lets it in and what keeps it out, its API keys.
 pub async fn forget(tx: &mut Tx<'_>, realm: &str, id: &str) -> Result<(), Error> {
     for head in BESIDE {

@@ -14,7 +14,7 @@ pub use transfer::{NewRecord, existing, export, import};
 pub(crate) use table::conflicting;
 
 use crate::schema::{Collection, CollectionKind, Definition, RuleTexts, Schema};
-use crate::{Change, ChangeKind, Dialect, Error, LockName, Reader, Row, Tx, Value};
+use crate::{Change, ChangeKind, Dialect, Error, LockName, Reader, Row, Tx, Value, accounts, files};
 
 /// What is stored of all collections: how often it changed, and each of them, newest first.
 #[derive(Debug)]
@@ -34,6 +34,12 @@ const SELECT: &str = "SELECT id, name, type, fields, options, indexes, list_rule
                       delete_rule, manage_rule, view_query, system, version, created, updated FROM collections ORDER BY created DESC, id DESC";
 
 const SELECT_GENERATION: &str = "SELECT generation FROM schema_generation";
+
+/// Counts the changes of collections.
+pub async fn generation(reader: &mut Reader<'_>) -> Result<i64, Error> {
+    let mut sql = reader.sql();
+    reader.fetch_one(sql.push(SELECT_GENERATION)).await?.map_or(Ok(0), |row| row.int(0))
+}
 
 /// Reads all collections.
 pub async fn load(reader: &mut Reader<'_>) -> Result<Stored, Error> {
@@ -147,12 +153,7 @@ pub async fn delete(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Erro
     tx.ddl(&sql).await?;
     let mut sql = tx.sql();
     tx.execute(sql.push("DELETE FROM record_counts WHERE collection_id = ").bind(collection.id())).await?;
-    if collection.is_auth() {
-        for head in ["DELETE FROM sessions WHERE realm = ", "DELETE FROM password_history WHERE realm = "] {
-            let mut sql = tx.sql();
-            tx.execute(sql.push(head).bind(collection.id())).await?;
-        }
-    }
+    forget_records(tx, collection).await?;
     changed(tx, collection.id()).await
 }
 
@@ -161,13 +162,19 @@ pub async fn truncate(tx: &mut Tx<'_>, collection: &Collection) -> Result<u64, E
     let mut sql = tx.sql();
     let deleted = tx.execute(sql.push("DELETE FROM ").table(collection.table())).await?;
     tx.count(collection.id(), -i64::try_from(deleted).unwrap_or(i64::MAX));
-    if collection.is_auth() {
-        let mut sql = tx.sql();
-        tx.execute(sql.push("DELETE FROM sessions WHERE realm = ").bind(collection.id())).await?;
-        tx.announce(Change::everything());
-    }
+    forget_records(tx, collection).await?;
     tx.announce(Change::new(ChangeKind::Outbox, ""));
     Ok(deleted)
+}
+
+/// Takes away what belongs to records of a collection of which none are left: what deleting them one by one would.
+async fn forget_records(tx: &mut Tx<'_>, collection: &Collection) -> Result<(), Error> {
+    files::detach_collection(tx, collection.id()).await?;
+    if collection.is_auth() {
+        accounts::forget_all(tx, collection.id()).await?;
+        tx.announce(Change::everything());
+    }
+    Ok(())
 }
 
 /// Whether a relation field of a collection points at anything.

@@ -261,6 +261,13 @@ pub(crate) async fn detach_all(tx: &mut Tx<'_>, collection_id: &str, records: &[
     Ok(())
 }
 
+/// The same for all files of a collection.
+pub(crate) async fn detach_collection(tx: &mut Tx<'_>, collection_id: &str) -> Result<()> {
+    let mut sql = tx.sql();
+    sql.push(DETACH).push(" WHERE collection_id = ").bind(collection_id);
+    tx.execute(&sql).await.map(drop)
+}
+
 const DETACH: &str = "UPDATE files SET collection_id = NULL, record_id = NULL, field_name = NULL";
 
 fn push_with_thumbnails(sql: &mut Sql, ids: &[&str]) {

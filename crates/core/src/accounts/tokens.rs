@@ -1,5 +1,7 @@
 //! Access and refresh tokens: issued at sign-in, checked on every request, rotated inside their session.
 
+use std::sync::Arc;
+
 use fastcms_guard::clock::Timestamp;
 use fastcms_guard::keys::{KeyRing, Kid};
 use fastcms_guard::limits::Class;
@@ -15,7 +17,7 @@ use super::proof::Proven;
 use super::sessions::{account_of, realm_text, table_of};
 use crate::app::App;
 use crate::attempts::Attempt;
-use crate::audit::{self, Event, Recorded};
+use crate::audit::{self, Entry, Event, Recorded};
 use crate::caller::{Caller, Principal, Realm};
 use crate::error::{Error, Result};
 use crate::keys;
@@ -77,7 +79,8 @@ pub(crate) async fn open_session(
     let mark = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
     let kind = SessionKind::Tokens { current: mark.clone(), previous: None };
     let session = begin_session(app, realm, &proven.credentials, device, kind, app.refresh_seconds());
-    let mut grant = grant(app, &ring, realm, &session, &mark, now).await?;
+    let tokens_of = Tokens { session_id: &session.id, account_id: &session.account_id, expires_at: session.expires_at };
+    let mut grant = grant(app, &ring, realm, tokens_of, &mark, now).await?;
     grant.device = Some(store_session(caller, app, session, proven, device).await?);
     Ok(grant)
 }
@@ -186,47 +189,50 @@ async fn still_stands(
     if same && !stored.disabled { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
 
+/// What a pair of tokens is made for.
+#[derive(Clone, Copy)]
+struct Tokens<'a> {
+    session_id: &'a str,
+    account_id: &'a str,
+    /// Absolute end of the session, unix seconds.
+    expires_at: i64,
+}
+
 async fn grant(
     app: &App,
     ring: &KeyRing,
     realm: &Realm,
-    session: &Session,
+    tokens: Tokens<'_>,
     mark: &RefreshMark,
     now: i64,
 ) -> Result<Grant> {
+    let Tokens { session_id, account_id, expires_at } = tokens;
     let access = Claims::<Access> {
         iss: app.issuer.clone(),
         aud: realm.audience(),
-        sub: session.account_id.clone(),
+        sub: account_id.to_owned(),
         jti: app.new_id(),
         iat: now,
-        exp: (now + app.access_seconds()).min(session.expires_at),
-        details: AccessDetails { sid: session.id.clone(), epoch: None, global_epoch: None },
+        exp: (now + app.access_seconds()).min(expires_at),
+        details: AccessDetails { sid: session_id.to_owned(), epoch: None, global_epoch: None },
     };
     let refresh = Claims::<Refresh> {
         iss: app.issuer.clone(),
         aud: realm.audience(),
-        sub: session.account_id.clone(),
+        sub: account_id.to_owned(),
         jti: mark.jti.clone(),
         iat: mark.iat,
-        exp: session.expires_at,
-        details: RefreshDetails { sid: session.id.clone(), fam: session.id.clone() },
+        exp: expires_at,
+        details: RefreshDetails { sid: session_id.to_owned(), fam: session_id.to_owned() },
     };
     let kid = Kid::parse(&mark.kid).ok_or(Error::InvalidRefreshToken)?;
     Ok(Grant {
-        account_id: session.account_id.clone(),
+        account_id: account_id.to_owned(),
         expires_in: access.exp - now,
         access_token: keys::issue(app, ring, &access).await?,
         refresh_token: token::sign_with(ring, &kid, &refresh).map_err(|_| Error::InvalidRefreshToken)?,
         device: None,
     })
-}
-
-/// What a rotation found inside its transaction.
-enum Rotation {
-    Done(Box<Session>, RefreshMark),
-    Refused,
-    Reused(Box<Session>),
 }
 
 /// Exchanges a refresh token for a new pair, in the realm the route is for. A superseded token presented again within
@@ -251,56 +257,97 @@ async fn rotate(caller: &Caller, app: &App, realm: &Realm, refresh_token: &str) 
     limits::charge_named(caller, app, Class::Refresh, realm, &claims.sub).await?;
     let table = table_of(&app.schema.load(), realm_text(realm)).ok_or(Error::InvalidRefreshToken)?;
     let next = RefreshMark { jti: app.new_id(), iat: now, kid: ring.current().kid().to_string() };
-    let (last_seen, grace) = (stamp(app.now_millis()), i64::from(app.config.tokens.refresh_grace_seconds));
-    let (sid, sub, jti) = (claims.details.sid, claims.sub, claims.jti);
-    let realm_word = realm_text(realm).to_owned();
-    let warning = mail::notice(app, Kind::RefreshReused, Owner { realm: &realm_word, id: &sub, email: "" });
-    let rotation = audit::write(caller, app, move |tx, trail| {
+    let claims = Arc::new(claims);
+    let outcome = match supersede(caller, app, &claims, table.clone(), next.clone()).await? {
+        Some(expires_at) => Some((expires_at, next)),
+        None => same_successor(caller, app, &claims, table).await?,
+    };
+    let (expires_at, mark) = outcome.ok_or(Error::InvalidRefreshToken)?;
+    let tokens_of = Tokens { session_id: &claims.details.sid, account_id: &claims.sub, expires_at };
+    grant(app, &ring, realm, tokens_of, &mark, now).await
+}
+
+/// The event about a session and whose it is.
+fn about(event: Event, claims: &Claims<Refresh>, realm: &str, email: &str) -> Entry {
+    let event = event.of_account(Some(&claims.sub), Some(email));
+    event.on("session", claims.details.sid.as_str()).with("realm", realm)
+}
+
+/// Puts `next` in the place of the token presented, if that is the current one, and says when the session ends for good.
+async fn supersede(
+    caller: &Caller,
+    app: &App,
+    claims: &Arc<Claims<Refresh>>,
+    table: AccountTable,
+    next: RefreshMark,
+) -> Result<Option<i64>> {
+    let (now, last_seen, claims) = (app.now_seconds(), stamp(app.now_millis()), Arc::clone(claims));
+    audit::write(caller, app, move |tx, trail| {
         Box::pin(async move {
-            let refused = || Ok(Recorded::nothing_happened().with(Rotation::Refused));
-            let Some(session) = rows::by_id_locked(tx, &sid).await? else { return refused() };
+            let realm = realm_of_audience(&claims)?;
+            let presented = rows::Presented {
+                session_id: &claims.details.sid,
+                realm: realm_text(&realm),
+                account_id: &claims.sub,
+                jti: &claims.jti,
+            };
+            let Some(expires_at) = rows::rotate(tx, presented, &next, now, &last_seen).await? else {
+                return Ok(Recorded::nothing_happened().with(None));
+            };
+            // An error takes the rotation back.
+            let account = accounts::by_id_in(tx, &table, &claims.sub).await?;
+            let account = account.filter(|account| !account.disabled).ok_or(Error::InvalidRefreshToken)?;
+            let event = about(Event::TokenRefreshed, &claims, realm_text(&realm), &account.email);
+            Ok::<_, Error>(trail.record(tx, event).with(Some(expires_at)))
+        })
+    })
+    .await
+}
+
+/// What became of a token that is no longer the current one: shortly after it was used, its successor again, for two windows of one
+/// browser, or an answer that was lost; later, somebody else has it, and its session ends.
+async fn same_successor(
+    caller: &Caller,
+    app: &App,
+    claims: &Arc<Claims<Refresh>>,
+    table: AccountTable,
+) -> Result<Option<(i64, RefreshMark)>> {
+    let (now, claims) = (app.now_seconds(), Arc::clone(claims));
+    let grace = i64::from(app.config.tokens.refresh_grace_seconds);
+    let realm = realm_of_audience(&claims)?;
+    let warning =
+        mail::notice(app, Kind::RefreshReused, Owner { realm: realm_text(&realm), id: &claims.sub, email: "" });
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let refused = || Ok(Recorded::nothing_happened().with(None));
+            let Some(session) = rows::by_id_locked(tx, &claims.details.sid).await? else { return refused() };
             let account = accounts::by_id_in(tx, &table, &session.account_id).await?;
             let Some(account) = account.filter(|account| !account.disabled) else { return refused() };
-            if !session.is_live(now) || session.account_id != sub {
+            let is_of_realm = session.realm == realm_text(&realm);
+            if !session.is_live(now) || !is_of_realm || session.account_id != claims.sub {
                 return refused();
             }
-            let SessionKind::Tokens { current, previous } = &session.kind else { return refused() };
-            let about = |event: Event| {
-                let event = event.of_account(Some(&session.account_id), Some(&account.email));
-                event.on("session", session.id.as_str()).with("realm", session.realm.as_str())
-            };
-            if current.jti == jti {
-                rows::rotate(tx, &session.id, &jti, &next, now, &last_seen).await?;
-                let recorded = trail.record(tx, about(Event::TokenRefreshed));
-                return Ok(recorded.with(Rotation::Done(Box::new(session), next)));
-            }
-            if let Some((previous, used_at)) = previous
-                && *previous == jti
-                && now - used_at <= grace
-            {
-                let mark = current.clone();
-                return Ok(Recorded::nothing_happened().with(Rotation::Done(Box::new(session), mark)));
+            let SessionKind::Tokens { current, previous } = session.kind else { return refused() };
+            if previous.is_some_and(|(previous, used_at)| previous == claims.jti && now - used_at <= grace) {
+                return Ok(Recorded::nothing_happened().with(Some((session.expires_at, current))));
             }
             rows::revoke(tx, &session.realm, &session.account_id, Which::One(&session.id), now).await?;
             tx.announce(Change::new(ChangeKind::Session, session.id.clone()));
-            let recorded = trail.record(tx, about(Event::RefreshReused));
+            let recorded = trail.record(tx, about(Event::RefreshReused, &claims, &session.realm, &account.email));
             mail::enqueue(tx, warning.addressed_to(account.email)).await?;
-            Ok::<_, Error>(recorded.with(Rotation::Reused(Box::new(session))))
-        })
-    })
-    .await?;
-    match rotation {
-        Rotation::Done(session, mark) => grant(app, &ring, realm, &session, &mark, now).await,
-        Rotation::Refused => Err(Error::InvalidRefreshToken),
-        Rotation::Reused(session) => {
             tracing::warn!(
                 session = session.id,
                 account = session.account_id,
                 "a used refresh token came back: its session is ended"
             );
-            Err(Error::InvalidRefreshToken)
-        }
-    }
+            Ok::<_, Error>(recorded.with(None))
+        })
+    })
+    .await
+}
+
+fn realm_of_audience(claims: &Claims<Refresh>) -> Result<Realm> {
+    Realm::of_audience(&claims.aud).ok_or(Error::InvalidRefreshToken)
 }
 
 /// The session a refresh token belongs to, if the token is good: what signing out with it ends.

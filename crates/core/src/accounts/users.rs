@@ -94,6 +94,7 @@ pub(crate) async fn draft(app: &App, new: NewUser, role: &str, verified: bool) -
 fn check_name(name: Option<String>) -> Result<Option<String>, String> {
     match name {
         Some(name) if name.contains('\0') => Err("Must not contain NUL".to_owned()),
+        Some(name) if name.chars().any(char::is_control) => Err("Must not contain control characters".to_owned()),
         Some(name) if name.chars().count() > NAME_LIMIT => Err(format!("Maximum length is {NAME_LIMIT}")),
         Some(name) if name.is_empty() => Ok(None),
         other => Ok(other),

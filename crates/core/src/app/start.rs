@@ -157,7 +157,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         impersonations: Impersonations::default(),
         limits: Limits::start(&config, &store, Arc::clone(&clock)),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
-        collections_changed: Arc::new(Notify::new()),
+        following: Arc::default(),
         set_up: AtomicBool::new(false),
         sealing,
         attempts: Attempts::open(&store, &*rng, alike_refusals).await?,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fastcms_core::Error;
-use http::{header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use url::form_urlencoded;
 
 use crate::error::Refusal;
@@ -37,6 +37,13 @@ pub(super) enum Presented<'r> {
     Nothing,
     Bearer(&'r str),
     ApiKey(&'r str),
+}
+
+/// Whether a request presents anything that a caller could be known by.
+pub(super) fn any(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+        || headers.contains_key("x-api-key")
+        || headers.contains_key(header::COOKIE)
 }
 
 /// The one credential of a request; the refusal is for the caller to note.

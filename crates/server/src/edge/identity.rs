@@ -45,6 +45,11 @@ impl Identity {
         }
     }
 
+    /// Nobody in particular.
+    pub(super) fn guest() -> Self {
+        Self::of(Ok(Caller::guest()))
+    }
+
     fn refused(refusal: Refusal) -> Self {
         Self { caller: Caller::guest(), noted: Some(refusal), cookie: CookieRole::Silent }
     }
@@ -86,7 +91,7 @@ impl<S: Backend> Inner<S> {
                 let asked = tokio::time::timeout(USUAL, self.state.authenticate_cookie(value)).await;
                 Identity::of_cookie(asked.unwrap_or(Err(Error::Timeout)))
             }
-            (Presented::Nothing, None) => Identity::of(Ok(Caller::guest())),
+            (Presented::Nothing, None) => Identity::guest(),
         }
     }
 

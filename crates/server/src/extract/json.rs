@@ -1,15 +1,19 @@
 //! JSON bodies, both ways.
 
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+};
+
 use axum::{
     body::Body,
     extract::{FromRequest, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fastcms_core::FieldErrors;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -87,12 +91,41 @@ pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// The whole body; its size is bounded by the edge.
 pub(crate) async fn read(body: Body) -> Result<Bytes, Refusal> {
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(match error.into_inner().downcast::<BodyFault>() {
-            Ok(fault) => fault.refusal(),
-            Err(_) => Refusal::BadRequest("The body ended early"),
-        }),
+    let mut body = pin!(body);
+    let Some(first) = next(body.as_mut()).await? else { return Ok(Bytes::new()) };
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    // A copy: a piece that is kept keeps the whole buffer that it was read into, however few bytes of it are the piece's.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(MOST_AHEAD).min(MOST_AHEAD);
+    let mut all = BytesMut::with_capacity(first.len() + announced);
+    all.extend_from_slice(&first);
+    drop(first);
+    while let Some(piece) = next(body.as_mut()).await? {
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
+}
+
+/// What is made room for before it came.
+const MOST_AHEAD: usize = 64 * 1024;
+
+async fn next(mut body: Pin<&mut Body>) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            None => return Ok(None),
+            // Trailers say nothing that anybody asks for.
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_) => {}
+            },
+            Some(Err(error)) => {
+                return Err(match error.into_inner().downcast::<BodyFault>() {
+                    Ok(fault) => fault.refusal(),
+                    Err(_) => Refusal::BadRequest("The body ended early"),
+                });
+            }
+        }
     }
 }
 

@@ -107,7 +107,9 @@ impl Line {
     pub(super) fn take_head(&self, headers: &HeaderMap) -> bool {
         self.asked.store(true, Ordering::Relaxed);
         let head = std::mem::take(&mut *self.head());
-        !headers.contains_key(header::TRANSFER_ENCODING) || head.is_sound(headers.len())
+        let Some(encoding) = headers.get(header::TRANSFER_ENCODING) else { return true };
+        // A body in chunks is all that is understood: `gzip, chunked` would be read by others as something else.
+        encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") && head.is_sound(headers.len())
     }
 
     fn head(&self) -> MutexGuard<'_, Head> {

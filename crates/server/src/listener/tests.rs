@@ -114,6 +114,22 @@ async fn a_refusal_that_comes_before_the_body_leaves_the_connection_usable() {
     }
 }
 
+/// What else was done to a body in chunks, somebody on the way may have undone.
+#[tokio::test]
+async fn only_chunked_itself_is_a_transfer_encoding() {
+    let server = start().await;
+    for (encoding, expected) in [
+        ("chunked", "404"),
+        ("Chunked", "404"),
+        ("gzip, chunked", "400"),
+        ("chunked, chunked", "400"),
+        ("identity", "400"),
+    ] {
+        let request = format!("POST /nothing HTTP/1.1\r\n{HOST}Transfer-Encoding: {encoding}\r\n\r\n0\r\n\r\n");
+        assert_eq!(status(&server.exchange(request).await), expected, "{encoding}");
+    }
+}
+
 /// A body that does not come ends the connection, and the answer says so.
 #[tokio::test]
 async fn a_refusal_says_that_the_connection_is_over_when_the_body_does_not_come() {

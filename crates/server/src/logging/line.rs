@@ -1,5 +1,6 @@
 //! One event as one JSON object, written straight into bytes: one a request, so no map and no value in between.
 
+use super::visible;
 use std::cell::RefCell;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -60,6 +61,7 @@ impl Buffers {
         put(line, "line", &metadata.line());
         line.extend_from_slice(rest);
         line.extend_from_slice(b"}\n");
+        visible::in_json(line);
         line
     }
 }

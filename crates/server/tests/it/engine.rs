@@ -87,6 +87,11 @@ impl Database {
     }
 }
 
+/// Runs statements on a PostgreSQL database, past the product.
+pub async fn statement(url: &str, statement: &str) {
+    execute(url, statement).await;
+}
+
 async fn execute(server: &str, statement: &str) {
     let (client, connection) =
         tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the test server answers");

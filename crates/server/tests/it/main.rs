@@ -36,6 +36,7 @@ mod known_browser;
 mod limits;
 mod mails;
 mod managers;
+mod old_rules;
 mod passwords;
 mod polymorphic;
 mod rate_limits;

@@ -170,23 +170,35 @@ pub async fn of_account(
     reader.fetch(&sql).await?.iter().map(Session::of).collect()
 }
 
-/// Makes `next` the current refresh token of a session; `superseded`, the id of the one before it, is remembered with the time of
-/// its use.
+/// Whose refresh token is exchanged, and which one.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    pub session_id: &'a str,
+    pub realm: &'a str,
+    pub account_id: &'a str,
+    /// The token's own id.
+    pub jti: &'a str,
+}
+
+/// Puts `next` in the place of the session's current refresh token, provided that is the one presented and the session lives; says when
+/// the session ends for good (unix seconds). `None`: nothing was changed. One statement, so that of any number at the same time one
+/// succeeds.
 pub async fn rotate(
     tx: &mut Tx<'_>,
-    id: &str,
-    superseded: &str,
+    presented: Presented<'_>,
     next: &RefreshMark,
     now: i64,
     last_seen: &str,
-) -> Result<(), Error> {
+) -> Result<Option<i64>, Error> {
     let mut sql = Sql::new(tx.dialect());
-    sql.push("UPDATE sessions SET previous_kid = current_kid, previous_jti = ").bind(superseded);
-    sql.push(", previous_used_at = ").bind(now);
+    sql.push("UPDATE sessions SET previous_kid = current_kid, previous_jti = current_jti, previous_used_at = ")
+        .bind(now);
     sql.push(", current_jti = ").bind(next.jti.as_str()).push(", current_iat = ").bind(next.iat);
     sql.push(", current_kid = ").bind(next.kid.as_str()).push(", last_seen = ").bind(last_seen);
-    sql.push(" WHERE id = ").bind(id);
-    tx.execute(&sql).await.map(drop)
+    sql.push(" WHERE id = ").bind(presented.session_id).push(" AND current_jti = ").bind(presented.jti);
+    sql.push(" AND realm = ").bind(presented.realm).push(" AND account_id = ").bind(presented.account_id);
+    sql.push(" AND revoked_at IS NULL AND expires_at > ").bind(now).push(" RETURNING expires_at");
+    tx.fetch_one(&sql).await?.map(|row| row.int(0)).transpose()
 }
 
 /// Notes that a session was used. The latest time stays, whatever order nodes write in.

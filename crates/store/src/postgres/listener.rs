@@ -23,7 +23,7 @@ const LISTEN: &str = "LISTEN fastcms_changes";
 /// How long the first connection may take.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a connection that hears nothing is asked whether it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause before connecting again, doubled up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -116,8 +116,10 @@ impl Ear {
 
     /// Asks to be told, then looks now and then whether the connection still lives.
     async fn keep(&self, client: &Client) -> Error {
-        if let Err(error) = client.batch_execute(LISTEN).await {
-            return meaning(error);
+        match timeout(HEARTBEAT_TIMEOUT, client.batch_execute(LISTEN)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return meaning(error),
+            Err(_) => return Error::Unavailable(Fault::new("listen", "the server is silent")),
         }
         if self.ready.send_replace(true) {
             (self.heard)(&[Change::everything()]);

@@ -3,6 +3,7 @@
 use fastcms_expr::Predicate;
 
 use super::{View, json};
+use crate::error::Fault;
 use crate::predicate::Trust;
 use crate::schema::FieldType;
 use crate::{Columns, Dialect, Error, Sql, Tx, Value};
@@ -138,9 +139,12 @@ fn folded_email(view: &View, sets: &[(usize, Value)]) -> Option<String> {
 
 /// What each of `rules` says of the record with this id, which is then locked until the transaction ends. `None` when there is no such
 /// record.
+///
+/// # Errors
+/// One that [`is_stale`](super::is_stale) knows, where the collection is no longer the one that the rules were read from.
 pub async fn decide(tx: &mut Tx<'_>, view: &View, id: &str, rules: &[&Predicate]) -> Result<Option<Vec<bool>>, Error> {
     let mut sql = tx.sql();
-    sql.push("SELECT 1");
+    sql.push("SELECT (SELECT c.version FROM collections AS c WHERE c.id = ").bind(view.collection.id()).push(")");
     for rule in rules {
         sql.push(", CASE WHEN ");
         view.push_condition(&mut sql, rule, Trust::Rule)?;
@@ -148,8 +152,11 @@ pub async fn decide(tx: &mut Tx<'_>, view: &View, id: &str, rules: &[&Predicate]
     }
     sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE t0.id = ").bind(id);
     sql.pick("", " FOR UPDATE OF t0");
-    let row = tx.fetch_one(&sql).await?;
-    row.map(|row| (0..rules.len()).map(|i| row.bool(i + 1)).collect()).transpose()
+    let Some(row) = tx.fetch_one(&sql).await? else { return Ok(None) };
+    if row.opt_int(0)? != Some(view.collection.version()) {
+        return Err(Error::Busy(Fault::new("stale", "a collection was changed meanwhile")));
+    }
+    (0..rules.len()).map(|i| row.bool(i + 1)).collect::<Result<_, _>>().map(Some)
 }
 
 /// Whether a condition over no row holds: one that only looks into collections.

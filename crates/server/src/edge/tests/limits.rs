@@ -113,3 +113,50 @@ async fn a_body_that_nobody_wants_is_read_off_or_the_connection_is_over() {
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 }
+
+/// A body read into memory takes a place in a room that all share, and gives it back once it was answered.
+#[tokio::test(start_paused = true)]
+async fn bodies_in_memory_share_a_room() {
+    let roomy = EdgeSettings { max_body: 200 * 1024 * 1024, ..settings() };
+    let edge = Edge::new(House, operations(), roomy);
+    let send = |body: Body| {
+        let edge = edge.clone();
+        let sent = request("POST", "/api/v1/login").header("content-type", "application/json").body(body).unwrap();
+        async move { edge.answer(&Connection::new(PROXY.parse().unwrap()), sent).await.status().as_u16() }
+    };
+    // Two of 70 MiB that do not end hold twice that each: a third finds no room.
+    let endless = || {
+        let begun =
+            futures_util::stream::iter((0..70).map(|_| Ok::<_, Infallible>(Bytes::from(vec![b' '; 1024 * 1024]))));
+        Body::from_stream(futures_util::StreamExt::chain(begun, futures_util::stream::pending()))
+    };
+    let held = [tokio::spawn(send(endless())), tokio::spawn(send(endless()))];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(send(pieces(1024 * 1024, 0, 20)).await, 503);
+    assert_eq!(send(Body::from("{\"email\":\"a\"}")).await, 200, "small ones need no place");
+    for held in held {
+        assert_eq!(held.await.unwrap(), 503, "their time is up");
+    }
+    assert_eq!(send(pieces(1024 * 1024, 0, 20)).await, 422, "there is room again");
+}
+
+/// Chunks of a byte: each would keep the buffer that it was read into.
+#[tokio::test]
+async fn a_body_in_small_pieces_is_read_like_any_other() {
+    let text = b"{\"email\":\"a\"}";
+    let bytes =
+        futures_util::stream::iter(text.iter().map(|byte| Ok::<_, Infallible>(Bytes::copy_from_slice(&[*byte]))));
+    assert_eq!(send_json("/api/v1/login", Body::from_stream(bytes)).await.status, 200);
+}
+
+/// The more is held of a body, the faster it must come.
+#[tokio::test(start_paused = true)]
+async fn a_large_body_may_not_drip() {
+    let begun = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; 512 * 1024]))]);
+    let drip = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        Some((Ok(Bytes::from(vec![b' '; 1024])), ()))
+    });
+    let (reply, seconds) = send_slowly(Body::from_stream(futures_util::StreamExt::chain(begun, drip))).await;
+    assert_eq!((reply.status, seconds), (503, 30));
+}

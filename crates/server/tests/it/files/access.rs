@@ -13,6 +13,7 @@ crate::on_both_engines!(
     a_record_shows_its_files_to_whoever_may_view_it,
     a_file_given_up_is_given_up,
     a_record_that_comes_back_does_not_bring_its_files_back,
+    an_emptied_collection_gives_up_its_files,
     an_upload_for_a_record_wants_the_right_to_change_it,
     a_deleted_file_is_gone_with_everything_made_from_it,
     a_field_says_what_is_uploaded_for_it,
@@ -204,6 +205,27 @@ async fn a_record_that_comes_back_does_not_bring_its_files_back(product: &Produc
     assert_eq!(answer["created"], 1, "{answer}");
     download(&bob, &made).await.refused(404, "not_found");
     download(&bob, &picture).await.refused(404, "not_found");
+}
+
+/// The same where all records went at once.
+async fn an_emptied_collection_gives_up_its_files(product: &Product) {
+    let admin = product.admin().await;
+    let (ann, bob) = (product.user("ann").await, product.user("bob").await);
+    posts(&admin).await;
+    let made = upload(&ann, &[file("a.png", "image/png", &png(50, 50))]).await.expect(201).json();
+    ann.call(Method::PATCH, &format!("{}/protected?protected=true", path(&made)), None).await.expect(200);
+    let post = ann.make("posts", &json!({"author": ann.id, "docs": [made["id"]]})).await;
+    admin.delete("/api/v1/collections/name/posts/truncate").await.expect(200);
+    let again = json!({"records": [{"id": post["id"], "author": bob.id}]});
+    bob.post("/api/v1/collections/posts/records/upsert", &again).await.expect(200);
+    download(&bob, &made).await.refused(404, "not_found");
+    // It can be given to another record, also once its collection is gone.
+    let other = ann.make("posts", &json!({"author": ann.id, "docs": [made["id"]]})).await;
+    assert_eq!(other["data"]["docs"], json!([made["id"]]), "{other}");
+    let posts = admin.get("/api/v1/collections/name/posts").await.expect(200).json();
+    admin.delete(&crate::callers::collection_path(&posts)).await.expect(204);
+    let shown = ann.get(&path(&made)).await.expect(200).json();
+    assert_eq!(shown["record_id"], Value::Null, "{shown}");
 }
 
 async fn an_upload_for_a_record_wants_the_right_to_change_it(product: &Product) {

@@ -33,8 +33,8 @@ pub(super) fn read(json: &[u8]) -> Option<RawClaims> {
 /// A text without escapes, and what follows it.
 fn text(json: &str) -> Option<(&str, &str)> {
     let (text, rest) = json.strip_prefix('"')?.split_once('"')?;
-    let is_odd = text.bytes().fold(false, |odd, byte| odd | (byte == b'\\') | (byte < b' '));
-    (!is_odd).then_some((text, rest))
+    let odd = text.bytes().fold(0, |odd, byte| odd | u8::from(byte == b'\\') | u8::from(byte < b' '));
+    (odd == 0).then_some((text, rest))
 }
 
 fn put_text<'j>(slot: &mut Option<String>, json: &'j str) -> Option<&'j str> {

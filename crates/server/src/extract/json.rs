@@ -115,10 +115,11 @@ async fn next(mut body: Pin<&mut Body>) -> Result<Option<Bytes>, Refusal> {
         match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             None => return Ok(None),
             // Trailers say nothing that anybody asks for.
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => return Ok(Some(data)),
-                Err(_) => {}
-            },
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
             Some(Err(error)) => {
                 return Err(match error.into_inner().downcast::<BodyFault>() {
                     Ok(fault) => fault.refusal(),

@@ -1,6 +1,7 @@
 //! What of a text would change how a terminal shows the line around it: control characters beyond ASCII, and characters that turn the
 //! direction of writing or take no room. In the log they are written as escapes (ASVS 16.4.1).
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Whether a reader of the log would be misled by this character.
@@ -22,7 +23,8 @@ pub(super) fn in_json(line: &mut Vec<u8>) {
     for character in text.chars() {
         if is_misleading(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                let written = write!(out, "\\u{unit:04x}");
+                debug_assert!(written.is_ok(), "writing to memory cannot fail");
             }
         } else {
             out.push(character);

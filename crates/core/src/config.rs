@@ -43,7 +43,7 @@ pub use kind::{Choice, Kind};
 pub use limits::{LimitHeaders, Limits, RateLimits};
 pub use logging::{LogFormat, LogLevel, Logging};
 pub use mail::Mail;
-pub use managers::{Aws, Azure, Secrets, Vault};
+pub use managers::Secrets;
 pub use network::{ClientIpHeader, Proxies};
 pub use oauth::{OAuth, OAuthClient};
 pub use pages::{env_example, reference_markdown};
@@ -51,7 +51,7 @@ pub use passwords::{Lockout, Passwords, RequireMfa};
 pub use reader::Effective;
 pub(crate) use reader::network;
 pub use redis::Redis;
-pub use references::Managed;
+pub use references::{Managed, Surveyed, survey};
 pub use server::{AllowedHosts, BaseUrl, Environment, Server};
 pub use source::{MAX_SOURCE_BYTES, Origin, Resolved, Sources};
 pub use storage::{AzureBlobs, Images, S3, Storage, StorageType};
@@ -133,6 +133,8 @@ impl Config {
         typos::warn(&mut read);
 
         let server = Server::read(&mut read, command);
+        let storage = Storage::read(&mut read);
+        let own_key = [storage.s3.access_key_id.clone(), storage.s3.secret_access_key.clone()];
         let mut config = Self {
             database: Database::read(&mut read),
             keys: Keys::read(&mut read),
@@ -142,7 +144,7 @@ impl Config {
             lockout: Lockout::read(&mut read),
             rate_limits: RateLimits::read(&mut read),
             proxies: Proxies::read(&mut read),
-            storage: Storage::read(&mut read),
+            storage,
             images: Images::read(&mut read),
             mail: Mail::read(&mut read),
             redis: Redis::read(&mut read),
@@ -150,7 +152,7 @@ impl Config {
             limits: Limits::read(&mut read),
             logging: Logging::read(&mut read),
             audit: Audit::read(&mut read),
-            secrets: Secrets::read(&mut read),
+            secrets: Secrets::read(&mut read, own_key),
             server,
             warnings: Vec::new(),
             refusals: Vec::new(),

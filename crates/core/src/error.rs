@@ -168,6 +168,10 @@ pub enum Error {
     #[error("the secret cannot be written: {0}")]
     SecretNotWritable(String),
 
+    /// What stands in the way of a rotation: for whoever asked for it.
+    #[error("{0}")]
+    RotationRefused(String),
+
     #[error("the rule would shut out its maker")]
     WouldLockYouOut,
 

@@ -21,12 +21,15 @@ use crate::config::Keys;
 use crate::error::{Error, Result};
 
 mod ledger;
+pub(crate) mod private_file;
 mod rotation;
 mod settings_file;
 mod status;
 mod watch;
 
+pub(crate) use rotation::rotate_in_settings;
 pub use rotation::{Emergency, revoke_everything, rotate, stage};
+pub(crate) use status::dependents_of_all;
 pub use status::{KeyStatus, Outstanding, SIGNING_WINDOW_SECONDS, status};
 pub use watch::Watch;
 

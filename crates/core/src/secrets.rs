@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fastcms_guard::ids::Rng;
-use fastcms_secrets::{Managers, Reference, Resolution, Unresolved};
+use fastcms_secrets::{Managers, Reference, Resolution, Unresolved, Why};
 use fastcms_store::DatabaseUrl;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -23,9 +23,15 @@ use crate::caller::Caller;
 use crate::config::{Database, Mail, Managed, Resolved, Sources};
 use crate::error::{Error, Result};
 
+mod ages;
+mod check;
 mod inventory;
+pub(crate) mod rotation;
 
+pub use ages::watch_ages;
+pub use check::{Checked, check};
 pub use inventory::{Item, KEY_DAYS, OTHER_DAYS, State, list};
+pub use rotation::rotate;
 
 /// First pause between two tries at a start; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -72,12 +78,17 @@ pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Cus
     let deadline = Instant::now() + Duration::from_secs(wants.boot_timeout_seconds.into());
     let (mut held, mut pause) = (BTreeMap::new(), FIRST_PAUSE);
     let found = loop {
-        let found = managers.follow(&wants.wanted, &held).await;
+        let found = follow(&managers, &wants, &held).await;
         held = values(&found);
         let faults = || found.values().filter_map(|found| found.as_ref().err());
         let is_lost = faults().any(|fault| !fault.why.is_passing());
         if held.len() == found.len() || is_lost || Instant::now() + pause >= deadline {
             break found;
+        }
+        for fault in faults() {
+            let names = wants.names.get(&fault.reference).map(|names| names.join(", ")).unwrap_or_default();
+            let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs();
+            tracing::warn!(names, %fault, seconds_left, "the start waits for a secret (SECRETS_BOOT_TIMEOUT)");
         }
         tokio::time::sleep(jittered(pause, rng)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -152,7 +163,7 @@ impl Custody {
         let mut held = self.held.lock().await;
         let before = held.clone();
         drop(held);
-        let found = self.managers.follow(&self.wants.wanted, &before).await;
+        let found = follow(&self.managers, &self.wants, &before).await;
         let faults: BTreeMap<Reference, Unresolved> = found
             .iter()
             .filter_map(|(reference, found)| Some((reference.clone(), found.as_ref().err()?.clone())))
@@ -254,6 +265,18 @@ pub(crate) async fn note_use(app: &App, name: &'static str, purpose: &'static st
         None => event.with("source", app.config.source_of(name)),
     };
     audit::note(&Caller::background(), app, event);
+}
+
+/// Follows everything. What may lead nowhere, and does, is not among what is found.
+async fn follow(managers: &Managers, wants: &Managed, held: &BTreeMap<Reference, Resolution>) -> Resolved {
+    let mut found = managers.follow(&wants.wanted, held).await;
+    let is_absent = |found: &std::result::Result<_, Unresolved>| {
+        found.as_ref().is_err_and(|fault| matches!(fault.why, Why::NotFound(_)))
+    };
+    found.retain(|reference, found| {
+        !wants.optional.contains(reference) || held.contains_key(reference) || !is_absent(found)
+    });
+    found
 }
 
 /// What was found.

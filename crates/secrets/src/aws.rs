@@ -1,4 +1,4 @@
-//! AWS Secrets Manager: `GetSecretValue` (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/>).
+//! AWS Secrets Manager: `GetSecretValue`, and what it takes to put another in its place (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/>).
 
 mod credentials;
 mod signature;
@@ -6,12 +6,14 @@ mod signature;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::Secret;
 use crate::document::{Content, Document, SecretText};
 use crate::https::{Answer, Https, Request, code};
+use crate::replacement::Unwritten;
+use crate::resolution::Version;
 use crate::unresolved::Why;
 use credentials::Wallet;
 
@@ -72,14 +74,7 @@ impl Aws {
 
     /// The version at a stage.
     pub async fn read(&self, id: &str, stage: &str) -> Result<Document, Why> {
-        let region = arn_region(id).or(self.settings.region.as_deref());
-        let region = region.ok_or_else(|| Why::NotConfigured("the region is not known, set AWS_REGION".to_owned()))?;
-        let url = self.endpoint(region)?;
-        let body = json!({"SecretId": id, "VersionStage": stage}).to_string().into_bytes();
-        let mut answer = self.ask(&url, region, body.clone()).await?;
-        if answer.status != 200 && is_expired(&refusal(&answer)) && self.wallet.forget().await {
-            answer = self.ask(&url, region, body).await?;
-        }
+        let answer = self.call(id, "GetSecretValue", json!({"SecretId": id, "VersionStage": stage})).await?;
         if answer.status != 200 {
             return Err(meaning(&answer, stage));
         }
@@ -92,10 +87,66 @@ impl Aws {
         Ok(Document { content: Content::Text(text), label: value.version_id, created })
     }
 
-    async fn ask(&self, url: &Url, region: &str, body: Vec<u8>) -> Result<Answer, Why> {
+    /// Puts another value in the place of the version in force: written at `AWSPENDING` under this token, looked at there, then promoted
+    /// from just the version that was in force. One that somebody staged already is promoted as it is.
+    pub async fn replace(
+        &self,
+        (id, field): (&str, Option<&str>),
+        was: &Version,
+        staged: Option<&Version>,
+        (fresh, token): (&Secret<String>, &str),
+    ) -> Result<(), Unwritten> {
+        let label = match staged {
+            Some(staged) => staged.label.clone(),
+            None => self.stage(id, field, was, (fresh, token)).await?,
+        };
+        let found = self.read(id, PENDING).await?;
+        if found.label != label || found.version(field)?.value.expose() != fresh.expose() {
+            return Err(Unwritten::Conflict);
+        }
+        let promotion = json!({"SecretId": id, "VersionStage": CURRENT, "MoveToVersionId": label, "RemoveFromVersionId": was.label});
+        written(&self.call(id, "UpdateSecretVersionStage", promotion).await?)?;
+        // The label that is left over says nothing of a version that is in force.
+        let settled = json!({"SecretId": id, "VersionStage": PENDING, "RemoveFromVersionId": label});
+        let _ = self.call(id, "UpdateSecretVersionStage", settled).await;
+        Ok(())
+    }
+
+    /// Writes a new version at `AWSPENDING`; what AWS calls it.
+    async fn stage(
+        &self,
+        id: &str,
+        field: Option<&str>,
+        was: &Version,
+        (fresh, token): (&Secret<String>, &str),
+    ) -> Result<String, Unwritten> {
+        let current = self.read(id, CURRENT).await?;
+        if current.label != was.label {
+            return Err(Unwritten::Conflict);
+        }
+        let text = with_field(&current, field, fresh)?;
+        let body = json!({
+            "SecretId": id, "ClientRequestToken": token, "SecretString": text.expose(), "VersionStages": [PENDING],
+        });
+        written(&self.call(id, "PutSecretValue", body).await?)?;
+        Ok(token.to_owned())
+    }
+
+    async fn call(&self, id: &str, operation: &str, body: Value) -> Result<Answer, Why> {
+        let region = arn_region(id).or(self.settings.region.as_deref());
+        let region = region.ok_or_else(|| Why::NotConfigured("the region is not known, set AWS_REGION".to_owned()))?;
+        let (url, body) = (self.endpoint(region)?, Secret::new(body.to_string().into_bytes()));
+        let answer = self.ask(&url, region, operation, &body).await?;
+        if answer.status != 200 && is_expired(&refusal(&answer)) && self.wallet.forget().await {
+            return self.ask(&url, region, operation, &body).await;
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, url: &Url, region: &str, operation: &str, body: &Secret<Vec<u8>>) -> Result<Answer, Why> {
         let credentials = self.wallet.credentials(&self.https, &self.settings, region).await?;
-        let request = Request::post(url, "application/x-amz-json-1.1", body)
-            .with("x-amz-target", "secretsmanager.GetSecretValue");
+        let request = Request::post(url, "application/x-amz-json-1.1", body.expose().clone())
+            .with("x-amz-target", format!("secretsmanager.{operation}"));
         let signed = signature::sign(request, &credentials, region, "secretsmanager", jiff::Timestamp::now());
         self.https.ask(signed).await
     }
@@ -148,9 +199,47 @@ fn meaning(answer: &Answer, stage: &str) -> Why {
     }
 }
 
+/// The text of a secret in which one member, or all of it, is another value.
+fn with_field(current: &Document, field: Option<&str>, fresh: &Secret<String>) -> Result<Secret<String>, Why> {
+    let (Content::Text(text), Some(field)) = (&current.content, field) else { return Ok(fresh.clone()) };
+    let mut members: Map<String, Value> = serde_json::from_str(text.expose())
+        .map_err(|_| Why::Unusable(format!("it is no JSON object, so it has no field `{field}`")))?;
+    members.insert(field.to_owned(), fresh.expose().clone().into());
+    Ok(Secret::new(Value::Object(members).to_string()))
+}
+
+/// What AWS says to a write.
+fn written(answer: &Answer) -> Result<(), Unwritten> {
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let grant = "`secretsmanager:PutSecretValue` and `secretsmanager:UpdateSecretVersionStage` on this secret";
+    match refusal(answer).as_str() {
+        // The label that was to be moved is at another version, or the version is another's.
+        "InvalidParameterException" | "ResourceExistsException" => Err(Unwritten::Conflict),
+        "AccessDeniedException" | "AccessDenied" => Err(Unwritten::Denied(grant.to_owned())),
+        _ => Err(meaning(answer, CURRENT).into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_changes_and_every_other_stays_as_it_is() {
+        let document = |text: &str| Document {
+            content: Content::Text(Secret::new(text.to_owned())),
+            label: String::new(),
+            created: None,
+        };
+        let fresh = Secret::new("new \"one\"".to_owned());
+        let written = with_field(&document(r#"{"b":[1,{"x":null}],"k":"old","a":1.5}"#), Some("k"), &fresh).unwrap();
+        let read: Value = serde_json::from_str(written.expose()).unwrap();
+        assert_eq!(read, json!({"b": [1, {"x": null}], "k": "new \"one\"", "a": 1.5}));
+        assert_eq!(with_field(&document("old"), None, &fresh).unwrap().expose(), fresh.expose());
+        assert!(with_field(&document("old"), Some("k"), &fresh).is_err());
+    }
 
     #[test]
     fn the_region_of_an_arn_is_where_it_is_asked_for() {

@@ -3,21 +3,27 @@
 mod token;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::Secret;
 use crate::document::{Content, Document, SecretText};
 use crate::https::{Answer, Https, Request, code};
+use crate::replacement::Unwritten;
 use crate::unresolved::Why;
 use token::Tokens;
 
 /// The version of the API that is spoken.
 const API: &str = "api-version=7.4";
+/// How often a version of somebody who wrote at the same moment, and gives way, is looked for.
+const LOOKS: usize = 10;
+/// Between two such looks.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Pages of a list of versions that are read: 25 versions each.
 const MAX_PAGES: usize = 20;
 
@@ -133,33 +139,76 @@ impl Azure {
         })
     }
 
-    async fn get(&self, base: &Url, url: &Url) -> Result<Answer, Why> {
-        let vault = base.as_str().to_owned();
-        let known = self.resources.lock().await.get(&vault).cloned();
-        let mut answer = match known {
-            Some(resource) => self.ask(url, &resource).await?,
-            // Without a token: what it is asked for comes with the refusal.
-            None => self.https.ask(Request::get(url)).await?,
-        };
-        if answer.status == 401 {
-            let challenge = answer.challenge.as_deref().unwrap_or_default();
-            let resource = resource(challenge, base)?;
-            self.resources.lock().await.insert(vault, resource.clone());
-            self.tokens.forget().await;
-            answer = self.ask(url, &resource).await?;
+    /// Writes another version, provided the newest in force is still this one. Azure has no condition for a write, so it is looked at
+    /// before and after: of two who write at once, the later one takes its version out of force and says so.
+    pub async fn replace(
+        &self,
+        (vault, name): (&str, &str),
+        newest: &str,
+        fresh: &Secret<String>,
+    ) -> Result<(), Unwritten> {
+        if self.versions(vault, name).await?.first().is_none_or(|listed| listed.version != newest) {
+            return Err(Unwritten::Conflict);
         }
+        let base = address(vault)?;
+        let url = at(&base, &format!("secrets/{name}?{API}"))?;
+        let body = Secret::new(json!({"value": fresh.expose()}).to_string().into_bytes());
+        let answer = self.answer(&base, &|| Request::json("PUT", &url, body.clone())).await?;
+        let bundle: Bundle = written(answer)?.json()?;
+        let ours = last_segment(&bundle.id);
+        for _ in 0..LOOKS {
+            let listed = self.versions(vault, name).await?;
+            let place = |version: &str| listed.iter().position(|listed| listed.version == version);
+            match (place(ours), place(newest)) {
+                (Some(0), Some(1)) => return Ok(()),
+                // Somebody wrote after us: they see the same, and take theirs back.
+                (Some(ours), Some(old)) if old == ours + 1 => tokio::time::sleep(PAUSE).await,
+                _ => {
+                    let url = at(&base, &format!("secrets/{name}/{ours}?{API}"))?;
+                    let body = Secret::new(json!({"attributes": {"enabled": false}}).to_string().into_bytes());
+                    written(self.answer(&base, &|| Request::json("PATCH", &url, body.clone())).await?)?;
+                    return Err(Unwritten::Conflict);
+                }
+            }
+        }
+        Err(Unwritten::Conflict)
+    }
+
+    async fn get(&self, base: &Url, url: &Url) -> Result<Answer, Why> {
+        let answer = self.answer(base, &|| Request::get(url)).await?;
         match answer.status {
             200 => Ok(answer),
-            401 => Err(Why::Denied("the vault does not take our token".to_owned())),
             403 => Err(Why::Denied(format!("the vault answers {}", refusal(&answer)))),
             404 => Err(Why::NotFound("no such secret, or no such version".to_owned())),
             _ => Err(answer.refused("the vault")),
         }
     }
 
-    async fn ask(&self, url: &Url, resource: &str) -> Result<Answer, Why> {
+    /// Asks with the token that the vault wants.
+    async fn answer<'r>(&self, base: &Url, request: &(impl Fn() -> Request<'r> + Sync)) -> Result<Answer, Why> {
+        let vault = base.as_str().to_owned();
+        let known = self.resources.lock().await.get(&vault).cloned();
+        let mut answer = match known {
+            Some(resource) => self.ask(request(), &resource).await?,
+            // Without a token, and without what else it is about: what it is asked for comes with the refusal.
+            None => self.https.ask(Request::get(request().url)).await?,
+        };
+        if answer.status == 401 {
+            let challenge = answer.challenge.as_deref().unwrap_or_default();
+            let resource = resource(challenge, base)?;
+            self.resources.lock().await.insert(vault, resource.clone());
+            self.tokens.forget().await;
+            answer = self.ask(request(), &resource).await?;
+        }
+        if answer.status == 401 {
+            return Err(Why::Denied("the vault does not take our token".to_owned()));
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, request: Request<'_>, resource: &str) -> Result<Answer, Why> {
         let token = self.tokens.token(&self.https, resource).await?;
-        self.https.ask(Request::get(url).with("authorization", format!("Bearer {}", token.expose()))).await
+        self.https.ask(request.with("authorization", format!("Bearer {}", token.expose()))).await
     }
 }
 
@@ -176,6 +225,17 @@ fn at(base: &Url, path: &str) -> Result<Url, Why> {
 
 fn last_segment(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or_default()
+}
+
+/// What the vault says to a write.
+fn written(answer: Answer) -> Result<Answer, Unwritten> {
+    match answer.status {
+        200 => Ok(answer),
+        403 => Err(Unwritten::Denied("the role `Key Vault Secrets Officer` on this secret".to_owned())),
+        404 => Err(Why::NotFound("no such secret".to_owned()).into()),
+        409 => Err(Unwritten::Conflict),
+        _ => Err(answer.refused("the vault").into()),
+    }
 }
 
 /// The code of a refusal: the inner one says more.

@@ -63,6 +63,11 @@ impl<'a> Request<'a> {
         request.with("content-type", content_type)
     }
 
+    /// A question with a body of JSON.
+    pub fn json(method: &'static str, url: &'a Url, body: Secret<Vec<u8>>) -> Self {
+        Self { method, url, headers: Vec::new(), body }.with("content-type", "application/json")
+    }
+
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, Secret::new(value.into())));
         self

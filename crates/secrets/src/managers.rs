@@ -5,13 +5,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Reference;
 use crate::aws::{self, Aws, AwsSettings};
 use crate::azure::{Azure, AzureSettings};
 use crate::document::Document;
+use crate::replacement::Unwritten;
 use crate::resolution::{Resolution, Version};
 use crate::unresolved::{Unresolved, Why};
 use crate::vault::{Vault, VaultSettings};
+use crate::{Reference, Secret};
 
 /// How many earlier versions are looked through for the secret before the one in force: a version of Vault may differ in another field.
 const LOOK_BACK: usize = 8;
@@ -85,6 +86,50 @@ impl Managers {
         found
     }
 
+    /// Puts another value in the place of the version in force, provided that is still the one in `was`; reads back what is there then.
+    /// Where a version is staged, `fresh` must be that one. The token names the new version where the manager lets us name it.
+    ///
+    /// # Errors
+    /// [`Unwritten::Conflict`] where somebody else was first; what they wrote is left as it is.
+    pub async fn replace(
+        &self,
+        reference: &Reference,
+        was: &Resolution,
+        (fresh, token): (&Secret<String>, &str),
+    ) -> Result<Resolution, Unwritten> {
+        if reference.is_pinned() {
+            return Err(Unwritten::Pinned);
+        }
+        match reference {
+            Reference::Vault { mount, path, field, .. } => {
+                let newest = was.current.label.parse().map_err(|_| Unwritten::Conflict)?;
+                self.vault()?.replace((mount, path, field), newest, fresh).await?;
+            }
+            Reference::Aws { id, field, .. } => {
+                let place = (id.as_str(), field.as_deref());
+                self.aws()?.replace(place, &was.current, was.next.as_ref(), (fresh, token)).await?;
+            }
+            Reference::Azure { vault, name, .. } => {
+                self.azure()?.replace((vault, name), &was.current.label, fresh).await?;
+            }
+            Reference::Environment(_) | Reference::File(_) => return Err(elsewhere().into()),
+        }
+        let found = self.follow_one(&mut Round::default(), reference, Wanted::Ring, None).await?;
+        if found.current.value.expose() == fresh.expose() { Ok(found) } else { Err(Unwritten::Conflict) }
+    }
+
+    fn vault(&self) -> Result<&Vault, Why> {
+        ready(self.vault.as_ref(), "VAULT_ADDR and a way to log in are not set")
+    }
+
+    fn aws(&self) -> Result<&Aws, Why> {
+        ready(self.aws.as_ref(), "AWS is not set up")
+    }
+
+    fn azure(&self) -> Result<&Azure, Why> {
+        ready(self.azure.as_ref(), "Azure is not set up")
+    }
+
     /// Does what is due without being asked: tokens are renewed. Answers when to come again, if ever.
     pub async fn keep(&self) -> Option<Duration> {
         match &self.vault {
@@ -102,24 +147,17 @@ impl Managers {
     ) -> Result<Resolution, Why> {
         let is_ring = wanted == Wanted::Ring && !reference.is_pinned();
         match reference {
-            Reference::Vault { .. } => {
-                let vault = ready(self.vault.as_ref(), "VAULT_ADDR and a way to log in are not set")?;
-                in_vault(vault, round, reference, is_ring, held).await
-            }
+            Reference::Vault { .. } => in_vault(self.vault()?, round, reference, is_ring, held).await,
             Reference::Aws { id, field, stage } => {
-                let aws = ready(self.aws.as_ref(), "AWS is not set up")?;
-                in_aws(aws, round, (id, field.as_deref(), stage.as_deref()), is_ring).await
+                in_aws(self.aws()?, round, (id, field.as_deref(), stage.as_deref()), is_ring).await
             }
             Reference::Azure { vault, name, version: Some(version) } => {
-                let azure = ready(self.azure.as_ref(), "Azure is not set up")?;
-                Ok(Resolution::only(azure.read(vault, name, version).await?.version(None)?))
+                Ok(Resolution::only(self.azure()?.read(vault, name, version).await?.version(None)?))
             }
             Reference::Azure { vault, name, version: None } => {
-                in_azure(ready(self.azure.as_ref(), "Azure is not set up")?, (vault, name), is_ring, held).await
+                in_azure(self.azure()?, (vault, name), is_ring, held).await
             }
-            Reference::Environment(_) | Reference::File(_) => {
-                Err(Why::NotConfigured("it is followed on this machine, by no manager".to_owned()))
-            }
+            Reference::Environment(_) | Reference::File(_) => Err(elsewhere()),
         }
     }
 }
@@ -212,6 +250,10 @@ fn there(version: Result<Version, Why>) -> Result<Option<Version>, Why> {
 /// What is held, if the version in force is still the one in it.
 fn unchanged(held: Option<&Resolution>, current: &Version) -> Option<Resolution> {
     held.filter(|held| held.current.label == current.label && held.current.is_same_secret(current)).cloned()
+}
+
+fn elsewhere() -> Why {
+    Why::NotConfigured("it is followed on this machine, by no manager".to_owned())
 }
 
 fn ready<'m, M>(manager: Option<&'m Result<M, Why>>, missing: &str) -> Result<&'m M, Why> {

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
+use crate::Secret;
 use crate::document::{Content, Document, Member};
 use crate::https::{Answer, Https, Request};
+use crate::replacement::Unwritten;
 use crate::unresolved::Why;
 use login::Keeper;
 pub use login::{Given, VaultLogin};
@@ -73,7 +76,7 @@ impl Vault {
         if let Some(version) = version {
             url.set_query(Some(&format!("version={version}")));
         }
-        let answer = self.ask_as_ourselves(&url).await?;
+        let answer = self.ask_as_ourselves(|| Request::get(&url)).await?;
         match answer.status {
             200 => {}
             403 => return Err(Why::Denied("the policy of our token does not allow this path".to_owned())),
@@ -88,15 +91,42 @@ impl Vault {
         Ok(Document { content: Content::Members(members), label: metadata.version.to_string(), created })
     }
 
+    /// Writes a new version with another value of one field, provided the newest is still this one. What else is in it the vault
+    /// copies by itself: neither must we be able to read all of it, nor can we lose any of it.
+    pub async fn replace(
+        &self,
+        (mount, path, field): (&str, &str, &str),
+        newest: u32,
+        fresh: &Secret<String>,
+    ) -> Result<(), Unwritten> {
+        let url = self.door.url(&format!("{mount}/data/{path}"))?;
+        let body = json!({"options": {"cas": newest}, "data": {field: fresh.expose()}}).to_string().into_bytes();
+        let body = Secret::new(body);
+        let answer = self.ask_as_ourselves(|| {
+            Request { method: "PATCH", url: &url, headers: Vec::new(), body: body.clone() }
+                .with("content-type", "application/merge-patch+json")
+        });
+        let answer = answer.await?;
+        let is_cas = || String::from_utf8_lossy(answer.body.expose()).contains("check-and-set parameter did not match");
+        match answer.status {
+            200 | 204 => Ok(()),
+            400 if is_cas() => Err(Unwritten::Conflict),
+            403 => Err(Unwritten::Denied(format!("the capability `patch` on `{mount}/data/{path}`"))),
+            404 => Err(Why::NotFound(absence(&answer).to_owned()).into()),
+            405 | 415 => Err(Why::Unusable("this vault is too old to change one field".to_owned()).into()),
+            _ => Err(trouble(&answer).into()),
+        }
+    }
+
     /// A token may have ended before its time was up: a refusal is believed only from a fresh one.
-    async fn ask_as_ourselves(&self, url: &Url) -> Result<Answer, Why> {
+    async fn ask_as_ourselves<'r>(&self, request: impl Fn() -> Request<'r>) -> Result<Answer, Why> {
         let token = self.keeper.token(&self.door).await?;
-        let answer = self.door.ask(Request::get(url).with("x-vault-token", token.expose())).await?;
+        let answer = self.door.ask(request().with("x-vault-token", token.expose())).await?;
         if answer.status != 403 {
             return Ok(answer);
         }
         let fresh = self.keeper.another_than(&self.door, &token).await?;
-        self.door.ask(Request::get(url).with("x-vault-token", fresh.expose())).await
+        self.door.ask(request().with("x-vault-token", fresh.expose())).await
     }
 
     /// Renews the token where that is due; answers when it will be due again.

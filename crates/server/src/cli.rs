@@ -161,7 +161,7 @@ enum KeysAction {
     },
     /// Print a new key, good for `SECRET_KEY`
     Generate,
-    /// Put a new key into `.env`, and the old one among the previous ones; asks first
+    /// Put a new key where the old one is kept, and the old one among the previous ones; asks first
     Rotate {
         /// Only put the new key into `SECRET_KEY_NEXT`; once every node knows it, rotate
         #[arg(long, conflicts_with = "emergency")]
@@ -183,8 +183,22 @@ enum KeysAction {
 
 #[derive(Debug, Subcommand)]
 enum SecretsAction {
-    /// Follow every reference and list what came of it; exit code 1 when a secret is not as it should be
+    /// Follow every reference once and list what came of it; exit code 1 when a secret is not as it should be
     List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do the same and say what would come of each; exit code 1 when a server would not start for the want of one
+    Check {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key anew where it is kept, in a manager or a file
+    Rotate {
+        /// Its setting
+        name: String,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -258,6 +272,8 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Reseal { yes } } => keys::reseal(yes),
         Command::Doctor { action: DoctorAction::Secrets { json } } => doctor::secrets(json),
         Command::Secrets { action: SecretsAction::List { json } } => secrets::list(json),
+        Command::Secrets { action: SecretsAction::Check { json } } => secrets::check(json),
+        Command::Secrets { action: SecretsAction::Rotate { name, json } } => secrets::rotate(&name, json),
         Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
         Command::Audit { action: AuditAction::Verify { json, checkpoints } } => audit::verify(json, checkpoints),
         Command::Audit { action: AuditAction::Tail { lines } } => audit::tail(lines),

@@ -288,7 +288,7 @@ const fn core_code(error: &Error) -> (u16, &'static str) {
         Error::EmailTaken => (409, "email_taken"),
         Error::UniqueConflict(_) => (409, "unique_conflict"),
         Error::RelationRestricted(_) => (409, "relation_restricted"),
-        Error::SecretNotWritable(_) => (409, "secret_not_writable"),
+        Error::SecretNotWritable(_) | Error::RotationRefused(_) => (409, "secret_not_writable"),
         Error::Overloaded { .. } => (503, "overloaded"),
         Error::Timeout => (503, "timeout"),
         Error::ReadOnly(_) => (503, "read_only"),
@@ -348,6 +348,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::EmailTaken => "This e-mail address is taken",
         Error::UniqueConflict(_) => "A value that must be unique exists already",
         Error::RelationRestricted(why) => return why.clone().into(),
+        Error::RotationRefused(why) => return why.clone().into(),
         Error::SecretNotWritable(_) => {
             "The key comes from a source that cannot be written; the server's log says which"
         }

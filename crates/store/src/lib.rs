@@ -29,6 +29,7 @@ pub mod request_log;
 pub mod roles;
 pub mod schema;
 pub mod sealed;
+pub mod secret_rotations;
 pub mod signing_keys;
 mod sql;
 mod sqlite;

@@ -283,7 +283,7 @@ catalog! {
         SECRETS_REFRESH_SECONDS: Open, Whole { min: 1, max: 3_600 }, Is("60"), "Seconds between two looks at a secret manager.";
         SECRETS_BOOT_TIMEOUT: Open, Whole { min: 1, max: 600 }, Is("30"), "Seconds that a start waits for a secret manager that does not answer.";
         SECRET_MAX_AGE_DAYS: Open, Whole { min: 1, max: 3_650 }, Unset, "Age in days from which a secret is reported as due for rotation; unset: 90 for keys, 365 for others.";
-        SECRETS_AGE_FILE: Open, Path, Unset, "File of variables encrypted with age.";
+        SECRETS_AGE_FILE: Open, Path, Unset, "Not read, a start error when set: files of age are decrypted outside.";
         VAULT_ADDR ["BAO_ADDR"]: Open, Url, Unset, "Address of Vault or OpenBao.";
         VAULT_NAMESPACE ["BAO_NAMESPACE"]: Open, Text, Unset, "Namespace.";
         VAULT_CACERT ["BAO_CACERT"]: Open, Path, Unset, "Certificate authority of the server, a PEM file.";
@@ -296,7 +296,7 @@ catalog! {
         VAULT_JWT_ROLE ["BAO_JWT_ROLE"]: Open, Text, Unset, "Role to log in with by a token of an authority that the vault trusts.";
         VAULT_JWT_FILE ["BAO_JWT_FILE"]: Open, Path, Unset, "File of that token, read again at each log-in.";
         VAULT_AUTH_MOUNT ["BAO_AUTH_MOUNT"]: Open, Text, Unset, "Where the way of logging in is mounted; unset: at its usual place, such as `approle`.";
-        VAULT_SECRET_PATH ["BAO_SECRET_PATH"]: Open, Text, Unset, "Path of the secret (KV version 2) that holds our variables.";
+        VAULT_SECRET_PATH ["BAO_SECRET_PATH"]: Open, Text, Unset, "`mount/path` of a secret (KV version 2) that holds our variables: a secret setting that nobody gives is looked for there, as the field of its name.";
         AWS_REGION ["AWS_DEFAULT_REGION"]: Open, Text, Unset, "Region of AWS Secrets Manager.";
         AWS_SESSION_TOKEN: Secret, Text, Unset, "Session token of temporary credentials.";
         AWS_ROLE_ARN: Open, Text, Unset, "Role taken by web identity.";

@@ -3,6 +3,7 @@
 use super::catalog;
 use super::kind::choice;
 use super::reader::Reader;
+use super::source::{Lookup, Sources};
 
 choice! {
     /// Least severe messages that are logged.
@@ -40,6 +41,12 @@ pub struct Logging {
 }
 
 impl Logging {
+    /// What the settings say of the log before anything else is read, and whether they say its shape; faults are said at the start.
+    pub fn ahead(sources: &Sources) -> (Self, bool) {
+        let mut read = Reader::new(sources, Lookup::collect(sources));
+        (Self::read(&mut read), read.is_given(&catalog::LOG_FORMAT))
+    }
+
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self { level: read.preset_choice(&catalog::LOG_LEVEL), format: read.preset_choice(&catalog::LOG_FORMAT) }
     }

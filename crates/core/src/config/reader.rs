@@ -12,7 +12,7 @@ use url::Url;
 use super::catalog::{self, Preset, Secrecy, Variable};
 use super::fault::{Fault, Warning, quoted};
 use super::kind::{Choice, Kind};
-use super::references::managed;
+use super::references::{managed, reaches_managers};
 use super::source::{Lookup, Origin, Raw, Sources};
 
 /// The folder of credentials that systemd makes for a service (systemd.exec(5), `LoadCredential=`).
@@ -240,7 +240,9 @@ impl<'a> Reader<'a> {
                 (name, self.found(name, variable.kind.is_list() && !variable.is_secret()), file)
             })
             .find(|(_, direct, file)| direct.is_some() || file.is_some());
-        let Some((name, direct, file)) = found else { return self.credential(variable) };
+        let Some((name, direct, file)) = found else {
+            return self.credential(variable).or_else(|| self.in_secret_path(variable));
+        };
         match (direct, file) {
             (Some(_), Some(_)) => {
                 let message = format!("both {name} and {name}_FILE are set: keep one of them");
@@ -253,6 +255,10 @@ impl<'a> Reader<'a> {
                 let path = self.sources.directory.join(file.text.expose().trim());
                 match fastcms_secrets::read_file(&path) {
                     Ok(text) => Some(Given { text, origin: Origin::File(path) }),
+                    // A list that may grow is a list while it has nothing in it.
+                    Err(fastcms_secrets::Error::Empty(_)) if variable.kind.is_list() => {
+                        Some(Given { text: Secret::new(String::new()), origin: Origin::File(path) })
+                    }
                     Err(error) => {
                         self.faults.push(Fault::new(format!("{name}_FILE"), error.to_string()));
                         None
@@ -264,6 +270,13 @@ impl<'a> Reader<'a> {
 
     /// A credential that systemd passed to the service: the file of the variable's name, in capitals or in small letters.
     fn credential(&mut self, variable: &'static Variable) -> Option<Given> {
+        let path = self.credential_path(variable)?;
+        let read = fastcms_secrets::read_file(&path).map_err(|error| error.to_string());
+        let text = self.or_fault(variable, read)?;
+        Some(Given { text, origin: Origin::File(path) })
+    }
+
+    fn credential_path(&self, variable: &Variable) -> Option<PathBuf> {
         let is_hidden = variable.names().any(|name| self.values.contains_key(name));
         let (_, folder) = self.sources.environment.iter().find(|(name, _)| name == CREDENTIALS)?;
         if !variable.is_secret() || is_hidden || folder.is_empty() {
@@ -271,10 +284,15 @@ impl<'a> Reader<'a> {
         }
         let folder = self.sources.directory.join(folder);
         let names = variable.names().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
-        let path = names.map(|name| folder.join(name)).find(|path| path.exists())?;
-        let read = fastcms_secrets::read_file(&path).map_err(|error| error.to_string());
-        let text = self.or_fault(variable, read)?;
-        Some(Given { text, origin: Origin::File(path) })
+        names.map(|name| folder.join(name)).find(|path| path.exists())
+    }
+
+    /// A secret that lies at `VAULT_SECRET_PATH` under its name, if it does.
+    fn in_secret_path(&mut self, variable: &'static Variable) -> Option<Given> {
+        let reference = self.at_secret_path(variable)?;
+        self.sources.resolved.get(&reference)?;
+        let text = Secret::new(reference.to_string());
+        self.followed(variable, Given { text, origin: Origin::Default })
     }
 
     /// What a secret's text stands for: itself, or what its reference leads to.
@@ -310,6 +328,19 @@ impl<'a> Reader<'a> {
     pub fn references(&self, variable: &Variable) -> Vec<Reference> {
         let given = variable.names().find_map(|name| self.found(name, false));
         given.map_or_else(Vec::new, |given| managed(given.text.expose(), variable.kind.is_list()))
+    }
+
+    /// Where in the vault a secret is looked for that nobody gave: the field of its name at `VAULT_SECRET_PATH`.
+    pub fn at_secret_path(&self, variable: &Variable) -> Option<Reference> {
+        let place = self.raw(&catalog::VAULT_SECRET_PATH)?;
+        let is_open = variable.is_secret()
+            && !reaches_managers(variable)
+            && self.credential_path(variable).is_none()
+            && variable
+                .names()
+                .all(|name| self.found(name, false).is_none() && self.found(&format!("{name}_FILE"), false).is_none());
+        let reference = is_open.then(|| Reference::parse(&format!("vault:{place}#{}", variable.name)));
+        reference.and_then(|reference| reference.ok().flatten())
     }
 
     /// Where a variable that was read before came from.

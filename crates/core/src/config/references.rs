@@ -1,10 +1,8 @@
 //! The secret settings that managers keep, and how those managers are reached: found before anything else is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fastcms_secrets::{
-    AwsSettings, AzureSettings, Given, ManagerSettings, Reference, Secret, VaultLogin, VaultSettings, Wanted,
-};
+use fastcms_secrets::{ManagerSettings, Reference, Wanted};
 
 use super::catalog::{self, Concern, Variable};
 use super::fault::Fault;
@@ -18,6 +16,8 @@ use super::source::{Lookup, Origin, Sources};
 pub struct Managed {
     /// Each reference that leads to a manager.
     pub wanted: BTreeMap<Reference, Wanted>,
+    /// Those of them that may lead nowhere: a setting that nobody gave is looked for at `VAULT_SECRET_PATH`.
+    pub optional: BTreeSet<Reference>,
     /// The settings that each is for.
     pub names: BTreeMap<Reference, Vec<&'static str>>,
     /// How managers are reached.
@@ -33,8 +33,11 @@ impl Managed {
     pub fn find(sources: &Sources) -> Self {
         let mut read = Reader::new(sources, Lookup::collect(sources));
         let (mut wanted, mut names) = (BTreeMap::new(), BTreeMap::<Reference, Vec<&'static str>>::new());
+        let mut optional = BTreeSet::new();
         for variable in catalog::ALL.iter().filter(|variable| variable.is_secret() && !reaches_managers(variable)) {
-            for found in read.references(variable) {
+            let at_path = read.at_secret_path(variable);
+            optional.extend(at_path.clone());
+            for found in read.references(variable).into_iter().chain(at_path) {
                 let ring = if variable.kind == Kind::Key { Wanted::Ring } else { Wanted::Current };
                 let most = wanted.entry(found.clone()).or_insert(ring);
                 if ring == Wanted::Ring {
@@ -43,12 +46,62 @@ impl Managed {
                 names.entry(found).or_default().push(variable.name);
             }
         }
-        let settings = Secrets::read(&mut read);
         let own_key = [&catalog::AWS_ACCESS_KEY_ID, &catalog::AWS_SECRET_ACCESS_KEY].map(|key| read.secret(key));
-        let managers = managers(&read, &settings, own_key);
-        let Secrets { refresh_seconds, boot_timeout_seconds, .. } = settings;
-        Self { wanted, names, managers, refresh_seconds, boot_timeout_seconds }
+        let Secrets { refresh_seconds, boot_timeout_seconds, managers, .. } = Secrets::read(&mut read, own_key);
+        // What is asked for by its own reference must be there, whatever else it serves.
+        let given = given(&read);
+        optional.retain(|reference| !given.contains(reference));
+        Self { wanted, optional, names, managers, refresh_seconds, boot_timeout_seconds }
     }
+}
+
+/// Every reference that a setting gives by itself.
+fn given(read: &Reader<'_>) -> BTreeSet<Reference> {
+    catalog::ALL.iter().filter(|variable| variable.is_secret()).flat_map(|variable| read.references(variable)).collect()
+}
+
+/// A secret of the settings as it was found, or not.
+#[derive(Debug)]
+pub struct Surveyed {
+    pub variable: &'static Variable,
+    /// Where it comes from; [`Origin::Default`] where it could not be had.
+    pub origin: Origin,
+    /// The references that it is given by.
+    pub references: Vec<Reference>,
+    /// What is wrong, as sentences.
+    pub faults: Vec<String>,
+}
+
+/// Every secret that the settings give, each by itself: what is wrong with one says nothing of another.
+pub fn survey(sources: &Sources) -> Vec<Surveyed> {
+    let mut read = Reader::new(sources, Lookup::collect(sources));
+    let secrets: Vec<_> = catalog::ALL.iter().copied().filter(|variable| variable.is_secret()).collect();
+    for variable in &secrets {
+        if variable.kind.is_list() {
+            read.secrets(variable);
+        } else {
+            read.secret(variable);
+        }
+    }
+    let mut all: Vec<Surveyed> = secrets
+        .into_iter()
+        .map(|variable| Surveyed {
+            variable,
+            origin: read.origin(variable).cloned().unwrap_or(Origin::Default),
+            references: read.references(variable).into_iter().chain(read.at_secret_path(variable)).collect(),
+            faults: Vec::new(),
+        })
+        .collect();
+    let circles = circles(&mut read);
+    let (_, mut faults, _) = read.finish();
+    faults.retain(|fault| circles.iter().all(|circle| circle.variable != fault.variable));
+    faults.extend(circles);
+    for one in &mut all {
+        let is_its = |name: &str| one.variable.names().any(|its| its == name || name == format!("{its}_FILE"));
+        one.faults = faults.iter().filter(|fault| is_its(&fault.variable)).map(|fault| fault.message.clone()).collect();
+    }
+    all.retain(|one| one.origin != Origin::Default || !one.faults.is_empty());
+    all
 }
 
 /// Whether it takes this variable to reach a manager: such a one cannot be kept by a manager.
@@ -62,63 +115,6 @@ pub(super) fn circles(read: &mut Reader<'_>) -> Vec<Fault> {
     let in_circles = own.filter(|variable| !read.references(variable).is_empty());
     let message = "takes us to a manager, so no manager can keep it: give it by the environment, or by a file";
     in_circles.map(|variable| Fault::new(variable.name, message)).collect()
-}
-
-fn managers(read: &Reader<'_>, settings: &Secrets, own_key: [Option<Secret<String>>; 2]) -> ManagerSettings {
-    let vault = &settings.vault;
-    // A secret that comes from a file is read again whenever we log in: whoever keeps the file fresh is followed.
-    let given = |variable: &Variable, text: &Option<Secret<String>>| {
-        let file = read.origin(variable).and_then(|origin| match origin {
-            Origin::File(path) => Some(Given::File(path.clone())),
-            _ => None,
-        });
-        file.or_else(|| text.clone().map(Given::Text))
-    };
-    let secret_id = given(&catalog::VAULT_SECRET_ID, &vault.secret_id);
-    let login = if let Some(token) = given(&catalog::VAULT_TOKEN, &vault.token) {
-        Some(VaultLogin::Token(token))
-    } else if let (Some(role_id), Some(secret_id)) = (vault.role_id.clone(), secret_id) {
-        Some(VaultLogin::AppRole { role_id, secret_id, is_wrapped: vault.is_secret_id_wrapped })
-    } else if let Some(role) = vault.kubernetes_role.clone() {
-        Some(VaultLogin::Kubernetes { role, token_file: vault.kubernetes_token_file.clone() })
-    } else {
-        let jwt = vault.jwt_role.clone().zip(vault.jwt_file.clone());
-        jwt.map(|(role, token_file)| VaultLogin::Jwt { role, token_file })
-    };
-    let vault = vault.address.clone().zip(login).map(|(address, login)| VaultSettings {
-        address,
-        namespace: vault.namespace.clone(),
-        authorities: vault.ca_certificate.clone(),
-        login,
-        login_mount: vault.login_mount.clone(),
-    });
-    let (aws, azure, [access_key_id, secret_access_key]) = (settings.aws.clone(), settings.azure.clone(), own_key);
-    ManagerSettings {
-        vault,
-        aws: AwsSettings {
-            region: aws.region,
-            access_key_id,
-            secret_access_key,
-            session_token: aws.session_token,
-            role_arn: aws.role_arn,
-            web_identity_token_file: aws.web_identity_token_file,
-            container_credentials: aws.container_credentials,
-            container_token_file: aws.container_token_file,
-            metadata_endpoint: aws.metadata_endpoint,
-            secrets_endpoint: aws.secrets_endpoint,
-            sts_endpoint: aws.sts_endpoint,
-        },
-        azure: AzureSettings {
-            tenant_id: azure.tenant_id,
-            client_id: azure.client_id,
-            client_secret: azure.client_secret,
-            federated_token_file: azure.federated_token_file,
-            authority: azure.authority,
-            identity_endpoint: azure.identity_endpoint,
-            identity_header: azure.identity_header,
-            metadata_endpoint: azure.metadata_endpoint,
-        },
-    }
 }
 
 /// References to managers in a text: of a list one an item.

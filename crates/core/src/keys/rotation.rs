@@ -1,7 +1,7 @@
-//! Another key in the place of the one in force: in the settings file, and in the process that is asked.
+//! Another key in the place of the one in force: where it is kept, and in the process that is asked.
 
 use fastcms_guard::ids;
-use fastcms_guard::keys::Kid;
+use fastcms_guard::keys::{Kid, SecretKey};
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::sessions;
 use fastcms_store::{Change as Told, ChangeKind, signing_keys as rows};
@@ -13,14 +13,23 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::{Origin, catalog};
 use crate::error::{Error, Result};
+use crate::secrets::rotation::{Care, replace_key};
+
+/// Makes a new key where it is kept, by a manager, a file, or the settings file.
+///
+/// # Errors
+/// [`Error::RotationRefused`] and [`Error::SecretNotWritable`] with what stands in the way; nothing has changed then.
+pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
+    access::require(caller, Permission::KeysRotate)?;
+    match replace_key(caller, app, &catalog::SECRET_KEY, Care::Full).await? {
+        Some(replaced) => kid_of(&replaced.fresh),
+        None => rotate_in_settings(caller, app).await,
+    }
+}
 
 /// Puts a new key into the settings file, the old one among the previous ones, and both in force here at once. A staged key is the new
 /// one where there is one.
-///
-/// # Errors
-/// [`Error::SecretNotWritable`] where the keys do not come from a file that can be written; nothing has changed then.
-pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
-    access::require(caller, Permission::KeysRotate)?;
+pub(crate) async fn rotate_in_settings(caller: &Recent, app: &App) -> Result<Kid> {
     let before = app.keys.load().current().kid();
     let material = write(app, Change::Rotate).await?;
     let kid = material.current.kid();
@@ -80,12 +89,12 @@ pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> 
     recheck(caller, app).await?;
     tracing::warn!(sessions, "every session was ended and every token revoked in an emergency");
     let before = app.keys.load().current().kid();
-    let replaced = match supersede(app).await {
+    let replaced = match supersede(caller, app).await {
         Ok(kid) => {
             note(caller, app, kid, "current", before).await?;
             Ok(kid)
         }
-        Err(Error::SecretNotWritable(why)) => {
+        Err(Error::SecretNotWritable(why) | Error::RotationRefused(why)) => {
             tracing::error!(
                 why,
                 "SECRET_KEY could not be replaced and is in force still: replace it by hand, with the old one in SECRET_KEY_PREVIOUS for \
@@ -100,13 +109,31 @@ pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> 
 
 /// Puts a new key in the place of every other. Those before it go in a second step, once the data keys are wrapped by the new one: a
 /// process that ends in between finds both.
-async fn supersede(app: &App) -> Result<Kid> {
+async fn supersede(caller: &Recent, app: &App) -> Result<Kid> {
+    if let Some(replaced) = replace_key(caller, app, &catalog::SECRET_KEY, Care::Emergency).await? {
+        return supersede_with(app, &replaced.fresh).await;
+    }
     let material = write(app, Change::Supersede).await?;
     let kid = material.current.kid();
     app.replace_keys(material).await?;
     let alone = write(app, Change::Forget).await?;
     app.replace_keys(alone).await?;
     Ok(kid)
+}
+
+/// Puts a key that is kept elsewhere already in the place of every other, in the same two steps.
+async fn supersede_with(app: &App, fresh: &Secret<String>) -> Result<Kid> {
+    let current = SecretKey::parse(fresh.clone()).map_err(Error::internal)?;
+    let (kid, mut material) = (current.kid(), app.key_material.lock().await.clone());
+    material.previous.insert(0, std::mem::replace(&mut material.current, current.clone()));
+    material.previous.append(&mut material.next);
+    app.replace_keys(material).await?;
+    app.replace_keys(Material::only(current)).await?;
+    Ok(kid)
+}
+
+fn kid_of(key: &Secret<String>) -> Result<Kid> {
+    Ok(SecretKey::parse(key.clone()).map_err(Error::internal)?.kid())
 }
 
 /// Changes the settings file; the keys as they stand in it now.

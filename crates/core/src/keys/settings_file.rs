@@ -1,16 +1,15 @@
 //! The settings file as a place to put a new key: all that changes is changed in one step, or nothing is.
 //!
-//! The text is written beside the file, with its mode and owner, and takes its place by a rename: a server that reads it meanwhile sees
-//! the old settings or the new ones. Whoever rotates at the same time finds the file locked.
+//! A server that reads the file meanwhile sees the old settings or the new ones. Whoever rotates at the same time finds it locked.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use fastcms_guard::keys::{Kid, SecretKey};
 use fastcms_secrets::Secret;
 
 use super::Material;
+use super::private_file::Held;
 use crate::config::{MAX_SOURCE_BYTES, catalog, dotenv};
 
 /// How keys change their places.
@@ -37,22 +36,16 @@ pub(super) fn change(
     fresh: &Secret<String>,
 ) -> Result<Material, Unchanged> {
     let fail = |error: std::io::Error| format!("cannot be changed: {error}");
-    let path = fs::canonicalize(path).map_err(fail)?;
-    let mut file = File::open(&path).map_err(fail)?;
-    file.try_lock().map_err(|_| "is being changed by somebody else: try again".to_owned())?;
-    let about = file.metadata().map_err(fail)?;
-    if !is_still(&path, &about).map_err(fail)? {
-        return Err("was changed by somebody else: try again".to_owned());
-    }
+    let mut file = Held::open(path)?;
     let mut text = String::new();
     let limit = u64::try_from(MAX_SOURCE_BYTES).expect("1 MiB fits into 64 bits");
-    (&mut file).take(limit).read_to_string(&mut text).map_err(fail)?;
+    (&mut file.file).take(limit).read_to_string(&mut text).map_err(fail)?;
     let text = Secret::new(text);
     let keys = changed(Places::read(text.expose())?, change, in_force, fresh)?;
     let values = keys.values();
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.expose().as_str())).collect();
     let text = dotenv::assign(text.expose(), &values)?;
-    replace(&path, &about, text.expose()).map_err(fail)?;
+    file.replace(text.expose()).map_err(fail)?;
     keys.material()
 }
 
@@ -123,55 +116,6 @@ fn changed(old: Places, change: Change, in_force: Kid, fresh: &Secret<String>) -
             Ok(Places { current, previous, next: None })
         }
     }
-}
-
-/// Whether the file at `path` is the one that was opened.
-#[cfg(unix)]
-fn is_still(path: &Path, opened: &Metadata) -> std::io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let now = fs::metadata(path)?;
-    Ok((now.dev(), now.ino()) == (opened.dev(), opened.ino()))
-}
-
-#[cfg(not(unix))]
-fn is_still(_: &Path, _: &Metadata) -> std::io::Result<bool> {
-    Ok(true)
-}
-
-/// Puts `text` in the place of the file, which has the mode and owner of the one before from the first byte on.
-fn replace(path: &Path, before: &Metadata, text: &str) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let written = write(&beside, before, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What failed is reported; a file that is left over is only worth a try.
-        let _ = fs::remove_file(&beside);
-        return written;
-    }
-    // The rename itself must be on disk before anybody relies on the new key.
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn write(path: &Path, before: &Metadata, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let made = file.metadata()?;
-        if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
-            std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
-        }
-    }
-    file.set_permissions(before.permissions())?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::config::{Kind, Origin, catalog};
+use crate::config::{Kind, Origin, Variable, catalog};
 use crate::error::Result;
 
 /// Age in days from which a key is due for rotation: nobody notices one.
@@ -37,6 +37,8 @@ pub enum State {
     Stale,
     /// Older than it should be.
     TooOld,
+    /// Its place was asked, and there is none that could be used.
+    Missing,
 }
 
 impl State {
@@ -46,6 +48,7 @@ impl State {
             Self::Fresh => "fresh",
             Self::Stale => "stale",
             Self::TooOld => "too_old",
+            Self::Missing => "missing",
         }
     }
 }
@@ -54,34 +57,64 @@ impl State {
 pub async fn list(caller: &Caller, app: &App) -> Result<Vec<Item>> {
     access::require(caller, Permission::SecretsList)?;
     let mut items = Vec::new();
-    for variable in catalog::ALL.iter().filter(|variable| variable.is_secret()) {
-        let origin = app.config.origin(variable);
-        if *origin == Origin::Default {
-            continue;
-        }
-        let held = match &app.custody {
-            Some(custody) => custody.version_of(variable.name).await,
-            None => None,
-        };
-        let (source, version, created, is_stale) = match held {
-            Some(held) => (held.reference.to_string(), Some(held.version), held.created, held.is_stale),
-            None => (origin.to_string(), None, written(origin), false),
-        };
-        let age_days = created.map(|created| (app.now_seconds() - created).max(0) / 86_400);
-        let usual = if matches!(variable.kind, Kind::Key | Kind::Keys) { KEY_DAYS } else { OTHER_DAYS };
-        let limit = i64::from(app.config.secrets.max_age_days.unwrap_or(usual));
-        let state = match age_days {
-            _ if is_stale => State::Stale,
-            Some(days) if days >= limit => State::TooOld,
-            _ => State::Fresh,
-        };
-        items.push(Item { name: variable.name, source, version, age_days, state });
+    for variable in secrets() {
+        items.extend(item(app, variable).await);
     }
     Ok(items)
 }
 
+/// The settings that are secrets.
+pub(super) fn secrets() -> impl Iterator<Item = &'static Variable> {
+    catalog::ALL.iter().copied().filter(|variable| variable.is_secret())
+}
+
+/// A secret of the settings, if they hold it.
+pub(super) async fn item(app: &App, variable: &'static Variable) -> Option<Item> {
+    let (about, is_stale) = about(app, variable).await?;
+    let age_days = about.created.map(|created| (app.now_seconds() - created).max(0) / 86_400);
+    let state = match age_days {
+        _ if is_stale => State::Stale,
+        Some(days) if days >= limit_days(variable, app.config.secrets.max_age_days) => State::TooOld,
+        _ => State::Fresh,
+    };
+    Some(Item { name: variable.name, source: about.source, version: about.version, age_days, state })
+}
+
+/// What is known of a secret, but for the secret.
+pub(super) struct About {
+    pub source: String,
+    pub version: Option<String>,
+    /// When it was written, unix seconds, where that is known.
+    pub created: Option<i64>,
+}
+
+/// What is known of a secret that the settings hold, and whether its manager did not answer for it at the last look.
+pub(super) async fn about(app: &App, variable: &'static Variable) -> Option<(About, bool)> {
+    let origin = app.config.origin(variable);
+    if *origin == Origin::Default {
+        return None;
+    }
+    let held = match &app.custody {
+        Some(custody) => custody.version_of(variable.name).await,
+        None => None,
+    };
+    Some(match held {
+        Some(held) => {
+            let (source, version) = (held.reference.to_string(), Some(held.version));
+            (About { source, version, created: held.created }, held.is_stale)
+        }
+        None => (About { source: origin.to_string(), version: None, created: written(origin) }, false),
+    })
+}
+
+/// Age in days from which a secret is due for rotation.
+pub(super) fn limit_days(variable: &Variable, chosen: Option<u32>) -> i64 {
+    let usual = if matches!(variable.kind, Kind::Key | Kind::Keys) { KEY_DAYS } else { OTHER_DAYS };
+    chosen.unwrap_or(usual).into()
+}
+
 /// When a file was written, unix seconds.
-fn written(origin: &Origin) -> Option<i64> {
+pub(super) fn written(origin: &Origin) -> Option<i64> {
     let Origin::File(path) = origin else { return None };
     let at = path.metadata().and_then(|about| about.modified()).ok()?;
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// How often what is remembered of the keys is read anew: by then the word of another process counts that no message told of.
 const RECHECK_KEYS: Duration = Duration::from_secs(4);
+/// How often it is looked how old secrets are.
+const WATCH_AGES: Duration = Duration::from_hours(1);
 /// How many rechecks go by between two words of this process on the use of its keys.
 const REPORT_EVERY: u32 = 7;
 
@@ -87,6 +89,17 @@ pub async fn ask_managers(app: Arc<App>) {
         }
         if let Err(error) = secrets::refresh(&Caller::background(), &app).await {
             tracing::warn!(%error, "which secrets were read could not be written down yet");
+        }
+    }
+}
+
+/// Looks how old secrets are: at the start, and every hour.
+pub async fn watch_ages(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(WATCH_AGES);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = secrets::watch_ages(&Caller::background(), &app).await {
+            tracing::warn!(%error, "how old secrets are could not be looked at");
         }
     }
 }

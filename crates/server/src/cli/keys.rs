@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use fastcms_core::config::{Command, Engine, Sources};
+use fastcms_core::config::{Command, Engine, Origin, Sources, catalog};
 use fastcms_core::keys::{self, KeyStatus};
 use fastcms_core::{App, Caller, access, sealing, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
@@ -66,13 +66,14 @@ const TAKEN_UP: &str = "a running server takes it up within 3 times SECRETS_REFR
 
 pub fn rotate(next: bool, emergency: bool, yes: bool) -> Outcome {
     let config = settings(&Sources::from_process(), Command::Other)?;
+    let is_in_settings = !matches!(config.origin(&catalog::SECRET_KEY), Origin::Manager(..) | Origin::File(_));
     let question = match (emergency, next) {
         (true, _) => "End every session and every token, and replace the key?",
         (_, true) => "Put a new key into SECRET_KEY_NEXT of `.env`?",
-        _ if config.database.engine == Engine::Postgres && config.keys.secret_key_next.is_none() => {
+        _ if is_in_settings && config.database.engine == Engine::Postgres && config.keys.secret_key_next.is_none() => {
             "Several nodes must know a new key before one signs with it (`--next` first). Is this the only node, and rotate its key?"
         }
-        _ => "Put a new key into `.env`, and the old one among the previous ones?",
+        _ => "Put a new key where the old one is kept, and the old one among the previous ones?",
     };
     if !yes && !confirmed(question)? {
         return Err(Failure::new("nothing has changed"));
@@ -87,12 +88,17 @@ pub fn rotate(next: bool, emergency: bool, yes: bool) -> Outcome {
 
 async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
     let caller = access::recent(Caller::operator(), app)?;
+    let place = match app.config.origin(&catalog::SECRET_KEY) {
+        Origin::Manager(reference, _) => format!("`{reference}`"),
+        Origin::File(path) => format!("`{}`", path.display()),
+        _ => "`.env`".to_owned(),
+    };
     if emergency {
         let done = keys::revoke_everything(&caller, app).await?;
         println!("{} sessions were ended, and every token is void", done.sessions);
         return match done.replaced {
             Ok(kid) => {
-                println!("SECRET_KEY in `.env` is `{kid}` now; {TAKEN_UP}: restart at once");
+                println!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}: restart at once");
                 Ok(ExitCode::SUCCESS)
             }
             Err(why) => Err(Failure::new(format!("error: the key is still in force: {why}"))),
@@ -103,7 +109,7 @@ async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
         println!("SECRET_KEY_NEXT in `.env` is `{kid}` now: once every node has it, run `fastcms keys rotate` on each");
     } else {
         let kid = keys::rotate(&caller, app).await?;
-        println!("SECRET_KEY in `.env` is `{kid}` now; {TAKEN_UP}");
+        println!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}");
         println!("`fastcms keys status` says when the key before it may leave SECRET_KEY_PREVIOUS");
     }
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
-use fastcms_core::config::{Command, Config, Environment, LogFormat, Logging, Origin, Sources, catalog};
+use fastcms_core::config::{Command, Environment, LogFormat, Logging, Sources};
 use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log, sealing};
 
 use super::running::{Settings, block_on, opening, settings};
@@ -26,12 +26,14 @@ const SWEEP_AUDIT: Duration = Duration::from_hours(1);
 
 pub fn serve(listen: Listen) -> Outcome {
     let sources = overridden(confinement::sources().map_err(Failure::new)?, listen.host, listen.port);
+    start_log(&sources, false);
     let config = settings(&sources, Command::Serve)?;
     block_on(run(config, sources, WithoutSecret::Forget, false))?
 }
 
 pub fn dev(dev: Dev) -> Outcome {
     let sources = overridden(confinement::sources().map_err(Failure::new)?, Some(dev.host), dev.port);
+    start_log(&sources, true);
     let config = settings(&sources, Command::Dev)?;
     block_on(run(config, sources, WithoutSecret::Keep, true))?
 }
@@ -47,8 +49,6 @@ fn overridden(mut sources: Sources, host: Option<String>, port: Option<u16>) -> 
 }
 
 async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, is_dev: bool) -> Outcome {
-    let logging = Logging { format: log_format(&config, is_dev), ..config.logging.clone() };
-    logging::start(&logging);
     if config.server.is_production() {
         confinement::confine();
     }
@@ -80,6 +80,7 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
         tokio::spawn(key_chores::tend(Arc::clone(&app))),
         tokio::spawn(key_chores::watch(Arc::clone(&app), sources)),
         tokio::spawn(key_chores::ask_managers(Arc::clone(&app))),
+        tokio::spawn(key_chores::watch_ages(Arc::clone(&app))),
     ];
     listener::serve(socket, api::edge(Arc::clone(&app)), stop_signal()).await;
     for chore in &chores {
@@ -101,10 +102,12 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// JSON for machines; text for a person in front of `dev`, unless the settings say otherwise.
-fn log_format(config: &Config, is_dev: bool) -> LogFormat {
-    let said = *config.origin(&catalog::LOG_FORMAT) != Origin::Default;
-    if is_dev && !said { LogFormat::Text } else { config.logging.format }
+/// Begins the log before a secret manager is asked, which may take its time. JSON for machines; text for a person in front of `dev`,
+/// unless the settings say otherwise.
+fn start_log(sources: &Sources, is_dev: bool) {
+    let (logging, is_said) = Logging::ahead(sources);
+    let format = if is_dev && !is_said { LogFormat::Text } else { logging.format };
+    logging::start(&Logging { format, ..logging });
 }
 
 /// Says where the server is, and how the first admin is made: to the operator's terminal, not to the log.

@@ -210,6 +210,8 @@ fn every_write_of_core_is_audited_or_decided_not_to_be() {
         ("limits/sharing.rs", 2, "counts of requests, which nodes share"),
         ("mail.rs", 2, "mails that wait"),
         ("mail/worker.rs", 4, "mails that wait"),
+        ("secrets/ages.rs", 1, "what admins were told"),
+        ("secrets/rotation.rs", 1, "who is about to rotate a secret"),
         ("sealing/renewal.rs", 4, "a data key that waits, and values sealed anew, which say the same"),
         ("request_log.rs", 1, "rows of the request log; who has them deleted is an event"),
         ("request_log/writer.rs", 1, "rows of the request log"),

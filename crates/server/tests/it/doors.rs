@@ -108,6 +108,7 @@ const ROWS: &[(&str, &str, Door)] = &[
     ("PUT", "/api/v1/admin/users/{id}/roles", AdminSensitive),
     ("GET", "/api/v1/admin/keys", Admin),
     ("GET", "/api/v1/admin/secrets", Admin),
+    ("POST", "/api/v1/admin/secrets/{name}/rotate", AdminSensitive),
     ("POST", "/api/v1/admin/keys/rotate", AdminSensitive),
     ("GET", "/api/v1/admin/limits", Admin),
     ("GET", "/api/v1/admin/ip-rules", Admin),

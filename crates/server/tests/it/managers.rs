@@ -7,6 +7,7 @@ mod azure_double;
 mod load;
 mod moto;
 mod openbao;
+mod rotation;
 mod vault;
 
 use std::time::{Duration, Instant};

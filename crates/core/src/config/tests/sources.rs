@@ -1,3 +1,5 @@
+use fastcms_secrets::{Given, VaultLogin};
+
 use super::super::{Origin, Sources, catalog};
 use super::{KEY, OTHER_KEY, World};
 
@@ -80,14 +82,20 @@ fn a_name_twice_in_one_file_is_warned_about_and_the_last_counts() {
 
 #[test]
 fn a_secret_may_come_from_a_file() {
-    let world = World::new(&[("SECRET_KEY_FILE", "key"), ("smtp_password_file", "mail"), ("BAO_TOKEN_FILE", "bao")])
-        .file("key", format!("{KEY}\n"))
-        .file("mail", " pass word \n\n")
-        .file("bao", "token");
+    let world = World::new(&[
+        ("SECRET_KEY_FILE", "key"),
+        ("smtp_password_file", "mail"),
+        ("BAO_TOKEN_FILE", "bao"),
+        ("BAO_ADDR", "https://bao.example"),
+    ])
+    .file("key", format!("{KEY}\n"))
+    .file("mail", " pass word \n\n")
+    .file("bao", "token");
     let config = world.config();
     assert_eq!(config.keys.secret_key.as_ref().unwrap().expose(), KEY);
     assert_eq!(config.mail.password.as_ref().unwrap().expose(), " pass word \n");
-    assert_eq!(config.secrets.vault.token.as_ref().unwrap().expose(), "token");
+    let login = &config.secrets.managers.vault.as_ref().unwrap().login;
+    assert!(matches!(login, VaultLogin::Token(Given::File(path)) if *path == world.folder.path().join("bao")));
     assert_eq!(*config.origin(&catalog::SECRET_KEY), Origin::File(world.folder.path().join("key")));
 }
 
@@ -115,11 +123,17 @@ fn a_file_that_cannot_be_read_names_its_variable() {
 
 #[test]
 fn an_alias_is_read_when_the_name_itself_is_absent() {
-    let world = World::new(&[("BAO_ADDR", "https://bao.example"), ("AWS_DEFAULT_REGION", "eu-central-1")]);
-    assert_eq!(world.config().secrets.vault.address.unwrap().as_str(), "https://bao.example/");
-    assert_eq!(world.config().secrets.aws.region.unwrap(), "eu-central-1");
-    let world = World::new(&[("BAO_ADDR", "https://bao.example"), ("VAULT_ADDR", "https://vault.example")]);
-    assert_eq!(world.config().secrets.vault.address.unwrap().as_str(), "https://vault.example/");
+    let world = World::new(&[
+        ("BAO_ADDR", "https://bao.example"),
+        ("BAO_TOKEN", "token"),
+        ("AWS_DEFAULT_REGION", "eu-central-1"),
+    ]);
+    let managers = world.config().secrets.managers;
+    assert_eq!(managers.vault.unwrap().address.as_str(), "https://bao.example/");
+    assert_eq!(managers.aws.region.unwrap(), "eu-central-1");
+    let both = [("BAO_ADDR", "https://bao.example"), ("VAULT_ADDR", "https://vault.example"), ("BAO_TOKEN", "token")];
+    let managers = World::new(&both).config().secrets.managers;
+    assert_eq!(managers.vault.unwrap().address.as_str(), "https://vault.example/");
 }
 
 #[test]

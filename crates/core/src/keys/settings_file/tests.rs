@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use std::fs::{self, File};
+
 use super::*;
 
 const A: &str = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";

@@ -46,6 +46,7 @@ const DECIDED: &[(&str, &str)] = &[
     ("patch /api/v1/files/{id}/protected", "with the tests of files"),
     ("post /api/v1/files/{id}/token", "makes a token for a read"),
     ("post /api/v1/admin/keys/rotate", "writes the settings file: with the tests of keys"),
+    ("post /api/v1/admin/secrets/{name}/rotate", "writes to a manager or a file: with the tests of managers"),
     ("delete /api/v1/audit/cleanup", "takes whole segments: with the test of retention"),
     ("delete /api/v1/collections/{collection}/auth/sessions/{id}", "the same operation as that of `users`"),
     ("delete /api/v1/collections/{collection}/auth/sessions", "the same operation as that of `users`"),

@@ -37,6 +37,8 @@ struct State {
     /// Secrets that our identity may not read.
     forbidden: Vec<String>,
     is_down: bool,
+    /// Our identity may not write.
+    is_read_only: bool,
     base: String,
 }
 
@@ -111,6 +113,16 @@ impl KeyVault {
 
     pub fn tokens_issued(&self) -> usize {
         self.state.lock().unwrap().tokens.len()
+    }
+
+    /// Lets our identity read, and only read.
+    pub fn only_read(&self, is_read_only: bool) {
+        self.state.lock().unwrap().is_read_only = is_read_only;
+    }
+
+    /// How many versions there are, disabled ones included.
+    pub fn versions(&self, name: &str) -> usize {
+        self.state.lock().unwrap().secrets[name].len()
     }
 
     /// Closes each connection before it answers, or answers again.
@@ -260,8 +272,18 @@ impl State {
         }
         let base = format!("{}/secrets/{name}", self.base);
         let mut wanted = rest.get(1).copied().unwrap_or_default().to_owned();
+        if self.is_read_only && request.method != "GET" {
+            return (403, None, json!({"error": {"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}}));
+        }
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        if let (Some(is_enabled), "PATCH") = (body["attributes"]["enabled"].as_bool(), request.method.as_str()) {
+            let mut versions = self.secrets.get_mut(name).into_iter().flatten();
+            if let Some(version) = versions.find(|version| version.id == wanted) {
+                version.is_enabled = is_enabled;
+                return (200, None, json!({"id": format!("{base}/{wanted}"), "attributes": {"enabled": is_enabled}}));
+            }
+        }
         if request.method == "PUT" {
-            let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
             wanted = self.put(name, body["value"].as_str().unwrap_or_default());
         }
         let absent = || (404, None, json!({"error": {"code": "SecretNotFound"}}));

@@ -71,9 +71,14 @@ impl Moto {
 
     /// Our identity as docs/secrets.md describes it. Of a policy moto holds us to the action alone: it knows no resources.
     pub fn identity(&self) -> AccessKey {
-        let mut policy: Value = serde_json::from_str(&documented("json")).unwrap();
+        self.identity_with("fastcms", "json")
+    }
+
+    /// An identity with what docs/secrets.md grants in the block of this name.
+    pub fn identity_with(&self, name: &str, block: &str) -> AccessKey {
+        let mut policy: Value = serde_json::from_str(&documented(block)).unwrap();
         policy["Statement"][0]["Resource"] = "*".into();
-        self.user("fastcms", &policy.to_string())
+        self.user(name, &policy.to_string())
     }
 
     fn iam(&self, parameters: &[(&str, &str)]) -> String {

@@ -117,9 +117,7 @@ impl OpenBao {
 
     /// Our identity as docs/secrets.md describes it, its tokens good for 20 seconds.
     pub fn app_role(&self) -> AppRole {
-        let policy = self.folder.path().join("policy.hcl");
-        std::fs::write(&policy, documented("hcl")).unwrap();
-        self.run(&["policy", "write", "fastcms", policy.to_str().unwrap()]);
+        self.write_policy("hcl");
         self.run(&["auth", "enable", "approle"]);
         self.run(&[
             "write",
@@ -137,6 +135,20 @@ impl OpenBao {
             role_id: field("auth/approle/role/fastcms/role-id", "role_id", &["read"]),
             secret_id: field("auth/approle/role/fastcms/secret-id", "secret_id", &["write", "-f"]),
         }
+    }
+
+    /// Gives our identity what docs/secrets.md grants in the block of this name.
+    pub fn write_policy(&self, block: &str) {
+        let policy = self.folder.path().join("policy.hcl");
+        std::fs::write(&policy, documented(block)).unwrap();
+        self.run(&["policy", "write", "fastcms", policy.to_str().unwrap()]);
+    }
+
+    /// What is in a secret now, and how its newest version is called.
+    pub fn get(&self, path: &str) -> (Value, u64) {
+        let output = self.run(&["kv", "get", "-mount=secret", "-format=json", path]);
+        let read: Value = serde_json::from_str(&output).unwrap();
+        (read["data"]["data"].clone(), read["data"]["metadata"]["version"].as_u64().unwrap())
     }
 
     /// Writes a new version.

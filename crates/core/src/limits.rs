@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::limits::{Budget, Class, Counter, Identity, Key, Limiter, Offender, Outcome, Standing, Verdict};
+use fastcms_secrets::Secret;
 use fastcms_store::Store;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 mod redis;
 mod sharing;
 
-use redis::Redis;
+use redis::{Address, Redis};
 use sharing::{Place, Sharing};
 
 /// How many subscribers' worth a whole site of IPv6 (its /48) may use.
@@ -43,6 +44,8 @@ pub struct Limits {
     limiter: Arc<Limiter>,
     /// The conversation with the other nodes; `None`: there is one node.
     sharing: Option<Sharing>,
+    /// Where Redis is, if that is where they meet.
+    redis: Option<Arc<Address>>,
     /// The private address that every request of the last minute came from, if that is strange.
     one_sender: ArcSwapOption<IpAddr>,
 }
@@ -91,10 +94,10 @@ impl Limits {
     /// several nodes. Wants a running tokio runtime.
     pub fn start(config: &Config, store: &Store, clock: Arc<dyn Clock>) -> Self {
         let (settings, limiter) = (&config.rate_limits, Arc::new(Limiter::default()));
-        let place = if config.redis.enabled {
-            Some(Place::Redis(Redis::new(config.redis.url.clone())))
-        } else {
-            store.serves_several().then(|| Place::Database(store.clone()))
+        let redis = config.redis.enabled.then(|| Arc::new(Address::new(config.redis.url.clone())));
+        let place = match &redis {
+            Some(address) => Some(Place::Redis(Redis::new(Arc::clone(address)))),
+            None => store.serves_several().then(|| Place::Database(store.clone())),
         };
         let sharing =
             place.filter(|_| settings.enabled).map(|place| Sharing::start(place, Arc::clone(&limiter), clock));
@@ -104,7 +107,19 @@ impl Limits {
             exempt: settings.exempt.iter().copied().map(fastcms_guard::ip_rules::canonical).collect(),
             limiter,
             sharing,
+            redis,
             one_sender: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Another address of Redis, or other credentials there: in force once they were seen to work. Whether they are others.
+    ///
+    /// # Errors
+    /// Why they do not work; those in force stay.
+    pub(crate) async fn take_redis(&self, url: &Secret<String>) -> std::result::Result<bool, String> {
+        match &self.redis {
+            Some(address) => address.take(url).await,
+            None => Ok(false),
         }
     }
 

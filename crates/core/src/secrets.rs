@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
-use crate::config::{Database, Mail, Managed, Resolved, Sources};
+use crate::config::{Database, Mail, Managed, Redis, Resolved, Sources};
 use crate::error::{Error, Result};
 
 mod ages;
@@ -243,6 +243,13 @@ pub async fn record(caller: &Caller, app: &App) -> Result<()> {
 pub async fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
     if let Some(password) = Mail::reread(sources).password {
         app.mail.take_password(password);
+    }
+    if let Some(redis) = Redis::reread(sources) {
+        match app.limits.take_redis(&redis.url).await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("another REDIS_URL was taken up"),
+            Err(why) => tracing::error!(why, "what REDIS_URL says now does not work: the one in force stays"),
+        }
     }
     let url = Database::reread(sources).and_then(|database| DatabaseUrl::parse(database.url.expose()).ok());
     let Some(url) = url else { return };

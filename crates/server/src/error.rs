@@ -347,8 +347,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::AlreadyExists(what) => return format!("{what} exists already").into(),
         Error::EmailTaken => "This e-mail address is taken",
         Error::UniqueConflict(_) => "A value that must be unique exists already",
-        Error::RelationRestricted(why) => return why.clone().into(),
-        Error::RotationRefused(why) => return why.clone().into(),
+        Error::RelationRestricted(why) | Error::RotationRefused(why) => return why.clone().into(),
         Error::SecretNotWritable(_) => {
             "The key comes from a source that cannot be written; the server's log says which"
         }

@@ -1,6 +1,6 @@
 //! Rows of `secret_rotations`: who replaces which secret of the settings, and what admins were told of its age. Never a secret.
 
-use crate::{Error, Tx};
+use crate::{Error, Reader, Tx};
 
 /// Takes a secret for one who is about to replace it, until then (unix seconds); whether nobody else has it.
 pub async fn claim(tx: &mut Tx<'_>, name: &str, holder: &str, now: i64, until: i64) -> Result<bool, Error> {
@@ -17,6 +17,14 @@ pub async fn release(tx: &mut Tx<'_>, name: &str, holder: &str, rotated_at: Opti
     sql.push("UPDATE secret_rotations SET holder = NULL, held_until = 0, rotated_at = coalesce(").bind(rotated_at);
     sql.push(", rotated_at) WHERE name = ").bind(name).push(" AND holder = ").bind(holder);
     tx.execute(&sql).await.map(drop)
+}
+
+/// Whether somebody is replacing a secret at this moment, or has since then (unix seconds).
+pub async fn is_seen_to(reader: &mut Reader<'_>, name: &str, now: i64, since: i64) -> Result<bool, Error> {
+    let mut sql = reader.sql();
+    sql.push("SELECT 1 FROM secret_rotations WHERE name = ").bind(name).push(" AND (held_until > ").bind(now);
+    sql.push(" OR rotated_at > ").bind(since).push(")");
+    Ok(reader.fetch_one(&sql).await?.is_some())
 }
 
 /// Writes down that this is told of its age; whether it had not been.

@@ -107,11 +107,9 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let store = Store::open(StoreConfig::new(url)).await?;
     prepare_schema(&store, older_schema).await?;
 
-    let material = match Material::configured(&config.keys).map_err(|weak| StartError::SecretKey(weak.to_string()))? {
-        Some(material) => material,
-        None => Material::only(development_key(&config, without_secret, process, &*rng)?),
-    };
-    let ring = keys::ring(&store, &material, clock.now().as_seconds(), process).await?;
+    let now = clock.now().as_seconds();
+    let material = material(&config, without_secret, process, &*rng, custody.as_deref(), now).await?;
+    let ring = keys::ring(&store, &material, now, process).await?;
     let wrapping = wrapping(&config, &*rng)?;
     let now = clock.now().as_millis();
     let schema = crate::collections::load(&store).await?;
@@ -214,6 +212,27 @@ async fn prepare_schema(store: &Store, older: OlderSchema) -> Result<(), StartEr
 
 fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
     SecretKey::parse(text.clone()).map_err(|weak| StartError::SecretKey(weak.to_string()))
+}
+
+/// The keys that the settings name, or one of development; `now` is in unix seconds.
+async fn material(
+    config: &Config,
+    without: WithoutSecret,
+    process: Process,
+    rng: &dyn Rng,
+    custody: Option<&Custody>,
+    now: i64,
+) -> Result<Material, StartError> {
+    let configured = Material::configured(&config.keys).map_err(|weak| StartError::SecretKey(weak.to_string()))?;
+    let Some(material) = configured else {
+        return Ok(Material::only(development_key(config, without, process, rng)?));
+    };
+    match custody {
+        Some(custody) if process == Process::Server => {
+            Ok(custody.with_care(material, now, config.secrets.refresh_seconds).await)
+        }
+        _ => Ok(material),
+    }
 }
 
 fn development_key(

@@ -6,6 +6,7 @@ use url::Url;
 use super::catalog;
 use super::reader::Reader;
 use super::server::is_loopback_url;
+use super::source::{Lookup, Sources};
 
 /// The shared backend of several nodes.
 #[derive(Debug, Clone)]
@@ -19,6 +20,14 @@ pub struct Redis {
 }
 
 impl Redis {
+    /// Reads the address anew; `None` where it is faulty.
+    pub fn reread(sources: &Sources) -> Option<Self> {
+        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let redis = Self::read(&mut read);
+        let (_, faults, _) = read.finish();
+        faults.iter().all(|fault| !fault.variable.starts_with(catalog::REDIS_URL.name)).then_some(redis)
+    }
+
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         let url = read.parsed(&catalog::REDIS_URL, |text| match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "redis" | "rediss") && url.has_host() => Ok(url),

@@ -6,6 +6,7 @@ use fastcms_secrets::Secret;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::sharing::Wish;
@@ -33,30 +34,71 @@ return done
 
 /// A Redis server, connected to when it is first needed, and again whenever it was gone.
 pub(super) struct Redis {
-    url: Secret<String>,
+    address: Arc<Address>,
     connection: Option<ConnectionManager>,
     swap: Script,
 }
 
-impl Redis {
+/// Where Redis is, and as whom we go there: may change while the server runs.
+pub(super) struct Address {
+    in_force: Mutex<Secret<String>>,
+    /// A connection to another address, which waits to be taken up.
+    made: Mutex<Option<ConnectionManager>>,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Address").finish_non_exhaustive()
+    }
+}
+
+impl Address {
     pub(super) fn new(url: Secret<String>) -> Self {
-        Self { url, connection: None, swap: Script::new(SWAP) }
+        Self { in_force: Mutex::new(url), made: Mutex::new(None) }
+    }
+
+    /// Puts another address in force once a connection to it was seen to work; whether it is another. Requests never wait for that.
+    pub(super) async fn take(&self, url: &Secret<String>) -> Result<bool, String> {
+        if lock(&self.in_force).expose() == url.expose() {
+            return Ok(false);
+        }
+        let mut connection = connect(url).await?;
+        redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| failed(&error))?;
+        *lock(&self.in_force) = url.clone();
+        *lock(&self.made) = Some(connection);
+        Ok(true)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn connect(url: &Secret<String>) -> Result<ConnectionManager, String> {
+    // No text of these errors: they may quote the address, and the password in it.
+    let client = Client::open(url.expose().as_str()).map_err(|_| "REDIS_URL is no address of a Redis server")?;
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(CONNECT_TIMEOUT));
+    let made = ConnectionManager::new_with_config(client, config).await;
+    made.map_err(|error| format!("it cannot be reached ({})", category(&error)))
+}
+
+impl Redis {
+    pub(super) fn new(address: Arc<Address>) -> Self {
+        Self { address, connection: None, swap: Script::new(SWAP) }
     }
 
     async fn connection(&mut self) -> Result<ConnectionManager, String> {
+        if let Some(made) = lock(&self.address.made).take() {
+            self.connection = Some(made);
+        }
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        // No text of these errors: they may quote the address, and the password in it.
-        let client =
-            Client::open(self.url.expose().as_str()).map_err(|_| "REDIS_URL is no address of a Redis server")?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CONNECT_TIMEOUT));
-        let made = ConnectionManager::new_with_config(client, config)
-            .await
-            .map_err(|error| format!("it cannot be reached ({})", category(&error)))?;
+        let url = lock(&self.address.in_force).clone();
+        let made = connect(&url).await?;
         self.connection = Some(made.clone());
         Ok(made)
     }

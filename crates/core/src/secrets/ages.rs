@@ -38,7 +38,9 @@ pub async fn watch_ages(caller: &Caller, app: &App) -> Result<()> {
         let rotates = app.config.secrets.max_age_days.is_some() && rotation::can_rotate(app, variable);
         // A day ahead, so that it never is too old; where a day is much, on the day.
         if rotates && age >= limit - i64::from(limit >= 10) {
-            if let Err(error) = rotate(caller, app, variable).await {
+            if let Err(error) = rotate(caller, app, variable).await
+                && !is_seen_to(app, variable).await?
+            {
                 tell(app, variable, &about, (Stage::Due, age, limit), &format!("It could not be rotated: {error}."))
                     .await?;
             }
@@ -53,6 +55,15 @@ pub async fn watch_ages(caller: &Caller, app: &App) -> Result<()> {
 async fn rotate(caller: &Caller, app: &App, variable: &'static Variable) -> Result<()> {
     let caller = access::recent(caller.clone(), app)?;
     rotation::replace_key(&caller, app, variable, Care::Full).await.map(drop)
+}
+
+/// Whether another node is at it, or has just done it: this one may not have seen what became of it.
+async fn is_seen_to(app: &App, variable: &'static Variable) -> Result<bool> {
+    let (name, now) = (variable.name, app.now_seconds());
+    let read = app.store.read(Plan::Bounded, move |reader| {
+        Box::pin(async move { rows::is_seen_to(reader, name, now, now - 86_400).await })
+    });
+    Ok(read.await?)
 }
 
 /// Says it in the log and to the admins, once for each version and stage.

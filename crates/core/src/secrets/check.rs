@@ -51,18 +51,19 @@ fn checked(one: &Surveyed, resolved: &Resolved, (now, max_age): (i64, Option<u32
         Origin::Default => one.references.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
-    let state = match one.faults.is_empty() {
-        false => State::Missing,
-        true if is_too_old => State::TooOld,
-        true => State::Fresh,
+    let is_missing = !one.faults.is_empty();
+    let state = match (is_missing, is_too_old) {
+        (true, _) => State::Missing,
+        (false, true) => State::TooOld,
+        (false, false) => State::Fresh,
     };
     let version = found.map(|found| found.current.label.clone());
-    let then = match one.faults.is_empty() {
-        true => change(one.variable, &one.origin).to_owned(),
-        false if is_passing => format!("a start asks again for {timeout} s, and is refused then"),
-        false => "a start is refused".to_owned(),
+    let then = match (is_missing, is_passing) {
+        (false, _) => change(one.variable, &one.origin).to_owned(),
+        (true, true) => format!("a start asks again for {timeout} s, and is refused then"),
+        (true, false) => "a start is refused".to_owned(),
     };
-    let fault = (!one.faults.is_empty()).then(|| one.faults.join("; "));
+    let fault = is_missing.then(|| one.faults.join("; "));
     Checked { item: Item { name: one.variable.name, source, version, age_days, state }, fault, then }
 }
 

@@ -23,8 +23,8 @@ use crate::audit::{self, Event};
 use crate::config::{Origin, Variable, catalog};
 use crate::data_keys;
 use crate::error::{Error, Result};
-use crate::keys;
 use crate::keys::private_file::Held;
+use crate::keys::{self, Material};
 
 /// Random bytes of a new key.
 const KEY_BYTES: usize = 48;
@@ -71,7 +71,7 @@ pub async fn rotate(caller: &Recent, app: &App, name: &str) -> Result<Item> {
         variable.filter(|variable| *app.config.origin(variable) != Origin::Default).ok_or(Error::NotFound)?;
     match Place::of(app, variable)? {
         Place::DotEnv => keys::rotate_in_settings(caller, app).await.map(drop).map_err(shown)?,
-        place => replace(caller, app, variable, place, Care::Full).await.map(drop)?,
+        place => replace(caller, app, variable, &place, Care::Full).await.map(drop)?,
     }
     inventory::item(app, variable).await.ok_or(Error::NotFound)
 }
@@ -85,7 +85,7 @@ pub(crate) async fn replace_key(
 ) -> Result<Option<Replaced>> {
     match app.config.origin(variable) {
         Origin::Manager(..) | Origin::File(_) => {
-            replace(caller, app, variable, Place::of(app, variable)?, care).await.map(Some)
+            replace(caller, app, variable, &Place::of(app, variable)?, care).await.map(Some)
         }
         _ => Ok(None),
     }
@@ -101,12 +101,12 @@ async fn replace(
     caller: &Recent,
     app: &App,
     variable: &'static Variable,
-    place: Place,
+    place: &Place,
     care: Care,
 ) -> Result<Replaced> {
     let (name, holder) = (variable.name, app.new_id());
     claim(app, name, &holder).await?;
-    let done = match &place {
+    let done = match place {
         Place::Manager(custody, reference) => in_manager(app, variable, custody, reference, care).await,
         Place::Files { current, previous } => in_files(app, variable, current, previous).await,
         Place::DotEnv => Err(refused(name, "is kept by `.env`")),
@@ -253,10 +253,7 @@ async fn check(app: &App, variable: &'static Variable, was: &Resolution) -> Resu
 /// Writes the key that is replaced into its file first, so that a process that starts in between knows both.
 async fn in_files(app: &App, variable: &'static Variable, current: &Path, previous: &Path) -> Result<Replaced> {
     let name = variable.name;
-    let in_force = match name == catalog::SECRET_KEY.name {
-        true => Some(app.keys.load().current().kid()),
-        false => None,
-    };
+    let in_force = (name == catalog::SECRET_KEY.name).then(|| app.keys.load().current().kid());
     let standing = keys::dependents_of_all(app).await?;
     let kept = move |key: &str| {
         let kid = SecretKey::parse(Secret::new(key.to_owned())).map(|key| key.kid());
@@ -308,6 +305,26 @@ impl Custody {
         let mut found = self.managers.follow(&wanted, &std::collections::BTreeMap::new()).await;
         let found = found.remove(reference).ok_or_else(|| "was not asked for".to_owned())?;
         found.map_err(|fault| fault.to_string())
+    }
+
+    /// The keys of a start. One that was written so lately that other nodes may not have looked yet verifies alone: this node signs with
+    /// the one before, as they do, until [`keys::Watch`] lets it sign.
+    pub(crate) async fn with_care(&self, mut material: Material, now: i64, refresh_seconds: u32) -> Material {
+        let name = catalog::SECRET_KEY.name;
+        let reference =
+            self.wants.names.iter().find(|(_, names)| names.contains(&name)).map(|(reference, _)| reference);
+        let held = self.held.lock().await;
+        let Some(found) = reference.and_then(|reference| held.get(reference)) else { return material };
+        let is_young =
+            found.current.created.is_some_and(|at| (0..2 * i64::from(refresh_seconds)).contains(&(now - at)));
+        let before = found.previous.as_ref().filter(|_| is_young);
+        let before = before.and_then(|before| SecretKey::parse(before.value.clone()).ok()).map(|key| key.kid());
+        let place = material.previous.iter().position(|key| Some(key.kid()) == before);
+        if let Some(place) = place {
+            let signs = material.previous.remove(place);
+            material.next.push(std::mem::replace(&mut material.current, signs));
+        }
+        material
     }
 
     /// Holds what was written from here, without waiting for the next look.

@@ -76,7 +76,7 @@ fn look() -> Result<Vec<Checked>, Failure> {
 
 /// A line a secret, in columns; what else there is to say of one stands below it.
 fn print(all: &[Checked], more: impl Fn(&Checked) -> Vec<String>) {
-    let rows: Vec<[String; 4]> = all.iter().map(|one| columns(one)).collect();
+    let rows: Vec<[String; 4]> = all.iter().map(columns).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     for (one, [name, state, age, version]) in all.iter().zip(&rows) {

@@ -1,5 +1,6 @@
 //! Outgoing mail from outside: what is queued, what arrives, what a link is good for.
 
+mod ages;
 pub mod certificate;
 mod codes;
 mod delivery;

@@ -1,10 +1,14 @@
 //! Secrets that managers keep, with the real binary: a real OpenBao in production mode, moto with signatures and policies enforced, and
-//! a double of Azure Key Vault. `cargo xtask test` installs the first two.
+//! a double of Azure Key Vault that Microsoft's own SDK takes for the real thing. `cargo xtask test` installs the others.
 
 mod aws;
+mod aws_identities;
 mod azure;
 mod azure_double;
+mod listener;
+mod live;
 mod load;
+mod logins;
 mod moto;
 mod openbao;
 mod rotation;

@@ -19,7 +19,7 @@ on_both_engines!(every_mail_arrives_and_only_the_planned_ones_carry_a_link, a_li
 
 const LOGIN: &str = "/api/v1/auth/login";
 
-/// Whose occasions are still to come.
+/// Whose occasions are still to come, and what admins are told under a subject of its own: with the tests of ages.
 const LATER: [Kind; 2] = [Kind::AlreadyRegistered, Kind::NoticeToAdmins];
 
 /// The subject that a kind is delivered with.

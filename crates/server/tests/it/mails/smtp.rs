@@ -46,6 +46,8 @@ pub struct Smtp {
     mails: Arc<Mutex<Vec<Received>>>,
     /// Every line that clients sent.
     said: Arc<Mutex<Vec<String>>>,
+    /// The password of its account.
+    password: Arc<Mutex<String>>,
     serving: JoinHandle<()>,
 }
 
@@ -77,16 +79,27 @@ impl Smtp {
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (mails, said) = (Arc::default(), Arc::default());
+        let password = Arc::new(Mutex::new("smtp-password".to_owned()));
         let port = listener.local_addr().unwrap().port();
-        let (kept, heard) = (Arc::clone(&mails), Arc::clone(&said));
+        let (kept, heard, wanted) = (Arc::clone(&mails), Arc::clone(&said), Arc::clone(&password));
         let serving = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let session =
-                    Session { manner, mails: Arc::clone(&kept), said: Arc::clone(&heard), acceptor: acceptor.clone() };
+                let session = Session {
+                    manner,
+                    mails: Arc::clone(&kept),
+                    said: Arc::clone(&heard),
+                    password: Arc::clone(&wanted),
+                    acceptor: acceptor.clone(),
+                };
                 tokio::spawn(session.serve(socket));
             }
         });
-        Self { port, authority: own.certificate, mails, said, serving }
+        Self { port, authority: own.certificate, mails, said, password, serving }
+    }
+
+    /// Its account has another password from now on.
+    pub fn change_password(&self, password: &str) {
+        password.clone_into(&mut self.password.lock().unwrap());
     }
 
     /// What it took over so far, and forgets.
@@ -104,6 +117,7 @@ struct Session {
     manner: Manner,
     mails: Arc<Mutex<Vec<Received>>>,
     said: Arc<Mutex<Vec<String>>>,
+    password: Arc<Mutex<String>>,
     acceptor: TlsAcceptor,
 }
 
@@ -152,7 +166,8 @@ impl Session {
                 "EHLO" => "250-mail.test\r\n250-8BITMIME\r\n250 AUTH PLAIN\r\n".to_owned(),
                 "AUTH" => {
                     let said = STANDARD.decode(line.rsplit(' ').next().unwrap()).unwrap();
-                    known = said == b"\0cms\0smtp-password" && self.manner != Manner::RefusesAccount;
+                    let password = self.password.lock().unwrap().clone();
+                    known = said == format!("\0cms\0{password}").into_bytes() && self.manner != Manner::RefusesAccount;
                     if known { "235 welcome\r\n" } else { "535 who are you\r\n" }.to_owned()
                 }
                 "MAIL" if known => {

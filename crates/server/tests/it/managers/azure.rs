@@ -111,3 +111,27 @@ fn a_hostile_challenge_gets_no_token_and_a_refusal_says_why() {
     }
     assert_eq!(vault.tokens_issued(), issued, "a token was asked for in the name of a hostile vault");
 }
+
+/// Our double is worth something only as far as somebody else's client believes it.
+#[test]
+fn the_sdk_of_microsoft_takes_our_double_for_the_real_thing() {
+    let python =
+        std::env::var_os("AZURE_SDK").expect("AZURE_SDK names no program: run `cargo xtask test`, which installs it");
+    let vault = KeyVault::start();
+    vault.put("FORBIDDEN", SECRET);
+    vault.forbid("FORBIDDEN");
+    let witness = vault.authority().with_file_name("witness.py");
+    std::fs::write(&witness, include_str!("azure_witness.py")).unwrap();
+    let mut command = std::process::Command::new(python);
+    command.arg(&witness).args([vault.port.to_string(), vault.metadata_port.to_string()]).arg(CLIENT_SECRET);
+    command.env_clear().env("REQUESTS_CA_BUNDLE", vault.authority()).env("HOME", witness.parent().unwrap());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let wanted = serde_json::json!({
+        "current": "two", "first": "one", "versions": true, "absent": "ResourceNotFoundError",
+        "stranger": "ClientAuthenticationError", "forbidden": "HttpResponseError", "disabled": "HttpResponseError",
+        "workload": "one", "machine": "one",
+    });
+    assert_eq!(seen, wanted);
+}

@@ -2,17 +2,16 @@
 //! included. It speaks the protocol as far as Microsoft's own SDK for Python takes it for the real thing.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::listener::{Request, Said, Stream, serve};
 use super::openbao::pem;
 use crate::mails::certificate::Certificate;
 use crate::process::Server;
@@ -49,13 +48,6 @@ struct Version {
     created: i64,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
 impl KeyVault {
     pub fn start() -> Self {
         let (folder, own) = (TempDir::new().unwrap(), Certificate::for_name("localhost"));
@@ -76,10 +68,11 @@ impl KeyVault {
         };
         let state = Arc::new(Mutex::new(state));
         let config = Arc::new(config);
-        serve(vault, Arc::clone(&state), move |stream| {
+        let tls = move |stream| -> Box<dyn Stream> {
             Box::new(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream))
-        });
-        serve(metadata, Arc::clone(&state), |stream| Box::new(stream));
+        };
+        serve(vault, tls, answering(&state));
+        serve(metadata, |stream| Box::new(stream), answering(&state));
         Self { port, metadata_port, folder, state }
     }
 
@@ -149,60 +142,17 @@ impl KeyVault {
     }
 }
 
-trait Stream: Read + Write + Send {}
-impl<S: Read + Write + Send> Stream for S {}
-
-fn serve(
-    listener: TcpListener,
-    state: Arc<Mutex<State>>,
-    wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
-) {
-    let wrap = Arc::new(wrap);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(stream) = stream else { return };
-            let (state, wrap) = (Arc::clone(&state), Arc::clone(&wrap));
-            std::thread::spawn(move || {
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                if state.lock().unwrap().is_down {
-                    return;
-                }
-                let mut stream = BufReader::new(wrap(stream));
-                let Some(request) = read(&mut stream) else { return };
-                let (status, challenge, body) = state.lock().unwrap().answer(&request);
-                let body = body.to_string();
-                let challenge =
-                    challenge.map_or_else(String::new, |challenge| format!("WWW-Authenticate: {challenge}\r\n"));
-                let _ = write!(
-                    stream.get_mut(),
-                    "HTTP/1.1 {status} x\r\n{challenge}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
-                let _ = stream.get_mut().flush();
-            });
-        }
-    });
-}
-
-fn read(stream: &mut impl BufRead) -> Option<Request> {
-    let mut line = String::new();
-    stream.read_line(&mut line).ok()?;
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, path) = (words.next()?, words.next()?);
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+/// What the double says; nothing where it is down.
+fn answering(state: &Arc<Mutex<State>>) -> impl Fn(&Request) -> Option<Said> + Send + Sync + 'static {
+    let state = Arc::clone(state);
+    move |request| {
+        let mut state = state.lock().unwrap();
+        let (status, challenge, body) = (!state.is_down).then(|| state.answer(request))?;
+        Some((status, challenge, body.to_string()))
     }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some(Request { method, path, headers, body: String::from_utf8(body).ok()? })
 }
 
-type Said = (u16, Option<String>, Value);
+type Answered = (u16, Option<String>, Value);
 
 impl State {
     fn put(&mut self, name: &str, value: &str) -> String {
@@ -213,7 +163,7 @@ impl State {
         id
     }
 
-    fn answer(&mut self, request: &Request) -> Said {
+    fn answer(&mut self, request: &Request) -> Answered {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match parts.as_slice() {
@@ -224,9 +174,9 @@ impl State {
             }
             [_, "oauth2", "v2.0", "token"] => self.issue(&request.body),
             ["metadata", "identity", "oauth2", "token"] => {
-                if request.headers.get("metadata").map(String::as_str) != Some("true")
-                    || !query.contains("resource=https%3A%2F%2F")
-                {
+                let mut asked = url::form_urlencoded::parse(query.as_bytes());
+                let is_for_a_vault = asked.any(|(name, value)| name == "resource" && value.starts_with("https://"));
+                if request.headers.get("metadata").map(String::as_str) != Some("true") || !is_for_a_vault {
                     return (400, None, json!({"error": "invalid_request"}));
                 }
                 self.token()
@@ -236,7 +186,7 @@ impl State {
         }
     }
 
-    fn issue(&mut self, body: &str) -> Said {
+    fn issue(&mut self, body: &str) -> Answered {
         let form: BTreeMap<_, _> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let is = |name: &str, value: &str| form.get(name).map(String::as_str) == Some(value);
         let assertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -249,7 +199,7 @@ impl State {
         }
     }
 
-    fn token(&mut self) -> Said {
+    fn token(&mut self) -> Answered {
         let token = format!("token-{}", self.tokens.len() + 1);
         self.tokens.push(token.clone());
         // As text, which is what the metadata service does.
@@ -260,7 +210,7 @@ impl State {
         )
     }
 
-    fn secret(&mut self, request: &Request, rest: &[&str]) -> Said {
+    fn secret(&mut self, request: &Request, rest: &[&str]) -> Answered {
         let bearer = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
         if !bearer.is_some_and(|bearer| self.tokens.iter().any(|token| token == bearer)) {
             let challenge = format!("Bearer authorization=\"{}/tenant\", resource=\"{}\"", self.base, self.resource);

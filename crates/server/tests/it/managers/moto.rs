@@ -81,13 +81,36 @@ impl Moto {
         self.user(name, &policy.to_string())
     }
 
+    /// A role that may read our secret, and whose key lasts an hour; its ARN.
+    pub fn role(&self, name: &str) -> String {
+        let mut policy: Value = serde_json::from_str(&documented("json")).unwrap();
+        policy["Statement"][0]["Resource"] = "*".into();
+        let trust = json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"});
+        let anybody = json!({"Version": "2012-10-17", "Statement": [trust]}).to_string();
+        let role = [("RoleName", name)];
+        let made = self.iam(&[&[("Action", "CreateRole"), ("AssumeRolePolicyDocument", &anybody)], &role[..]].concat());
+        let policy = policy.to_string();
+        let put = [("Action", "PutRolePolicy"), ("PolicyName", "p"), ("PolicyDocument", policy.as_str())];
+        self.iam(&[&put, &role[..]].concat());
+        made.split_once("<Arn>").unwrap().1.split_once('<').unwrap().0.to_owned()
+    }
+
+    /// A key of that role, as STS writes it.
+    pub fn assume(&self, role: &str) -> String {
+        self.form("sts", "2011-06-15", &[("Action", "AssumeRole"), ("RoleArn", role), ("RoleSessionName", "fastcms")])
+    }
+
     fn iam(&self, parameters: &[(&str, &str)]) -> String {
+        self.form("iam", "2010-05-08", parameters)
+    }
+
+    fn form(&self, service: &str, version: &str, parameters: &[(&str, &str)]) -> String {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(parameters).append_pair("Version", "2010-05-08");
+        form.extend_pairs(parameters).append_pair("Version", version);
         // As Python writes forms: moto writes the form anew before it checks the signature.
         let form = form.finish().replace('*', "%2A");
         let content = ("content-type", "application/x-www-form-urlencoded");
-        let answer = self.signed(&self.admin, "iam", "us-east-1", &[content], &form);
+        let answer = self.signed(&self.admin, service, "us-east-1", &[content], &form);
         assert_eq!(answer.status, 200, "{:?}", String::from_utf8_lossy(&answer.body));
         String::from_utf8(answer.body).unwrap()
     }

@@ -167,6 +167,7 @@ fn a_vault_that_is_sealed_at_the_start_is_waited_for_and_then_there_is_no_start(
     bao.put(PATH, &[("SECRET_KEY", KEY_B), ("mail", "changed")]);
     server.terminate();
     server.start();
-    assert_eq!(signing_key(&server), forge::kid(KEY_B));
+    let patience = Duration::from_secs(REFRESH) * 3 + GRACE;
+    wait_for("the new key signs", patience, || signing_key(&server) == forge::kid(KEY_B));
     assert_eq!(server.call("GET", "/api/v1/auth/me", Some(&token), None).status, 200);
 }

@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: what a request costs the server, beside the same libraries with nothing around them; and what each
-//! protection adds to it.
+//! `cargo xtask bench`: what a request costs the server, beside the same libraries with nothing around them; what each protection adds
+//! to it; and what the audit log adds to a write.
 //!
 //! Servers run on one core and the load generator on another; repetitions are interleaved, so that whatever else the machine does
 //! hits all alike. What is measured is the CPU time that the server's threads got, a request: that survives a busy machine better
 //! than requests a second. Read the ratios of one run.
 
+mod audit;
 mod load;
 mod product;
 mod server;
@@ -22,9 +23,20 @@ use product::Product;
 use server::{Bare, Server};
 use table::{Column, Table};
 
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// Requests, beside bare servers.
+    Requests,
+    /// What each protection adds.
+    Tax,
+    /// What the audit log adds to a write.
+    Audit,
+}
+
 /// What can be chosen.
 struct Options {
-    tax: bool,
+    subject: Subject,
     json: bool,
     repetitions: usize,
     seconds: u32,
@@ -55,11 +67,15 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     check_tools()?;
     let built = build(&options)?;
     let folder = Folder::new()?;
-    if options.tax { tax::run(&options, &built, &folder.0) } else { compare(&options, &built, &folder.0) }
+    match options.subject {
+        Subject::Requests => compare(&options, &built, &folder.0),
+        Subject::Tax => tax::run(&options, &built, &folder.0),
+        Subject::Audit => audit::run(&options, &built, &folder.0),
+    }
 }
 
 fn read(arguments: &[String]) -> Result<Options, Failure> {
-    let mut options = Options { tax: false, json: false, repetitions: 5, seconds: 3, binary: None };
+    let mut options = Options { subject: Subject::Requests, json: false, repetitions: 5, seconds: 3, binary: None };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let mut number = || {
@@ -67,7 +83,8 @@ fn read(arguments: &[String]) -> Result<Options, Failure> {
             given.ok_or_else(|| Failure::Usage(format!("`{word}` needs a number above 0")))
         };
         match word.as_str() {
-            "tax" => options.tax = true,
+            "tax" => options.subject = Subject::Tax,
+            "audit" => options.subject = Subject::Audit,
             "--json" => options.json = true,
             "--binary" => {
                 let file = words.next().ok_or_else(|| Failure::Usage("`--binary` needs a file".to_owned()))?;
@@ -99,9 +116,16 @@ fn check_tools() -> Result<(), Failure> {
 struct Built {
     product: PathBuf,
     bare: PathBuf,
+    /// The product with an audit log that can be silenced.
+    measured: PathBuf,
 }
 
 fn build(options: &Options) -> Result<Built, Failure> {
+    if options.subject == Subject::Audit
+        && let Some(product) = &options.binary
+    {
+        return Ok(Built { product: product.clone(), bare: PathBuf::new(), measured: product.clone() });
+    }
     if !options.json {
         announce("building what is measured, optimised");
     }
@@ -117,7 +141,7 @@ fn build(options: &Options) -> Result<Built, Failure> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from);
     let release = target.join("release");
     let product = options.binary.clone().unwrap_or_else(|| release.join("fastcms"));
-    Ok(Built { product, bare: release.join("bare") })
+    Ok(Built { product, bare: release.join("bare"), measured: release.join("measured") })
 }
 
 /// The product beside the bare servers.

@@ -30,9 +30,11 @@ Commands:
       Break a server under load, again and again, and look whether it kept what it promised.
       FAULT is one of kill, term, full-disk, read-only-disk, slow-disk, postgres-down
 
-  bench [tax] [--reps N] [--seconds N] [--binary FILE] [--json]
+  bench [tax|audit] [--reps N] [--seconds N] [--binary FILE] [--json]
       What a request costs the server, beside bare axum and bare rusqlite; needs `wrk` and two cores
       tax          what each protection adds; writes the table in docs/performance.md
+      audit        what the audit log adds to a write at 32 connections, on SQLite and PostgreSQL, and how fast events are appended;
+                   `--binary` is then a built `measured` of `benches`
       --reps N     interleaved repetitions (5)
       --seconds N  of each measurement (3)
       --binary FILE  measure this program instead of building one

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
+use fastcms_guard::egress::Egress;
 use fastcms_guard::ids::Rng;
 use fastcms_guard::keys::KeyRing;
 use fastcms_guard::password::{Hasher, Policy};
@@ -51,6 +52,8 @@ pub struct App {
     pub passwords: Policy,
     /// Who is asked whether a new password is known from a breach.
     pub breaches: Breaches,
+    /// Where requests may go that the product sends by itself.
+    pub egress: Egress,
     /// `iss` of every token and the head of every link: `BASE_URL` without its trailing slash.
     pub issuer: String,
     /// Seals what the store keeps secret.

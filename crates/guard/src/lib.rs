@@ -18,7 +18,7 @@
 //! | [`address`] | whose request it is, behind proxies or not |
 //! | [`limits`], [`ip_rules`] | how often somebody may call, and which addresses may at all |
 //! | [`headers`], [`cors`] | what every answer carries, and which other origins may read it |
-//! | [`webhook`] | how a request that we send is signed |
+//! | [`webhook`], [`egress`] | how a request that we send is signed, and where it may go |
 //! | [`cookie`], [`csrf`] | how cookies are written and read, and when one may speak for a request |
 
 pub mod address;
@@ -29,6 +29,7 @@ pub mod clock;
 pub mod cookie;
 pub mod cors;
 pub mod csrf;
+pub mod egress;
 pub mod headers;
 pub mod ids;
 pub mod ip_rules;

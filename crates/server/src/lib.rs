@@ -10,5 +10,6 @@ pub mod extract;
 pub mod listener;
 pub mod logging;
 pub mod openapi;
+mod outbound;
 pub mod pages;
 pub mod shipping;

@@ -10,7 +10,6 @@ use fastcms_core::{App, Caller, Error};
 mod webhook;
 
 use webhook::Receiver;
-pub(crate) use webhook::tls;
 
 /// How long an event waits to be handed out once it is linked, as long as a place takes what it is given.
 const LOOK: Duration = Duration::from_millis(500);
@@ -62,5 +61,5 @@ async fn post(app: &App, batch: audit::Batch) -> Result<(), String> {
     let settings = &app.config.audit;
     let Some(url) = &settings.webhook else { return Err("AUDIT_WEBHOOK_URL is not set".to_owned()) };
     let receiver = Receiver::of(url, settings.webhook_secret.as_ref())?;
-    receiver.post(batch, app.now_seconds()).await
+    receiver.post(&app.egress, batch, app.now_seconds()).await
 }

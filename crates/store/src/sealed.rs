@@ -2,7 +2,7 @@
 //! by what another data key sealed. What is in them is not known here.
 
 use crate::schema::Collection;
-use crate::{Reader, Result, Row, Tx, Value};
+use crate::{Dialect, Reader, Result, Row, Tx, Value};
 
 /// A sealed value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub async fn count(reader: &mut Reader<'_>, collection: &Collection, at: usize) 
     let column = collection.column(at);
     sql.push("SELECT ");
     sql.pick("substr(", "split_part(").ident(column);
-    if reader.dialect() == crate::Dialect::Sqlite {
+    if reader.dialect() == Dialect::Sqlite {
         sql.push(", 4, instr(substr(").ident(column).push(", 4), '.') - 1)");
     } else {
         sql.push(", '.', 2)");
@@ -56,19 +56,54 @@ pub async fn others(
     reader.fetch(&sql).await?.iter().map(read).collect()
 }
 
-/// Puts `new` in the place of `old`, unless the value has changed since it was read.
-pub async fn replace(
+/// What is to lie in the place of a sealed value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Id of the record.
+    pub record: String,
+    pub old: String,
+    pub new: String,
+}
+
+/// Values of one UPDATE: few sizes, so that few statements are kept prepared.
+const CHUNKS: [usize; 3] = [100, 10, 1];
+
+/// Puts new values in the place of old ones, unless those have changed since they were read; says how many that were. A record that
+/// somebody else is writing at the moment is passed over, so that nobody waits for two of us in a circle.
+pub async fn replace(tx: &mut Tx<'_>, collection: &Collection, at: usize, replacements: &[Replacement]) -> Result<u64> {
+    let (mut left, mut replaced) = (replacements, 0);
+    for size in CHUNKS {
+        while left.len() >= size {
+            let (chunk, rest) = left.split_at(size);
+            replaced += replace_chunk(tx, collection, at, chunk).await?;
+            left = rest;
+        }
+    }
+    Ok(replaced)
+}
+
+async fn replace_chunk(
     tx: &mut Tx<'_>,
     collection: &Collection,
     at: usize,
-    record: &str,
-    (old, new): (&str, &str),
-) -> Result<bool> {
-    let mut sql = tx.sql();
+    replacements: &[Replacement],
+) -> Result<u64> {
     let column = collection.column(at);
-    sql.push("UPDATE ").table(collection.table()).push(" SET ").ident(column).push(" = ").bind(new);
-    sql.push(" WHERE \"id\" = ").bind(record).push(" AND ").ident(column).push(" = ").bind(old);
-    Ok(tx.execute(&sql).await? > 0)
+    let mut sql = tx.sql();
+    sql.push("UPDATE ").table(collection.table()).push(" AS t SET ").ident(column).push(" = v.column3 FROM (VALUES ");
+    sql.comma_list(replacements, |sql, one| {
+        sql.push("(").bind_typed(one.record.as_str()).push(", ").bind_typed(one.old.as_str()).push(", ");
+        sql.bind_typed(one.new.as_str()).push(")");
+    });
+    sql.push(") AS v WHERE t.\"id\" = v.column1 AND t.").ident(column).push(" = v.column2");
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" AND t.\"id\" IN (SELECT \"id\" FROM ").table(collection.table()).push(" WHERE \"id\" IN (");
+        sql.comma_list(replacements, |sql, one| {
+            sql.bind(one.record.as_str());
+        });
+        sql.push(") FOR UPDATE SKIP LOCKED)");
+    }
+    tx.execute(&sql).await
 }
 
 /// A sealed second factor.

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::load::Asked;
@@ -18,6 +19,8 @@ const RECORDS: usize = 10_000;
 const TOGETHER: usize = 100;
 /// Every tenth record is asked for.
 const ASKED: usize = 10;
+/// The file of a database on `SQLite`.
+const DATABASE: &str = "app.db";
 const PASSWORD: &str = "Quarry7-Kestrel-loom";
 const RECORDS_PATH: &str = "/api/v1/collections/posts/records";
 
@@ -30,6 +33,8 @@ pub const OPEN: [(&str, &str); 2] = [("ENVIRONMENT", "development"), ("RATE_LIMI
 pub struct Product {
     program: PathBuf,
     folder: PathBuf,
+    /// Where everything is kept.
+    url: String,
     key: String,
     ids: Vec<String>,
 }
@@ -51,12 +56,18 @@ impl Server for Running {
 }
 
 impl Product {
-    /// Makes accounts, collections and records through the API, as anybody would.
+    /// Makes accounts, collections and records through the API, as anybody would, on `SQLite`.
     pub fn seeded(program: &Path, folder: &Path) -> io::Result<Self> {
         let folder = folder.join("product");
+        let url = format!("sqlite:///{}", folder.join(DATABASE).display());
+        Self::seeded_at(program, folder, url, RECORDS)
+    }
+
+    /// The same with so many records on the database of this address.
+    pub fn seeded_at(program: &Path, folder: PathBuf, url: String, records: usize) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let mut product =
-            Self { program: program.to_owned(), folder, key: random_hex()? + &random_hex()?, ids: Vec::new() };
+        let key = random_hex()? + &random_hex()?;
+        let mut product = Self { program: program.to_owned(), folder, url, key, ids: Vec::new() };
         let server = product.start(&OPEN)?;
         let person = format!("\"password\":\"{PASSWORD}\",\"password_confirm\":\"{PASSWORD}\"");
         let body = format!("{{\"email\":\"root@example.com\",\"name\":\"Root\",{person}}}");
@@ -74,7 +85,7 @@ impl Product {
         let body = format!("{{\"email\":\"user@example.com\",\"name\":\"User\",{person}}}");
         server.expect("POST", "/api/v1/auth/register", None, &body)?;
         let user = server.token()?;
-        for first in (0..RECORDS).step_by(TOGETHER) {
+        for first in (0..records).step_by(TOGETHER) {
             let records: Vec<String> = (first..first + TOGETHER).map(record).collect();
             let body = format!("{{\"records\":[{}]}}", records.join(","));
             let answer = server.expect("POST", &format!("{RECORDS_PATH}/batch"), Some(&user), &body)?;
@@ -87,7 +98,19 @@ impl Product {
 
     /// The file that everything is in.
     pub fn database(&self) -> PathBuf {
-        self.folder.join("app.db")
+        self.folder.join(DATABASE)
+    }
+
+    /// What is measured.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its settings, and the folder that they are for.
+    pub fn command(&self, command: &mut Command) {
+        command.current_dir(&self.folder).env("DATABASE_URL", &self.url);
+        command.env("LOCAL_STORAGE_PATH", self.folder.join("files"));
+        command.envs([("SECRET_KEY", self.key.as_str()), ("REDIS_ENABLED", "false")]);
     }
 
     /// A path for each record that is asked for.
@@ -106,11 +129,9 @@ impl Product {
         let log = File::create(self.folder.join("server.log"))?;
         let address = format!("http://127.0.0.1:{port}");
         let process = Process::start(&self.program, |command| {
-            command.arg("serve").current_dir(&self.folder).stdout(log);
+            self.command(command);
+            command.arg("serve").stdout(log);
             command.envs([("APP_HOST", "127.0.0.1"), ("APP_PORT", &port.to_string()), ("BASE_URL", &address)]);
-            command.env("DATABASE_URL", format!("sqlite:///{}", self.database().display()));
-            command.env("LOCAL_STORAGE_PATH", self.folder.join("files"));
-            command.envs([("SECRET_KEY", self.key.as_str()), ("REDIS_ENABLED", "false")]);
             command.envs(settings.iter().copied());
         })?;
         let mut running = Running { process, port };

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
+use fastcms_guard::egress::Egress;
 use fastcms_guard::ids::{self, Rng};
 use fastcms_guard::keys::SecretKey;
 use fastcms_guard::password::{Hasher, MIN_LENGTH, Policy, host_labels};
@@ -120,8 +121,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     if process == Process::Server {
         data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
     }
-    let values = data_keys::look(&store, &wrapping, &ring, sealing::PURPOSE).await?;
-    let (sealing, unopened) = Sealing::new(values);
+    let (sealing, unopened) = Sealing::new(data_keys::look(&store, &wrapping, &ring, sealing::PURPOSE).await?);
     data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
@@ -136,6 +136,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let app = Arc::new(App {
         passwords: policy(&config),
         breaches: Breaches::default(),
+        egress: Egress::new(&config.proxies.egress_allowed, !config.server.is_production()),
         issuer: config.server.base_url.as_str().trim_end_matches('/').to_owned(),
         hasher: Hasher::new(Arc::clone(&rng)),
         schema: ArcSwap::from_pointee(schema),

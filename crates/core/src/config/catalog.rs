@@ -216,7 +216,7 @@ catalog! {
         CLIENT_IP_HEADER: Open, Kind::Choice(ClientIpHeader::NAMES), Is("X-Forwarded-For"), "The one header that a trusted proxy names the client in; the others are ignored.";
         IP_FILTER_ENABLED: Open, Flag, Is("false"), "Applies the allow and block rules kept in the database.";
         ADMIN_ALLOWED_CIDRS: Open, Networks, Unset, "Client addresses that may reach the admin UI, the admin API and setup; empty: any.";
-        EGRESS_ALLOWED_CIDRS: Open, Networks, Unset, "Internal ranges that webhooks, OAuth discovery and URL fetches may reach all the same.";
+        EGRESS_ALLOWED_CIDRS: Open, Networks, Unset, "Internal ranges that `AUDIT_WEBHOOK_URL` and `PASSWORD_BREACH_URL` may lead to in production all the same; elsewhere private and loopback addresses need no listing. A name is resolved once, and refused if one of its addresses must not be reached. Services that hand out credentials of the machine are never reached. Databases, mail servers and secret managers are not concerned.";
     }
     Storage {
         STORAGE_TYPE: Open, Kind::Choice(StorageType::NAMES), Is("local"), "Where uploaded files are kept.";

@@ -1,9 +1,12 @@
 //! What several values must be together: why a configuration must not serve, and what is legal but remarkable.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use fastcms_guard::egress::Egress;
 use fastcms_secrets::Secret;
+use url::{Host, Url};
 
 use super::catalog::{self, Variable};
 use super::fault::{Fault, Warning};
@@ -96,11 +99,27 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         let message = "must be https in production unless it is on loopback: whoever is on the way could answer";
         say(&catalog::PASSWORD_BREACH_URL, message, "E015");
     }
+    let egress = Egress::new(&config.proxies.egress_allowed, false);
+    for (variable, url) in [(&catalog::AUDIT_WEBHOOK_URL, sink), (&catalog::PASSWORD_BREACH_URL, breaches)] {
+        if let Some(what) = url.and_then(|url| egress.refusal(address_of(url)?)) {
+            let message = format!("names {what}: list it in EGRESS_ALLOWED_CIDRS if that is meant");
+            say(variable, &message, "E016");
+        }
+    }
     let endpoint = config.storage.s3.endpoint.as_ref();
     if endpoint.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
         let message =
             "must be https in production unless it is on loopback: files and credentials would travel in the clear";
         say(&catalog::AWS_S3_ENDPOINT_URL, message, "E013");
+    }
+}
+
+/// The address in an URL that names no host.
+fn address_of(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
     }
 }
 

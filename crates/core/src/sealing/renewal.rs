@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastcms_guard::sealed::{DataKey, prefix};
 use fastcms_store::records::Place;
 use fastcms_store::schema::Collection;
-use fastcms_store::sealed::{self as rows, SealedText};
+use fastcms_store::sealed::{self as rows, Replacement, SealedText};
 use fastcms_store::{Change, ChangeKind, Error as StoreError, LockName, Plan};
 
 use super::survey::{TOGETHER, in_use, read_factors, sealed_fields};
@@ -123,19 +123,11 @@ async fn replace(app: &App, collection: &Arc<Collection>, at: usize, values: Vec
         let place = Place { collection: collection.id(), record: &record, field: &name };
         let Ok(json) = app.sealing.open_field(place, &sealed) else { continue };
         let new = app.sealing.seal_field(&*app.rng, place, json.expose())?;
-        changes.push((record, sealed, new));
+        changes.push(Replacement { record, old: sealed, new });
     }
     let collection = Arc::clone(collection);
-    let write = app.store.write(move |tx| {
-        Box::pin(async move {
-            let mut moved = 0;
-            for (record, old, new) in &changes {
-                // One that was changed meanwhile was sealed by whoever changed it.
-                moved += u64::from(rows::replace(tx, &collection, at, record, (old, new)).await?);
-            }
-            Ok::<_, StoreError>(moved)
-        })
-    });
+    // One that was changed meanwhile was sealed by whoever changed it.
+    let write = app.store.write(move |tx| Box::pin(async move { rows::replace(tx, &collection, at, &changes).await }));
     Ok(write.await?)
 }
 

@@ -36,10 +36,18 @@ async fn stored(product: &Product, collection: &str, name: &str) -> Vec<SealedTe
     let schema = product.app.schema.load_full();
     let collection = std::sync::Arc::clone(schema.by_name(collection).unwrap());
     let at = collection.position(name).unwrap();
-    let read = product.app.store.read(Plan::Scan, move |reader| {
-        Box::pin(async move { rows::others(reader, &collection, at, ("", ""), 10_000).await })
-    });
-    read.await.unwrap()
+    let mut all: Vec<SealedText> = Vec::new();
+    loop {
+        let (collection, after) = (collection.clone(), all.last().map(|last| last.record.clone()).unwrap_or_default());
+        let read = product.app.store.read(Plan::Scan, move |reader| {
+            Box::pin(async move { rows::others(reader, &collection, at, ("", &after), 10_000).await })
+        });
+        let mut more = read.await.unwrap();
+        if more.is_empty() {
+            return all;
+        }
+        all.append(&mut more);
+    }
 }
 
 /// Puts a text where another lies.
@@ -47,12 +55,10 @@ async fn tamper(product: &Product, collection: &str, name: &str, record: &str, o
     let schema = product.app.schema.load_full();
     let collection = std::sync::Arc::clone(schema.by_name(collection).unwrap());
     let at = collection.position(name).unwrap();
-    let (record, old, new) = (record.to_owned(), old.to_owned(), new.to_owned());
-    let write = product
-        .app
-        .store
-        .write(move |tx| Box::pin(async move { rows::replace(tx, &collection, at, &record, (&old, &new)).await }));
-    assert!(write.await.unwrap());
+    let change = rows::Replacement { record: record.to_owned(), old: old.to_owned(), new: new.to_owned() };
+    let write =
+        product.app.store.write(move |tx| Box::pin(async move { rows::replace(tx, &collection, at, &[change]).await }));
+    assert_eq!(write.await.unwrap(), 1);
 }
 
 /// How many values were said to have not opened.

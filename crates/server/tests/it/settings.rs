@@ -17,10 +17,7 @@ mod server;
 mod tokens;
 
 /// What is not shown here, and why.
-const ELSEWHERE: [(&str, &str); 2] = [
-    ("EGRESS_ALLOWED_CIDRS", "for what the product fetches and sends by itself"),
-    ("ACCEPT_LEGACY_TOKENS_UNTIL", "for who moves over from the predecessor"),
-];
+const ELSEWHERE: [(&str, &str); 1] = [("ACCEPT_LEGACY_TOKENS_UNTIL", "for who moves over from the predecessor")];
 
 #[test]
 fn every_setting_of_the_edge_and_the_doors_is_shown_to_have_its_effect() {

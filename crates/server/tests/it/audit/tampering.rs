@@ -19,6 +19,8 @@ on_both_engines!(
     links_taken_out_with_their_rows_are_named,
     a_log_cut_off_at_its_end_disagrees_with_a_checkpoint,
     an_emptied_log_disagrees_with_a_checkpoint,
+    a_table_truncated_alone_is_named_by_its_first_row,
+    links_alone_taken_away_do_not_hide_what_is_missing,
     the_tables_refuse_updates_and_deletions,
     what_is_not_linked_yet_is_counted,
     two_nodes_link_one_chain,
@@ -40,7 +42,7 @@ fn note(app: &App, count: usize) {
 }
 
 /// Waits until everything is linked: on `PostgreSQL` that is when no older transaction of the whole server runs any more.
-async fn linked(product: &Product) {
+pub async fn linked(product: &Product) {
     for _ in 0..500 {
         audit::flush(&Caller::operator(), &product.app).await.unwrap();
         if audit::standing(&Caller::operator(), &product.app).await.unwrap().1 == 0 {
@@ -253,6 +255,32 @@ async fn an_emptied_log_disagrees_with_a_checkpoint(product: &Product) {
     assert_eq!(found(&verified(product).await).link, Some(1));
 }
 
+async fn a_table_truncated_alone_is_named_by_its_first_row(product: &Product) {
+    ten_events(product).await;
+    let truncate = match product.engine() {
+        Engine::Sqlite => "DELETE FROM audit_logs",
+        // Triggers of statements do not hold whoever owns the table.
+        Engine::Postgres => "ALTER TABLE audit_logs DISABLE TRIGGER USER; TRUNCATE audit_logs",
+    };
+    tamper(product, truncate).await;
+    let finding = found(&verified(product).await);
+    assert_eq!((finding.what.as_str(), finding.link), ("a row was deleted", Some(1)));
+    assert!(finding.seq.is_some());
+}
+
+async fn links_alone_taken_away_do_not_hide_what_is_missing(product: &Product) {
+    let ids = ten_events(product).await;
+    // Without its links the log looks as if nothing had been linked yet: what is outside knows better.
+    tamper(product, "DELETE FROM audit_blocks").await;
+    let finding = found(&verified(product).await);
+    assert!(finding.what.contains("knows link 10") && finding.link == Some(1), "{finding:?}");
+    // Linked anew by us in good faith, without the row that somebody wanted gone.
+    tamper(product, &format!("DELETE FROM audit_logs WHERE id = '{}'", ids[3])).await;
+    linked(product).await;
+    let finding = found(&verified(product).await);
+    assert!(finding.link.is_some(), "{finding:?}");
+}
+
 async fn the_tables_refuse_updates_and_deletions(product: &Product) {
     ten_events(product).await;
     for statement in [
@@ -276,7 +304,10 @@ async fn the_tables_refuse_updates_and_deletions(product: &Product) {
         assert!(refused.contains("is append-only"), "{statement}: {refused}");
     }
     if product.engine() == Engine::Postgres {
-        assert!(postgres(product, "TRUNCATE audit_logs").await.is_err());
+        for table in ["audit_logs", "audit_blocks", "audit_segments", "audit_logs, audit_blocks, audit_segments"] {
+            let error = postgres(product, &format!("TRUNCATE {table}")).await.unwrap_err();
+            assert!(error.as_db_error().unwrap().message().contains("is append-only"), "{table}: {error}");
+        }
     }
     assert_eq!(verified(product).await.finding, None);
 }

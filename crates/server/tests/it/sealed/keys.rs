@@ -1,16 +1,17 @@
 //! Sealed values and the keys they depend on: rotations, another data key while everybody writes, and a key that went too early.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastcms_core::app::{self, OlderSchema, Opening, Process, StartError, WithoutSecret};
 use fastcms_core::config::{Command, Config, Sources};
+use fastcms_core::keys::KeyStatus;
 use fastcms_core::{App, Caller, access, keys, sealing};
 use fastcms_guard::ids::SystemRng;
 use serde_json::{Value, json};
 
 use super::{notes, refusals, stored};
-use crate::callers::Calls;
+use crate::callers::{Admin, Calls};
 use crate::on_both_engines;
 use crate::process::SECRET;
 use crate::product::{Product, text};
@@ -23,7 +24,16 @@ on_both_engines!(
 
 const KEY_B: &str = "another-secret-key-of-0123456789-abcdef-letters";
 const KEY_C: &str = "a-third-secret-key-of-9876543210-fedcba-letters";
-const RECORDS: usize = 600;
+/// Past every access token: its life, the step in which ends are written down, and the leeway.
+const ACCESS_TOKENS_RAN_OUT: i64 = 900 + 60 + 60;
+
+/// How many records are sealed anew: a few, or as many as `FASTCMS_SEALED_ROWS` says, by hundreds.
+fn records() -> usize {
+    std::env::var("FASTCMS_SEALED_ROWS").map_or(600, |count| count.parse().unwrap())
+}
+
+/// Records of one call.
+const TOGETHER: usize = 100;
 
 async fn renewed(app: &App) {
     let caller = access::recent(Caller::operator(), app).unwrap();
@@ -31,21 +41,25 @@ async fn renewed(app: &App) {
     while sealing::reseal(&caller, app).await.unwrap() > 0 {}
 }
 
-async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Product) {
-    let admin = product.admin().await;
-    notes(&admin).await;
-    let mut ids = Vec::with_capacity(RECORDS);
-    for chunk in 0..RECORDS / 100 {
-        let records: Vec<Value> = (0..100)
-            .map(|n| json!({"title": format!("{}", chunk * 100 + n), "body": format!("body {}", chunk * 100 + n)}))
-            .collect();
-        let made = admin
-            .post("/api/v1/collections/notes/records/batch", &json!({"records": records}))
-            .await
-            .expect(201)
-            .json();
+/// Makes so many records; their ids.
+async fn seeded(admin: &Admin<'_>, records: usize) -> Vec<String> {
+    let mut ids = Vec::with_capacity(records);
+    for chunk in 0..records / TOGETHER {
+        let numbers = chunk * TOGETHER..(chunk + 1) * TOGETHER;
+        let records: Vec<Value> =
+            numbers.map(|n| json!({"title": format!("{n}"), "body": format!("body {n}")})).collect();
+        let body = json!({"records": records});
+        let made = admin.post("/api/v1/collections/notes/records/batch", &body).await.expect(201).json();
         ids.extend(made["records"].as_array().unwrap().iter().map(|record| text(&record["id"])));
     }
+    ids
+}
+
+async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Product) {
+    let records = records();
+    let admin = product.admin().await;
+    notes(&admin).await;
+    let ids = seeded(&admin, records).await;
     // Somebody changes every third record all the while.
     let app = Arc::clone(&product.app);
     let (writes, stop) = (ids.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
@@ -69,10 +83,13 @@ async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Pr
         previous: previous.iter().map(|text| key(text)).collect(),
         next: Vec::new(),
     };
+    let began = Instant::now();
     product.app.replace_keys(material(KEY_B, &[SECRET])).await.unwrap();
     renewed(&product.app).await;
+    let once = began.elapsed();
     product.app.replace_keys(material(KEY_C, &[KEY_B, SECRET])).await.unwrap();
     renewed(&product.app).await;
+    println!("{records} records sealed anew in {once:?}, and once more in {:?}", began.elapsed() - once);
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let rounds = writer.await.unwrap();
 
@@ -81,7 +98,7 @@ async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Pr
     let caller = access::recent(Caller::operator(), &product.app).unwrap();
     while sealing::reseal(&caller, &product.app).await.unwrap() > 0 {}
     let lies = stored(product, "notes", "body").await;
-    assert_eq!(lies.len(), RECORDS);
+    assert_eq!(lies.len(), records);
     let head = |text: &str| text.rsplit_once('.').unwrap().0.to_owned();
     assert!(lies.iter().all(|value| head(&value.sealed) == head(&lies[0].sealed)));
     for (number, id) in ids.iter().enumerate() {
@@ -94,10 +111,15 @@ async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Pr
     }
     assert_eq!(refusals(product).await, 0);
     let status = keys::status(&Caller::operator(), &product.app).await.unwrap();
-    assert_eq!(status[0].sealed, i64::try_from(RECORDS).unwrap());
+    assert_eq!(status[0].sealed, i64::try_from(records).unwrap());
     assert!(status[1..].iter().all(|key| key.wrapped == 0 && key.sealed == 0), "{status:?}");
 
-    // Both old keys may go.
+    // Both old keys may go once the one session has moved over and what they signed ran out.
+    let refresh = json!({"refresh_token": admin.tokens["refresh_token"]});
+    product.guest().post("/api/v1/auth/refresh", &refresh).await.expect(200);
+    product.clock.advance_seconds(ACCESS_TOKENS_RAN_OUT);
+    let status = keys::status(&Caller::operator(), &product.app).await.unwrap();
+    assert_eq!(status.iter().map(KeyStatus::is_safe_to_remove).collect::<Vec<_>>(), [false, true, true], "{status:?}");
     let node = product.with(&[("SECRET_KEY", KEY_C)]).await;
     let record = format!("/api/v1/collections/notes/records/{}", ids[1]);
     assert_eq!(node.guest().get(&record).await.expect(200).json()["data"]["body"], "body 1");

@@ -80,3 +80,63 @@ fn admin_allowed_cidrs_are_where_admins_come_from() {
     }
     server.ask("GET", "/api/v1/auth/me").token(&token).from("127.0.6.9").expect(200);
 }
+
+/// Somebody who listens on an address of this machine, and how often they were called.
+fn listening(address: &str) -> (u16, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let called = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&called);
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let (mut socket, mut chunk) = (socket.unwrap(), [0; 64 * 1024]);
+            let _ = socket.read(&mut chunk);
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    (port, called)
+}
+
+/// Waits until `seen` is true of the server's log and of how often somebody was called.
+fn until(server: &Server, called: &std::sync::atomic::AtomicUsize, seen: impl Fn(&str, usize) -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !seen(&server.log(), called.load(std::sync::atomic::Ordering::Relaxed)) {
+        assert!(std::time::Instant::now() < deadline, "{}", server.log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// R144.
+#[test]
+fn egress_allowed_cidrs_opens_inner_networks_to_what_the_product_sends_by_itself() {
+    let (port, called) = listening("127.0.0.1");
+    let by_name = format!("http://localhost:{port}/audit");
+    let by_number = format!("http://127.0.0.1:{port}/audit");
+    // In production an address that must not be reached is found before the port opens, a name when it is called.
+    for name in ["AUDIT_WEBHOOK_URL", "PASSWORD_BREACH_URL"] {
+        for url in [by_number.as_str(), "https://169.254.169.254/latest", "https://[fd00:ec2::254]/", "https://0x7f.1/"]
+        {
+            let refused = Server::production(&[(name, url)]).run(&["serve"], "");
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(1), "{name}={url}: {said}");
+            assert!(said.contains(name) && said.contains("EGRESS_ALLOWED_CIDRS"), "{said}");
+        }
+    }
+    let mut server = Server::production(&[("AUDIT_WEBHOOK_URL", &by_name)]);
+    // Something to be told of.
+    assert_eq!(server.start().sign_in("wrong-horse-1").status(), 401);
+    until(&server, &called, |log, _| log.contains("EGRESS_ALLOWED_CIDRS does not list it"));
+    server.terminate();
+    assert_eq!(called.load(std::sync::atomic::Ordering::Relaxed), 0);
+
+    server.set(&[("EGRESS_ALLOWED_CIDRS", "127.0.0.0/8, ::1/128")]).start();
+    until(&server, &called, |_, called| called > 0);
+    server.terminate();
+
+    // Elsewhere one's own machine needs no listing.
+    let (port, called) = listening("127.0.0.1");
+    let (server, _) = started(&[("AUDIT_WEBHOOK_URL", &format!("http://127.0.0.1:{port}/audit"))]);
+    until(&server, &called, |_, called| called > 0);
+}

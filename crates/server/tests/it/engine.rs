@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
+use crate::canary;
 use crate::product::Product;
 
 /// Where a test's data lives.
@@ -44,6 +45,8 @@ where
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
+        canary::assert_quiet();
+        canary::assert_sealed(&folder.path().join("data"));
     });
 }
 

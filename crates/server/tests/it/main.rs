@@ -5,6 +5,7 @@
 mod architecture;
 mod audit;
 mod callers;
+mod canary;
 mod engine;
 mod every_answer;
 mod external;

@@ -10,7 +10,7 @@ mod live;
 mod load;
 mod logins;
 mod moto;
-mod openbao;
+pub mod openbao;
 mod rotation;
 mod vault;
 

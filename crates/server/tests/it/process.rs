@@ -219,6 +219,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            assert_eq!(crate::canary::found(self.log().as_bytes()), None, "a secret is in the log of a server");
+        }
     }
 }
 

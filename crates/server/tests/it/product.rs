@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::callers::{Admin, Guest, User};
+use crate::canary;
 use crate::engine::Engine;
 use crate::every_answer::{self, Shown};
 use crate::process::{PASSWORD, SECRET};
@@ -92,6 +93,7 @@ impl Product {
         clock: Arc<TestClock>,
         alike_refusals: bool,
     ) -> Self {
+        canary::watch();
         let mut environment = vec![
             ("DATABASE_URL".to_owned(), url.to_owned()),
             ("SECRET_KEY".to_owned(), SECRET.to_owned()),
@@ -100,6 +102,7 @@ impl Product {
             // Tests call faster than anybody; those about the limits turn them on.
             ("RATE_LIMIT_ENABLED".to_owned(), "false".to_owned()),
         ];
+        environment.extend(canary::MARKED.map(|(name, marker)| (name.to_owned(), marker.to_owned())));
         for (name, value) in settings {
             environment.retain(|(known, _)| known != name);
             // An empty value takes a setting away.
@@ -149,6 +152,8 @@ impl Product {
         let (parts, body) = self.edge.answer(&Connection::new(peer), request).await.into_parts();
         let bytes = body.collect().await.expect("the body comes whole").to_bytes().to_vec();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        assert_eq!(canary::found(&bytes), None, "a secret is in the answer to {method} {path}");
+        assert_eq!(canary::found(format!("{:?}", parts.headers).as_bytes()), None, "in a header of {method} {path}");
         every_answer::check(&Shown {
             method: method.as_str(),
             path: &path,

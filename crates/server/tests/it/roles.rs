@@ -1,6 +1,7 @@
 //! Roles: a permission opens its operations and no others, nobody gives what they do not hold, and what a role gives ends with it.
 
 mod matrix;
+mod others;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -15,10 +15,10 @@ use crate::product::{Product, text};
 on_both_engines!(a_permission_opens_its_operations_and_no_others, who_may_list_secrets_may_neither_use_nor_rotate_them);
 
 /// Method, path, the permission that opens it (none: admins alone), and the statuses of one who comes in.
-type Row = (&'static str, &'static str, Option<&'static str>, &'static [u16]);
+pub type Row = (&'static str, &'static str, Option<&'static str>, &'static [u16]);
 
 /// In `{id}` stands an id that is nobody's, in `{user}` that of a user.
-const ROWS: &[Row] = &[
+pub const ROWS: &[Row] = &[
     ("GET", "/api/v1/admin/users", Some("users:read"), &[200]),
     ("GET", "/api/v1/admin/users/{id}", Some("users:read"), &[200]),
     ("GET", "/api/v1/admin/users/{id}/lock-status", Some("users:read"), &[200]),

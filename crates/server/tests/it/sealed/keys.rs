@@ -89,7 +89,7 @@ async fn rotated_twice_and_sealed_anew_under_writes_nothing_is_lost(product: &Pr
     let once = began.elapsed();
     product.app.replace_keys(material(KEY_C, &[KEY_B, SECRET])).await.unwrap();
     renewed(&product.app).await;
-    println!("{records} records sealed anew in {once:?}, and once more in {:?}", began.elapsed() - once);
+    println!("{records} records sealed anew in {once:?}, and once more in {:?}", began.elapsed().saturating_sub(once));
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let rounds = writer.await.unwrap();
 

@@ -91,7 +91,7 @@ fn listening(address: &str) -> (u16, std::sync::Arc<std::sync::atomic::AtomicUsi
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let (mut socket, mut chunk) = (socket.unwrap(), [0; 64 * 1024]);
+            let (mut socket, mut chunk) = (socket.unwrap(), vec![0; 64 * 1024]);
             let _ = socket.read(&mut chunk);
             let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }

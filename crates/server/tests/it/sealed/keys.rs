@@ -19,6 +19,8 @@ use crate::product::{Product, text};
 on_both_engines!(
     rotated_twice_and_sealed_anew_under_writes_nothing_is_lost,
     a_renewal_that_is_broken_off_goes_on,
+    second_factors_are_put_under_another_key_too_and_go_on,
+    a_key_stays_as_long_as_anything_names_it,
     a_key_removed_too_early_refuses_the_start_and_says_what_it_wraps,
 );
 
@@ -144,12 +146,59 @@ async fn a_renewal_that_is_broken_off_goes_on(product: &Product) {
     assert_eq!(sealing::reseal(&caller, &node.app).await.unwrap(), 0);
     assert!(stored(product, "notes", "body").await[0].sealed.starts_with(&format!("s1.{id}.")));
     assert_eq!(product.guest().get(&record).await.expect(200).json()["data"]["body"], "b");
-    // The key before is gone for good once nobody can be sealing with it.
+    // The key before stays while somebody may still be sealing with it, and is gone for good then.
+    assert_eq!(data_keys(&node).await, 3);
     product.clock.advance_seconds(11);
     sealing::reseal(&caller, &node.app).await.unwrap();
     let examined = sealing::examine(&Caller::operator(), &node.app).await.unwrap();
     assert_eq!((examined[0].place.as_str(), examined[0].opened, examined[0].refused), ("data keys", 2, 0));
     node.close().await;
+}
+
+/// How many data keys there are, that of the audit log among them.
+async fn data_keys(product: &Product) -> u64 {
+    let examined = sealing::examine(&Caller::operator(), &product.app).await.unwrap();
+    assert_eq!((examined[0].place.as_str(), examined[0].refused), ("data keys", 0));
+    examined[0].opened
+}
+
+async fn second_factors_are_put_under_another_key_too_and_go_on(product: &Product) {
+    product.admin().await;
+    let anna = crate::two_factor::owner(product, "anna").await;
+    renewed(&product.app).await;
+    product.clock.advance_seconds(31);
+    let caller = access::recent(Caller::operator(), &product.app).unwrap();
+    sealing::reseal(&caller, &product.app).await.unwrap();
+    assert_eq!(data_keys(product).await, 2, "nothing names the key before");
+    let code = anna.code();
+    anna.login(Some(&code)).await.expect(200);
+    assert_eq!(refusals(product).await, 0);
+}
+
+/// What cannot be opened where it lies may be put back where it belongs: its key is not thrown away.
+async fn a_key_stays_as_long_as_anything_names_it(product: &Product) {
+    let admin = product.admin().await;
+    notes(&admin).await;
+    let made = admin.make("notes", &json!({"title": "t", "body": "b"})).await;
+    let other = admin.make("notes", &json!({"title": "t", "body": "c"})).await;
+    let (id, right) = (text(&made["id"]), sealed_body(product, &made).await);
+    let wrong = sealed_body(product, &other).await;
+    super::tamper(product, "notes", "body", &id, &right, &wrong).await;
+    renewed(&product.app).await;
+    for _ in 0..2 {
+        product.clock.advance_seconds(11);
+        let caller = access::recent(Caller::operator(), &product.app).unwrap();
+        sealing::reseal(&caller, &product.app).await.unwrap();
+        assert_eq!(data_keys(product).await, 3);
+    }
+    super::tamper(product, "notes", "body", &id, &wrong, &right).await;
+    let path = format!("/api/v1/collections/notes/records/{id}");
+    assert_eq!(product.guest().get(&path).await.expect(200).json()["data"]["body"], "b");
+}
+
+async fn sealed_body(product: &Product, record: &Value) -> String {
+    let lies = stored(product, "notes", "body").await;
+    lies.into_iter().find(|value| value.record == text(&record["id"])).unwrap().sealed
 }
 
 /// Starts a server in production.

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::error::Result;
 
 mod collection;
+mod compromise;
 mod cookie_sessions;
 mod email;
 mod email_change;
@@ -30,6 +31,10 @@ mod verification;
 pub use collection::{
     AuthCollection, own as own_record, register as register_in_collection, sign_in as sign_in_to_collection,
 };
+pub use compromise::{
+    delete_by_email, require_password_change, require_password_change_by_email, require_password_change_of_all,
+    reset_password_by_email, send_password_reset,
+};
 pub use cookie_sessions::{CookieGrant, authenticate_cookie, sign_in_with_cookie, sign_out_cookie};
 pub use email_change::{confirm_email_change, request_email_change};
 pub(crate) use file_tokens::{file_token, holder_of};
@@ -51,7 +56,7 @@ pub use two_factor::{
     two_factor_status,
 };
 pub use users::{
-    AdminChange, NewUser, OwnChange, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,
+    AdminChange, NewUser, OwnChange, Registered, UserPage, change_own, create_by_admin, delete_by_admin, get_by_admin,
     list_by_admin, own, register, set_role, update_by_admin,
 };
 pub use verification::{resend_verification, verify_email};

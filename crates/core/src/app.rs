@@ -30,6 +30,7 @@ use crate::mail::Post;
 use crate::request_log::RequestLog;
 use crate::sealing::Sealing;
 use crate::secrets::Custody;
+use crate::settings::{self, Settings};
 
 mod start;
 
@@ -76,6 +77,8 @@ pub struct App {
     pub audit: Audit,
     /// API keys known to be good.
     pub api_keys: ApiKeys,
+    /// What admins set while the server runs.
+    pub settings: Settings,
     /// Which client addresses may come in.
     pub ip_rules: IpRules,
     /// How often callers may call, and how often they did.
@@ -153,6 +156,9 @@ impl App {
             if matches!(change.kind, ChangeKind::IpRules | ChangeKind::Everything) {
                 app.ip_rules.note_change();
             }
+            if matches!(change.kind, ChangeKind::Settings | ChangeKind::Everything) {
+                app.settings.note_change();
+            }
             app.impersonations.apply(change);
             if matches!(change.kind, ChangeKind::Collections | ChangeKind::Everything) {
                 app.following.changed.notify_one();
@@ -166,6 +172,7 @@ impl App {
         });
         app.store.on_change(&correct_memory);
         ip_rules::follow(app);
+        settings::follow(app);
         crate::keys::follow_changes(app);
         crate::collections::follow(app);
     }

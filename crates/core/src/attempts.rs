@@ -1,6 +1,7 @@
 //! The one way through which a credential is guessed at: passwords, second factors, one-time codes, at sign-in and afterwards, in `users`
 //! and in auth collections. A guess is counted before it is looked at; past `ACCOUNT_LOCKOUT_ATTEMPTS` the right answer is refused like a
-//! wrong one, for `ACCOUNT_LOCKOUT_DURATION`.
+//! wrong one, for `ACCOUNT_LOCKOUT_DURATION`. While some of that many have no outcome yet, further ones wait for it: of right answers
+//! given at the same moment none is refused.
 //!
 //! An account has a counter for strangers, and one for each browser that signed in to it before: who fails on purpose locks out
 //! strangers, never the owner. Names that nobody has are counted and lock like accounts. Every refusal has the same bytes and takes
@@ -8,14 +9,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use fastcms_guard::attempts::{CounterKey, Network, SPRAY_ACCOUNTS, Sources, Target};
+use fastcms_guard::attempts::{CounterKey, Network, SPRAY_ACCOUNTS, SPRAY_MILLIS, Sources, Target};
 use fastcms_guard::ids;
 use fastcms_guard::opaque::Digest;
 use fastcms_secrets::Secret;
 use fastcms_store::accounts::devices;
-use fastcms_store::attempts::{self as rows, Limits, Owner, Standing};
+use fastcms_store::attempts::{self as rows, Counted, Limits, Owner, Standing};
 use fastcms_store::{Store, Tx};
 use tokio::time::Instant;
 
@@ -26,8 +28,10 @@ use crate::caller::{Caller, Channel};
 use crate::error::{Error, Result};
 use crate::mail;
 
+mod slot;
 mod unlock;
 
+use slot::{Gates, Slot};
 pub use unlock::{LockStatus, lock_status, sweep, unlock, unlock_by_email, unlock_by_link};
 
 /// How long every refusal takes at least: longer than the slowest hash on an idle machine, the predecessor's bcrypt included.
@@ -38,6 +42,9 @@ pub const FLOOR: Duration = Duration::from_millis(200);
 pub struct Attempts {
     pub(crate) key: Arc<CounterKey>,
     sources: Sources,
+    gates: Gates,
+    /// When admins were told last, unix milliseconds.
+    told_of_spraying: AtomicI64,
     /// Whether refusals are made alike in time. Off only in the test that shows what this is for.
     alike: bool,
 }
@@ -49,7 +56,13 @@ impl Attempts {
         let bytes = store
             .write(move |tx| Box::pin(async move { rows::key(tx, proposed.expose()).await.map_err(Error::from) }))
             .await?;
-        Ok(Self { key: Arc::new(CounterKey::new(Secret::new(bytes))), sources: Sources::default(), alike })
+        Ok(Self {
+            key: Arc::new(CounterKey::new(Secret::new(bytes))),
+            sources: Sources::default(),
+            gates: Gates::default(),
+            told_of_spraying: AtomicI64::new(0),
+            alike,
+        })
     }
 }
 
@@ -68,8 +81,10 @@ pub(crate) enum Guessed<'a> {
 #[must_use = "a guess that was counted is forgiven, refused or taken back"]
 pub(crate) struct Attempt {
     /// `None` where `ACCOUNT_LOCKOUT_ENABLED` is off.
-    counted: Option<Standing>,
+    counted: Option<Counted>,
     counter: [u8; 32],
+    /// The right to be looked at; `None` where that many failed already.
+    slot: Option<Slot>,
     /// Whose account it is, and its address; the name that was typed where nobody has it.
     owner: Option<Owner>,
     realm: String,
@@ -106,6 +121,7 @@ impl Attempt {
         };
         let enabled = app.config.lockout.enabled;
         let counted_for = owner.clone();
+        let guess = slot::number(app);
         let (counter, counted, known) = app
             .store
             .write(move |tx| {
@@ -120,7 +136,7 @@ impl Attempt {
                     };
                     let counter = of_device.filter(|_| known).unwrap_or(of_stranger);
                     let counted = if enabled {
-                        Some(rows::count(tx, &counter, counted_for.as_ref(), limits, now).await?)
+                        Some(rows::count(tx, &counter, counted_for.as_ref(), guess, limits, now).await?)
                     } else {
                         None
                     };
@@ -128,19 +144,27 @@ impl Attempt {
                 })
             })
             .await?;
+        let (counted, slot) = match counted {
+            Some(counted) => slot::take(app, counter, owner.as_ref(), counted, guess).await?,
+            None => (None, Some(Slot::unlimited())),
+        };
         let known_device = presented.filter(|_| known);
-        Ok(Self { counted, counter, owner, realm, email, known_device, opened, network: device.network() })
+        let network = device.network();
+        Ok(Self { counted, counter, slot, owner, realm, email, known_device, opened, network })
     }
 
     /// Whether the answer may be looked at: a locked account's is not.
-    pub(crate) fn is_open(&self, app: &App) -> bool {
-        self.counted.is_none_or(|standing| standing.failures <= app.lockout().attempts)
+    pub(crate) fn is_open(&self) -> bool {
+        self.slot.is_some()
     }
 
     /// Forgets what was counted, in the transaction of what the proof opens.
     pub(crate) async fn forgive_in(&self, tx: &mut Tx<'_>) -> Result<()> {
         if self.counted.is_some() {
             rows::forget(tx, &self.counter).await?;
+        }
+        if let Some(slot) = &self.slot {
+            slot.settle();
         }
         Ok(())
     }
@@ -152,13 +176,14 @@ impl Attempt {
 
     /// Takes the guess back: it was no failure, and no success that could forgive the failures before it.
     pub(crate) async fn take_back(self, app: &App) -> Result<()> {
-        if self.counted.is_none() {
-            return Ok(());
-        }
-        let limits = app.lockout();
+        let (Some(Counted { generation, .. }), Some(slot)) = (self.counted, &self.slot) else { return Ok(()) };
+        slot.settle();
+        let (limits, counter) = (app.lockout(), self.counter);
         app.store
             .write(move |tx| {
-                Box::pin(async move { rows::take_back(tx, &self.counter, limits).await.map_err(Error::from) })
+                Box::pin(
+                    async move { rows::take_back(tx, &counter, generation, true, limits).await.map_err(Error::from) },
+                )
             })
             .await
     }
@@ -169,7 +194,11 @@ impl Attempt {
         let mut wait = Duration::ZERO;
         let id = self.owner.as_ref().map(|owner| owner.1.as_str());
         let event = event.of_account(id, Some(&self.email)).with("realm", self.realm.as_str());
-        audit::note(caller, app, event.with("locked", !self.is_open(app)));
+        audit::note(caller, app, event.with("locked", !self.is_open()));
+        let locks_until = self.fail(app).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a guess that failed could not be noted as such");
+            None
+        });
         if let Some(network) = self.network {
             let (longer, sprays) = app.attempts.sources.note_failure(network, &self.counter, now);
             // Who sprays is limited whether accounts lock or not; the growing delay goes with the lockout.
@@ -180,17 +209,22 @@ impl Attempt {
                     "sign-ins to many accounts fail from one network: passwords are being sprayed"
                 );
                 audit::note(caller, app, Event::PasswordsSprayed.with("accounts", SPRAY_ACCOUNTS));
+                if let Err(error) = tell_of_spraying(caller, app).await {
+                    tracing::error!(%error, "admins could not be told of passwords being sprayed");
+                }
             }
         }
-        if let Err(error) = self.tell_of_lock(caller, app).await {
+        if let Some(until) = locks_until
+            && let Err(error) = self.tell_of_lock(caller, app, until).await
+        {
             tracing::error!(%error, "a lock could not be told of");
         }
         if app.attempts.alike {
             tokio::time::sleep_until(self.opened + FLOOR + wait).await;
         }
         match self.counted {
-            Some(Standing { failures, locked_until: Some(until) })
-                if app.config.lockout.reveal && failures > app.lockout().attempts =>
+            Some(Counted { standing: Standing { locked_until: Some(until), .. }, .. })
+                if app.config.lockout.reveal && !self.is_open() =>
             {
                 let left = (until - now + 999).max(1000) / 1000;
                 Error::AccountLocked { retry_after_seconds: u64::try_from(left).unwrap_or(1) }
@@ -199,12 +233,22 @@ impl Attempt {
         }
     }
 
+    /// Notes the failure of a guess that was looked at: those who wait for its outcome go on. Until when it
+    /// locks, if it is the one that does.
+    async fn fail(&self, app: &App) -> Result<Option<i64>> {
+        let (Some(Counted { generation, .. }), Some(slot)) = (self.counted, &self.slot) else { return Ok(None) };
+        let counter = self.counter;
+        let failed = app
+            .store
+            .write(move |tx| Box::pin(async move { rows::fail(tx, &counter, generation).await.map_err(Error::from) }))
+            .await?;
+        slot.settle();
+        Ok(failed.filter(|counted| counted.is_spent(app.lockout())).and_then(|counted| counted.standing.locked_until))
+    }
+
     /// Of all failures of an account, the one that locks it is told to its owner and to the audit log.
-    async fn tell_of_lock(&self, caller: &Caller, app: &App) -> Result<()> {
-        let Some(Standing { failures, locked_until: Some(until) }) = self.counted else { return Ok(()) };
-        let Some((realm, id)) = self.owner.as_ref().filter(|_| failures == app.lockout().attempts) else {
-            return Ok(());
-        };
+    async fn tell_of_lock(&self, caller: &Caller, app: &App, until: i64) -> Result<()> {
+        let Some((realm, id)) = self.owner.as_ref() else { return Ok(()) };
         let address = match &caller.channel {
             Channel::Network(client) => client.address.to_string(),
             Channel::CommandLine | Channel::Background => String::new(),
@@ -220,6 +264,24 @@ impl Attempt {
         })
         .await
     }
+}
+
+/// Tells admins, at most once an hour: who sprays from many networks fills nobody's mailbox.
+async fn tell_of_spraying(caller: &Caller, app: &App) -> Result<()> {
+    let (now, told_at) = (app.now_millis(), &app.attempts.told_of_spraying);
+    let told = told_at.load(Ordering::Relaxed);
+    let is_due = told == 0 || now - told >= SPRAY_MILLIS;
+    if !is_due || told_at.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return Ok(());
+    }
+    let Channel::Network(client) = &caller.channel else { return Ok(()) };
+    let message = format!(
+        "Sign-ins to more than {SPRAY_ACCOUNTS} accounts failed within an hour, from the network of {}. No account was locked for it; \
+         that network is left few sign-ins. The audit log names the accounts.",
+        client.address
+    );
+    let notice = mail::notice_to_admins(app, "Passwords are being tried on many accounts", message);
+    app.store.write(move |tx| Box::pin(mail::to_admins(tx, notice))).await
 }
 
 impl App {

@@ -27,6 +27,7 @@ pub mod request_log;
 pub mod roles;
 pub mod sealing;
 pub mod secrets;
+pub mod settings;
 pub mod time;
 
 pub use app::App;

@@ -12,6 +12,7 @@
 //!
 //! Links are made from `BASE_URL` alone. This module does not know when a mail is due to somebody: the operations do.
 
+mod edited;
 mod kind;
 mod message;
 mod notices;
@@ -31,9 +32,14 @@ use fastcms_store::{Plan, Tx};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+pub(crate) use edited::reload as reload_templates;
+pub use edited::{ShownTemplate, preview, reset_template, set_template, template, templates};
 pub use kind::{Kind, Purpose};
-pub(crate) use notices::{Owner, SignInNotices, locked, notice, password_changed, written};
+pub(crate) use notices::{
+    Owner, SignInNotices, locked, notice, notice_to_admins, password_changed, to_admins, written,
+};
 pub use smtp::MailServer;
+pub use template::{Rendered, Template};
 pub use worker::{Delivered, deliver, run};
 
 use crate::access::{self, Permission};
@@ -54,6 +60,8 @@ pub struct Post {
     dropped: Arc<AtomicU64>,
     /// The password at the mail server that took the place of the one we started with.
     password: Password,
+    /// Texts that admins wrote.
+    edited: edited::Edited,
 }
 
 /// A password that may be replaced while the server runs.
@@ -155,6 +163,13 @@ impl Mail {
     fn whether_or_not_wanted(mut self, app: &App) -> Self {
         self.wanted = app.config.mail.is_enabled();
         self
+    }
+
+    /// The same mail once more, for somebody else.
+    fn again(&self, number: usize) -> Self {
+        let mut other = self.clone();
+        other.row.id = format!("{}-{number}", self.row.id);
+        other
     }
 
     /// Whether queueing it does anything.

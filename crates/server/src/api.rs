@@ -23,6 +23,7 @@ mod collections;
 pub mod docs;
 mod downloads;
 mod email;
+mod email_templates;
 mod files;
 pub mod health;
 mod indexes;
@@ -36,6 +37,7 @@ mod records;
 mod roles;
 pub mod root;
 pub mod secrets;
+mod settings;
 mod setup;
 mod supervision;
 mod two_factor;
@@ -55,11 +57,13 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(api_keys::routes());
     operations.extend(links::routes());
     operations.extend(email::routes());
+    operations.extend(email_templates::routes());
     operations.extend(users::routes());
     operations.extend(supervision::routes());
     operations.extend(roles::routes());
     operations.extend(keys::routes());
     operations.extend(secrets::routes());
+    operations.extend(settings::routes());
     operations.extend(collections::routes());
     operations.extend(indexes::routes());
     operations.extend(records::routes());
@@ -127,7 +131,9 @@ impl Backend for Arc<App> {
     }
 
     fn answered(&self, answered: &Answered<'_>) {
-        self.request_log.note(answered);
+        if self.settings.now().request_log {
+            self.request_log.note(answered);
+        }
         note_refusal(self, answered);
     }
 }

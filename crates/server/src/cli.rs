@@ -126,6 +126,21 @@ enum SchemaFormat {
     Yaml,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    User,
+    Admin,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum AdminAction {
     /// Make an admin; the password is asked for, or read from standard input
@@ -147,8 +162,54 @@ enum UsersAction {
         #[arg(long)]
         json: bool,
     },
+    /// Make a user; the password is asked for, or read from standard input
+    Create {
+        email: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[arg(long)]
+        name: Option<String>,
+        #[arg(long, value_enum, default_value_t = Role::User)]
+        role: Role,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a user another password; every session of theirs ends
+    ResetPassword {
+        email: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Mark a user, or everybody, as compromised: after the next sign-in only the password can be changed
+    RequirePasswordChange {
+        /// Address of the user
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        email: Option<String>,
+        /// Every account, those of auth collections included; asks first
+        #[arg(long)]
+        all: bool,
+        /// Do not ask
+        #[arg(long, requires = "all")]
+        yes: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// End the locks of a user and forget failed attempts
     Unlock { email: String },
+    /// Delete a user with everything that hangs on the account; asks first
+    Delete {
+        email: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -264,10 +325,9 @@ pub fn main() -> ExitCode {
         Command::Admin { action: AdminAction::Create { email, password_stdin, name } } => {
             accounts::create_admin(email, password_stdin, name)
         }
-        Command::Users { action: UsersAction::List { json } } => accounts::list_users(json),
+        Command::Users { action } => users(action),
         Command::Keys { action: KeysAction::Status { json } } => keys::status(json),
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
-        Command::Users { action: UsersAction::Unlock { email } } => accounts::unlock_user(&email),
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
         Command::Keys { action: KeysAction::Reseal { yes } } => keys::reseal(yes),
         Command::Doctor { action: DoctorAction::Secrets { json } } => doctor::secrets(json),
@@ -291,6 +351,26 @@ pub fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn users(action: UsersAction) -> Outcome {
+    match action {
+        UsersAction::List { json } => accounts::list_users(json),
+        UsersAction::Create { email, password_stdin, name, role, json } => {
+            accounts::create_user(email, password_stdin, name, role.name(), json)
+        }
+        UsersAction::ResetPassword { email, password_stdin, json } => {
+            accounts::reset_password(&email, password_stdin, json)
+        }
+        UsersAction::RequirePasswordChange { email: Some(email), json, .. } => {
+            accounts::require_password_change(&email, json)
+        }
+        UsersAction::RequirePasswordChange { email: None, yes, json, .. } => {
+            accounts::require_password_change_of_all(yes, json)
+        }
+        UsersAction::Unlock { email } => accounts::unlock_user(&email),
+        UsersAction::Delete { email, yes } => accounts::delete_user(&email, yes),
     }
 }
 

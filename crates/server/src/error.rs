@@ -330,7 +330,7 @@ fn core_sentence(error: &Error) -> Cow<'static, str> {
         Error::MailFailed(_) => "The mail server did not take the mail",
         Error::SelfAction => "This is not possible on your own account",
         Error::LastAdmin => "The last admin cannot be deleted, disabled or demoted",
-        Error::WouldLockYouOut => "This rule would lock you out; send `force` if you mean it",
+        Error::WouldLockYouOut => "This would leave you no way in; for an address rule, send `force` if you mean it",
         Error::RateLimited { .. } => "Too many requests; wait before the next one",
         Error::Validation(_) => "Some of what was sent is not valid",
         Error::PasswordPolicy(_) => "The password does not meet the rules",

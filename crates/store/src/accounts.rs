@@ -168,6 +168,24 @@ pub async fn drop_password(tx: &mut Tx<'_>, table: &AccountTable, id: &str, now:
     tx.execute(&sql).await.map(drop)
 }
 
+/// Has the account change its password before anything else; without an id every account of the table that has a password. How many.
+pub async fn require_password_change(
+    tx: &mut Tx<'_>,
+    table: &AccountTable,
+    id: Option<&str>,
+    now: &str,
+) -> Result<u64, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("UPDATE ");
+    table.push(&mut sql);
+    sql.push(" SET must_change_password = ").bind(true).push(", updated = ").bind(now);
+    sql.push(" WHERE password IS NOT NULL");
+    if let Some(id) = id {
+        sql.push(" AND id = ").bind(id);
+    }
+    tx.execute(&sql).await
+}
+
 /// Notes that the account's address was shown to be its own.
 pub async fn set_verified(tx: &mut Tx<'_>, table: &AccountTable, id: &str, now: &str) -> Result<(), Error> {
     let mut sql = Sql::new(tx.dialect());

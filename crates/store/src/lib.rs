@@ -30,6 +30,7 @@ pub mod roles;
 pub mod schema;
 pub mod sealed;
 pub mod secret_rotations;
+pub mod settings;
 pub mod signing_keys;
 mod sql;
 mod sqlite;

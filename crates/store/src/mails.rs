@@ -1,5 +1,6 @@
 //! Rows of `mails`: what waits to be sent, and what was given up. What a mail says, and to whom it may go, is decided above.
 
+pub mod templates;
 pub mod tokens;
 
 use crate::{Change, ChangeKind, Reader, Result, Row, Sql, Tx};

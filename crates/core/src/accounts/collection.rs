@@ -7,15 +7,17 @@ use fastcms_store::Plan;
 use fastcms_store::accounts as rows;
 use fastcms_store::schema::{Collection, Rule};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::Device;
 use super::proof::{Guess, Presented, Proof, Proven, SignIn, prove};
 use super::sessions::{realm_text, table_of};
 use super::tokens::{Grant, open_session};
+use super::users::Registered;
 use super::verification::invitation;
 use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
+use crate::attempts::FLOOR;
 use crate::caller::{Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::mail;
@@ -58,17 +60,26 @@ pub async fn register(
     name: &str,
     mut data: Map<String, Value>,
     device: &Device,
-) -> Result<(Grant, Vec<u8>)> {
+) -> Result<Registered<Vec<u8>>> {
+    let opened = Instant::now();
     let collection = AuthCollection::named(app, name)?;
     if matches!(collection.0.rules().get(RuleKind::Create), Rule::Admins) && !caller.holds(Permission::RecordsWrite) {
         return Err(Error::RegistrationClosed);
     }
     confirm(&collection.0, &mut data)?;
-    let created = records::create(caller, app, request, name, &data).await.map_err(|error| match error {
-        Error::AuthenticationRequired => Error::Forbidden,
-        other => other,
-    })?;
     let realm = collection.realm();
+    let to_be_verified = app.settings.now().verification_required;
+    let created = match records::create(caller, app, request, name, &data).await {
+        Ok(created) => created,
+        Err(Error::EmailTaken) if to_be_verified => {
+            let email = data.get("email").and_then(Value::as_str).unwrap_or_default();
+            super::users::tell_taken(caller, app, &realm, email).await?;
+            sleep_until(opened + FLOOR).await;
+            return Ok(Registered::ToBeVerified);
+        }
+        Err(Error::AuthenticationRequired) => return Err(Error::Forbidden),
+        Err(other) => return Err(other),
+    };
     let table = table_of(&app.schema.load(), realm_text(&realm)).ok_or(Error::NotFound)?;
     let id = created.id.clone();
     let credentials = app
@@ -79,10 +90,14 @@ pub async fn register(
     if !credentials.verified {
         mail::enqueue_alone(app, invitation(app, realm_text(&realm), &credentials.id, &credentials.email)).await?;
     }
+    if to_be_verified {
+        sleep_until(opened + FLOOR).await;
+        return Ok(Registered::ToBeVerified);
+    }
     let grant = open_session(caller, app, &realm, Proven { credentials, attempt: None }, device).await?;
     let signed_in = super::authenticate(app, &grant.access_token).await?;
     let record = records::own(&signed_in, app).await?;
-    Ok((grant, record))
+    Ok(Registered::SignedIn(grant, record))
 }
 
 /// Takes the confirmation out and refuses what a stranger may not set.

@@ -83,7 +83,10 @@ pub(super) async fn prove(
     presented: Presented<'_>,
 ) -> Result<Option<Proven>> {
     let (realm, table) = (realm_text(guess.realm).to_owned(), guess.table.clone());
+    let ways = app.settings.now().clone();
     let (first, code) = match presented.proof {
+        Proof::Password(_) if !ways.password_auth => return Err(Error::PasswordAuthDisabled),
+        Proof::Code(_) if !ways.one_time_codes => return Err(Error::InvalidCredentials),
         Proof::Password(password) => (prove_password(caller, app, guess, password, Event::SignInFailed).await?, None),
         Proof::Code(code) => {
             let (proven, digest) = one_time_code::prove(caller, app, guess, code).await?;
@@ -92,6 +95,10 @@ pub(super) async fn prove(
     };
     let Proven { mut credentials, attempt } = first;
     let attempt = attempt.expect("a proof comes with its guess");
+    // A code shows that the address is one's own; a password does not. What follows would tell that it was right.
+    if ways.verification_required && code.is_none() && !credentials.verified {
+        return Err(attempt.refuse(caller, app, Event::SignInFailed).await);
+    }
     match two_factor::second_step(caller, app, &realm, &credentials, presented.second).await? {
         Second::NotNeeded | Second::Right => {}
         Second::Wanted => {
@@ -123,7 +130,7 @@ pub(super) async fn prove_password(
     let admission = app.hasher.admit().map_err(passwords::failed)?;
     let table = guess.table.clone();
     let (attempt, account) = count(app, guess).await?;
-    let account = account.filter(|_| attempt.is_open(app));
+    let account = account.filter(|_| attempt.is_open());
     let stored = account.as_ref().and_then(|account| account.password.as_ref());
     let stored = stored.map(|phc| phc.expose().as_str());
     let verdict = app.hasher.verify_admitted(admission, password.clone(), stored).await.map_err(passwords::failed)?;

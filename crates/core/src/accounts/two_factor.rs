@@ -95,7 +95,7 @@ pub async fn enable_two_factor(caller: &Recent, app: &App, code: &str, device: &
     let account = own(caller)?;
     let (attempt, factor) = guess(app, account, device, |factor| !factor.enabled).await?;
     let step = match &factor {
-        Some(factor) if attempt.is_open(app) => step_of(caller, app, "users", &account.id, factor, code),
+        Some(factor) if attempt.is_open() => step_of(caller, app, "users", &account.id, factor, code),
         _ => None,
     };
     let (Some(step), Some(factor)) = (step, factor) else { return Err(refused(attempt, caller, app).await) };
@@ -190,7 +190,7 @@ async fn check(
 ) -> Result<Attempt> {
     let (attempt, factor) = guess(app, account, device, |factor| factor.enabled).await?;
     let is_right = match factor {
-        Some(factor) if attempt.is_open(app) => {
+        Some(factor) if attempt.is_open() => {
             use_code(caller, app, "users", &account.id, &factor, code, or_backup).await?
         }
         _ => false,

@@ -6,9 +6,11 @@ use fastcms_store::accounts::users::{self as rows, User, UserChange};
 use fastcms_store::accounts::{self, AccountTable, Credentials, forget, remember_password, replace_password};
 use fastcms_store::{Change, ChangeKind, LockName, Plan, Tx};
 use serde_json::Value as Json;
+use tokio::time::{Instant, sleep_until};
 
 use super::passwords::Replaced;
 use super::proof::Proven;
+use super::sessions::{realm_text, table_of};
 use super::setup::{email_taken, needs_setup};
 use super::sign_in::{End, end_in};
 use super::tokens::{Grant, open_session};
@@ -16,11 +18,12 @@ use super::verification::invitation;
 use super::{Device, email, passwords};
 use crate::access::{self, Permission, Recent};
 use crate::app::App;
-use crate::audit::{self, Event};
+use crate::attempts::FLOOR;
+use crate::audit::{self, Event, Recorded};
 use crate::caller::{Account, Caller, Realm};
 use crate::error::{Error, FieldErrors, Result};
 use crate::limits;
-use crate::mail::{self, Kind, Owner};
+use crate::mail::{self, Kind, Mail, Owner};
 use crate::time::stamp;
 
 /// Characters of a user's name.
@@ -134,18 +137,59 @@ async fn store_new(
     .map_err(email_taken)
 }
 
-/// Anyone may register once an admin exists.
-pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device) -> Result<(Grant, User)> {
+/// What a registration comes to.
+#[derive(Debug)]
+pub enum Registered<T> {
+    /// The account is there, and signed in.
+    SignedIn(Grant, T),
+    /// Whoever has the address was sent a mail: nothing else is said.
+    ToBeVerified,
+}
+
+/// Anyone may register once an admin exists. Where addresses have to be verified nobody is signed in, and one that is taken is
+/// answered like one that is not.
+pub async fn register(caller: &Caller, app: &App, new: NewUser, device: &Device) -> Result<Registered<User>> {
+    let opened = Instant::now();
     if needs_setup(caller, app).await? {
         return Err(Error::RegistrationClosed);
     }
     limits::charge_named(caller, app, Class::Register, &Realm::Users, &new.email).await?;
     let (user, password) = draft(app, new, "user", false).await?;
     let event = Event::Registered.of_account(Some(&user.id), Some(&user.email));
+    if app.settings.now().verification_required {
+        match store_new(caller, app, &user, &password, event).await {
+            Err(Error::EmailTaken) => tell_taken(caller, app, &Realm::Users, &user.email).await?,
+            made => made?,
+        }
+        sleep_until(opened + FLOOR).await;
+        return Ok(Registered::ToBeVerified);
+    }
     store_new(caller, app, &user, &password, event).await?;
     let proven = Proven { credentials: credentials(&user, password), attempt: None };
     let grant = open_session(caller, app, &Realm::Users, proven, device).await?;
-    Ok((grant, user))
+    Ok(Registered::SignedIn(grant, user))
+}
+
+/// Tells whoever has the address that somebody registered it again, where the answer must not: one that is not verified yet is asked
+/// for that once more.
+pub(super) async fn tell_taken(caller: &Caller, app: &App, realm: &Realm, email: &str) -> Result<()> {
+    let Some(table) = table_of(&app.schema.load(), realm_text(realm)) else { return Ok(()) };
+    let (realm, email) = (realm_text(realm).to_owned(), email.to_owned());
+    let again = invitation(app, &realm, "", &email);
+    let known = Mail::new(app, Kind::AlreadyRegistered, email.as_str()).in_realm(&realm);
+    audit::write(caller, app, move |tx, trail| {
+        Box::pin(async move {
+            let Some(account) = accounts::by_email_in(tx, &table, &email).await? else {
+                return Ok(Recorded::nothing_happened().with(()));
+            };
+            let wanted = !account.disabled;
+            let mail = if account.verified { known } else { again.about(&realm, &account.id) };
+            mail::enqueue(tx, mail.only_if(wanted).addressed_to(account.email)).await?;
+            let event = Event::RegisteredAgain.of_account(None, Some(&email)).with("realm", realm);
+            Ok(trail.record(tx, event).with(()))
+        })
+    })
+    .await
 }
 
 /// The calling user.
@@ -255,7 +299,9 @@ pub async fn create_by_admin(caller: &Caller, app: &App, new: NewUser, role: &st
         access::require_recent(caller, app)?;
     }
     check_role(role).map_err(|message| Error::field("role", message))?;
-    let (user, password) = draft(app, new, role, role == "admin").await?;
+    let (mut user, password) = draft(app, new, role, role == "admin").await?;
+    // Whoever made the account knows the password, unless they run the host anyway.
+    user.must_change_password = caller.account().is_some();
     let event = Event::UserCreated.with("email", user.email.as_str()).with("role", role);
     store_new(caller, app, &user, &password, event).await?;
     Ok(user)

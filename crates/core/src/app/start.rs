@@ -28,10 +28,11 @@ use crate::files::Files;
 use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
 use crate::limits::Limits;
-use crate::mail::Post;
+use crate::mail::{self, Post};
 use crate::request_log::RequestLog;
 use crate::sealing::{self, Sealing};
 use crate::secrets::{self, Custody};
+use crate::settings::Settings;
 
 /// Name of the file in the data folder that holds the secret of `fastcms dev`.
 const DEVELOPMENT_SECRET: &str = "development-secret";
@@ -152,6 +153,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         audit,
         wrapping,
         api_keys: ApiKeys::default(),
+        settings: Settings::load(&store).await?,
         ip_rules: IpRules::load(&store, &config.proxies).await?,
         impersonations: Impersonations::default(),
         limits: Limits::start(&config, &store, Arc::clone(&clock)),
@@ -165,6 +167,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         rng,
         config,
     });
+    mail::reload_templates(&app).await?;
     App::follow_changes(&app);
     secrets::record(&Caller::background(), &app).await?;
     sealing::watch(&app, unopened);

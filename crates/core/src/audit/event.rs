@@ -211,6 +211,7 @@ events! {
 
     // Accounts.
     Registered => User Create Info Success "An account was registered",
+    RegisteredAgain => User Create Warning Failure "An address that is taken was registered again",
     UserCreated => User Create Warning Success "A user was made",
     UserUpdated => User Update Info Success "A user was changed",
     UserRoleChanged => User RoleChange Critical Success "A user got another role",
@@ -218,6 +219,7 @@ events! {
     UserDisabled => User Disable Warning Success "A user was disabled",
     UserDeleted => User Delete Warning Success "A user was deleted",
     PasswordChanged => Auth PasswordChange Warning Success "A password was changed",
+    PasswordChangeRequired => Auth PasswordChange Critical Success "A password has to be changed before anything else",
     PasswordChangeRefused => Auth PasswordChange Warning Failure "A password change was refused",
     PasswordResetAsked => Auth PasswordReset Info Success "A password reset was asked for",
     PasswordReset => Auth PasswordReset Warning Success "A password was reset",
@@ -267,6 +269,8 @@ events! {
 
     // Administration.
     SettingChanged => Admin SettingsChange Warning Success "A setting was changed",
+    MailTextChanged => Admin SettingsChange Warning Success "The text of a mail was changed",
+    MailTextUnfit => Admin SettingsChange Critical Error "A text of a mail could not be used: the delivered one was sent",
     WebhookCreated => Admin Create Warning Success "A webhook was made",
     WebhookUpdated => Admin Update Warning Success "A webhook was changed",
     WebhookDeleted => Admin Delete Warning Success "A webhook was deleted",

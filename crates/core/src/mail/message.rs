@@ -9,7 +9,8 @@ use lettre::{Address, Message};
 use serde_json::{Map, Value};
 
 use super::Kind;
-use super::template::{Rendered, Template, render};
+use super::edited::render_for;
+use super::template::Rendered;
 use crate::app::App;
 
 /// A mail that can be handed to a server.
@@ -39,7 +40,7 @@ pub(super) fn compose(
     ] {
         values.insert(name.to_owned(), value.map_or(Value::Null, Value::from));
     }
-    let rendered = render(&Template::delivered(kind), &values)?;
+    let rendered = render_for(app, kind, &values)?;
     write(app, id, recipient, rendered)
 }
 

@@ -2,6 +2,7 @@
 //! `SECURITY_NOTIFICATIONS_ENABLED` asks for them, and are queued in the transaction of what they are about.
 
 use fastcms_store::accounts::sessions::{self, Session};
+use fastcms_store::accounts::users;
 use fastcms_store::{Plan, Tx, api_keys};
 
 use super::{Kind, Mail, enqueue};
@@ -11,6 +12,8 @@ use crate::error::Result;
 
 /// Characters of a user agent that a mail shows.
 const SHOWN_AGENT: usize = 120;
+/// Most admins that are told of one thing.
+const TOLD_ADMINS: i64 = 20;
 
 /// Whose account it is about.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,25 @@ pub(crate) fn locked(app: &App, realm: &str, account_id: &str, until_millis: i64
         .saying("locked_until", written(until_millis))
         .saying("ip_address", address)
         .link_until(until_millis / 1000)
+        .only_if(app.config.mail.security_notifications)
+}
+
+/// Tells admins of something that none of them did, where security notices are wanted. `headline` becomes the subject.
+pub(crate) async fn to_admins(tx: &mut Tx<'_>, notice: Mail) -> Result<()> {
+    if !notice.is_wanted() {
+        return Ok(());
+    }
+    for (number, address) in users::admin_addresses(tx, TOLD_ADMINS).await?.into_iter().enumerate() {
+        enqueue(tx, notice.again(number).addressed_to(address)).await?;
+    }
+    Ok(())
+}
+
+/// What [`to_admins`] says.
+pub(crate) fn notice_to_admins(app: &App, headline: &str, message: String) -> Mail {
+    Mail::new(app, Kind::NoticeToAdmins, "")
+        .saying("headline", headline)
+        .saying("message", message)
         .only_if(app.config.mail.security_notifications)
 }
 

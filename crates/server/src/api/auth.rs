@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fastcms_core::accounts::{self, NewUser, OwnChange, Presented, Proof, SignIn};
+use fastcms_core::accounts::{self, NewUser, OwnChange, Presented, Proof, Registered, SignIn};
 use fastcms_core::{App, Caller, Error, Realm};
 use fastcms_secrets::Secret;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -27,6 +27,11 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/auth/register", register)
             .summary("Make an account and sign in")
             .answers(201, "The account and its tokens", auth_schema())
+            .answers(
+                202,
+                "Where addresses have to be verified: a mail was sent, whoever has the address",
+                message_schema(),
+            )
             .refuses(403, "registration_closed")
             .refuses(409, "email_taken")
             .refuses(422, "validation_failed, password_policy"),
@@ -34,7 +39,7 @@ pub fn routes() -> Vec<Operation> {
             .summary("Sign in with a password; `cookie` asks for a session cookie instead of tokens")
             .answers(200, "The account and its tokens", sign_in_schema())
             .refuses(401, "invalid_credentials")
-            .refuses(403, "account_locked"),
+            .refuses(403, "account_locked, password_auth_disabled"),
         post("/api/v1/auth/request-otp", request_code)
             .summary("Have a one-time code sent to an address; the answer is the same whether or not somebody has it")
             .answers_empty(204, "Asked for"),
@@ -123,9 +128,23 @@ async fn register(
     client: Client,
     Json(body): Json<Register>,
 ) -> Answer {
-    let (grant, user) = accounts::register(&caller, &app, body.into_new_user()?, &device(&client)).await?;
+    let (new, device) = (body.into_new_user()?, device(&client));
+    let inner = Arc::clone(&app);
+    let registered = to_its_end(async move { accounts::register(&caller, &inner, new, &device).await });
+    let Registered::SignedIn(grant, user) = registered.await? else { return Ok(to_be_verified()) };
     let known = grant.device.clone();
     remembering(&client, known.as_ref(), (StatusCode::CREATED, Json(AuthBody::new(user, grant))))
+}
+
+/// The answer to a registration that says nothing about the address.
+pub fn to_be_verified() -> Response {
+    let message = "Look into your mail: the account can be used once its address is verified";
+    (StatusCode::ACCEPTED, Json(serde_json::json!({"message": message}))).into_response()
+}
+
+/// The schema of that.
+pub fn message_schema() -> serde_json::Value {
+    serde_json::json!({"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}})
 }
 
 crate::form! {

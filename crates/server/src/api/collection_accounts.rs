@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use fastcms_core::accounts::{self, AuthCollection, Grant, Proof, SignIn};
+use fastcms_core::accounts::{self, AuthCollection, Grant, Proof, Registered, SignIn};
 use fastcms_core::{Account, App, Caller, FieldErrors};
 use fastcms_secrets::Secret;
 use http::StatusCode;
@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 
 use super::account::{SessionsBody, TokenBody, device, remembering, sessions_schema, token_schema};
 use super::auth::{
-    AllButThis, ChangePassword, CodeRequest, Entry, Logout, RefreshToken, confirmed, signed_out, to_its_end,
+    AllButThis, ChangePassword, CodeRequest, Entry, Logout, RefreshToken, confirmed, message_schema, signed_out,
+    to_be_verified, to_its_end,
 };
 use super::{Operation, delete, get, post};
 use crate::error::{Answer, Refusal};
@@ -31,6 +32,11 @@ pub fn routes() -> Vec<Operation> {
         post("/api/v1/collections/{collection}/auth/register", register)
             .summary("Make an account in an auth collection and sign in; the create rule decides")
             .answers(201, "The record and its tokens", auth.clone())
+            .answers(
+                202,
+                "Where addresses have to be verified: a mail was sent, whoever has the address",
+                message_schema(),
+            )
             .refuses(400, "wrong_collection_type")
             .refuses(403, "registration_closed, forbidden")
             .refuses(409, "email_taken")
@@ -115,8 +121,9 @@ async fn register(
     facts: Facts,
     Json(Named(body)): Json<Named>,
 ) -> Answer {
-    let (grant, record) =
+    let registered =
         accounts::register_in_collection(&caller, &app, facts.request(), &collection, body, &device(&client)).await?;
+    let Registered::SignedIn(grant, record) = registered else { return Ok(to_be_verified()) };
     let known = grant.device.clone();
     remembering(&client, known.as_ref(), (StatusCode::CREATED, Json(AuthBody::new(record, grant)?)))
 }

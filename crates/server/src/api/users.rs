@@ -51,6 +51,20 @@ pub fn routes() -> Vec<Operation> {
         get("/api/v1/admin/users/{id}/lock-status", lock_status)
             .summary("Where a user stands with failed attempts of unknown browsers")
             .answers(200, "The standing", lock_schema()),
+        post("/api/v1/admin/users/{id}/password-reset", send_password_reset)
+            .summary("Send a user a link to choose another password")
+            .answers_empty(204, "Queued")
+            .refuses(400, "mail_not_configured"),
+        post("/api/v1/admin/users/{id}/require-password-change", require_password_change)
+            .summary("Mark a user as compromised: every session ends, and after the next sign-in only the password can be changed")
+            .answers_empty(204, "Marked"),
+        post("/api/v1/admin/users/require-password-change", require_password_change_of_all)
+            .summary("Mark every account as compromised, those of auth collections and the own one included; needs a recent sign-in")
+            .answers(
+                200,
+                "How many accounts were marked",
+                json!({"type": "object", "required": ["accounts"], "properties": {"accounts": {"type": "integer"}}}),
+            ),
         patch("/api/v1/admin/users/{id}/role", set_role)
             .summary("Give a user another role; needs a recent sign-in")
             .answers(200, "The user", user_schema())
@@ -152,6 +166,36 @@ async fn remove(caller: Recent<Admin>, State(app): State<Arc<App>>, Path(Id(id))
 
 async fn unlock(Admin(caller): Admin, State(app): State<Arc<App>>, Path(Id(id)): Path<Id>) -> Answer<Json<UserBody>> {
     Ok(Json(attempts::unlock(&caller, &app, &id).await?.into()))
+}
+
+async fn send_password_reset(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+) -> Answer<NoContent> {
+    accounts::send_password_reset(&caller, &app, &id).await?;
+    Ok(NoContent)
+}
+
+async fn require_password_change(
+    Admin(caller): Admin,
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+) -> Answer<NoContent> {
+    accounts::require_password_change(&caller, &app, &id).await?;
+    Ok(NoContent)
+}
+
+#[derive(Serialize)]
+struct MarkedBody {
+    accounts: u64,
+}
+
+async fn require_password_change_of_all(
+    caller: Recent<Admin>,
+    State(app): State<Arc<App>>,
+) -> Answer<Json<MarkedBody>> {
+    Ok(Json(MarkedBody { accounts: accounts::require_password_change_of_all(&caller, &app).await? }))
 }
 
 #[derive(Serialize)]

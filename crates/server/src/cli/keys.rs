@@ -1,6 +1,6 @@
 //! `keys`: what depends on each key that signs tokens, new keys, and rotation. No command prints a key but `keys generate`.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use fastcms_core::config::{Command, Engine, Origin, Sources, catalog};
@@ -9,7 +9,7 @@ use fastcms_core::{App, Caller, access, sealing, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
 use fastcms_guard::keys::Role;
 
-use super::running::{block_on, open, settings};
+use super::running::{block_on, confirmed, open, settings};
 use super::{Failure, Outcome};
 use crate::api::keys::{KeysBody, state};
 
@@ -145,16 +145,4 @@ async fn reseal_in(app: &App) -> Outcome {
         println!("{all} values are sealed under it");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks at the terminal; without one nobody has agreed to anything.
-fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("error: no terminal to ask at: add `--yes`"));
-    }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

@@ -1,6 +1,7 @@
 //! What commands share: reading the settings, opening the product, a runtime to run in.
 
 use std::future::Future;
+use std::io::{BufRead, IsTerminal, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -66,4 +67,16 @@ pub fn opening(
     let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
     let Settings { config, custody } = settings;
     Opening { config, custody, clock, rng, without_secret, older_schema, process, alike_refusals: true }
+}
+
+/// Asks at the terminal; without one nobody has agreed to anything.
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("error: no terminal to ask at: add `--yes`"));
+    }
+    print!("{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

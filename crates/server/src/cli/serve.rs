@@ -167,7 +167,8 @@ async fn sweep(app: Arc<App>) {
         if let Err(error) = attempts::sweep(&Caller::background(), &app).await {
             tracing::warn!(%error, "counters of attempts could not be swept");
         }
-        if let Err(error) = request_log::cleanup(&Caller::background(), &app, request_log::RETENTION_DAYS).await {
+        let days = app.settings.now().request_log_days;
+        if let Err(error) = request_log::cleanup(&Caller::background(), &app, days).await {
             tracing::warn!(%error, "the request log could not be swept");
         }
         if let Err(error) = mail::sweep(&Caller::background(), &app).await {

@@ -31,6 +31,8 @@ on_both_engines!(
     lockout_reveal_says_so_for_names_that_nobody_has_too,
 );
 
+mod at_once;
+
 const LOGIN: &str = "/api/v1/auth/login";
 
 pub fn credentials(email: &str, password: &str) -> Value {

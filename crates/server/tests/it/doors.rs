@@ -117,8 +117,20 @@ const ROWS: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/ip-rules", Admin),
     ("POST", "/api/v1/ip-rules", Admin),
     ("DELETE", "/api/v1/ip-rules/{id}", Admin),
+    ("POST", "/api/v1/admin/users/{id}/password-reset", Admin),
+    ("POST", "/api/v1/admin/users/{id}/require-password-change", Admin),
+    ("POST", "/api/v1/admin/users/require-password-change", AdminSensitive),
+    ("GET", "/api/v1/admin/email/templates", Admin),
+    ("GET", "/api/v1/admin/email/templates/{name}", Admin),
+    ("PUT", "/api/v1/admin/email/templates/{name}", Admin),
+    ("DELETE", "/api/v1/admin/email/templates/{name}", Admin),
+    ("POST", "/api/v1/admin/email/templates/{name}/preview", Admin),
     ("GET", "/api/v1/admin/email/status", Admin),
     ("POST", "/api/v1/admin/email/test", Admin),
+    ("GET", "/api/v1/settings", Admin),
+    ("POST", "/api/v1/settings", Admin),
+    ("GET", "/api/v1/settings/{name}", Admin),
+    ("DELETE", "/api/v1/settings/{name}", Admin),
     ("GET", "/api/v1/audit", Admin),
     ("GET", "/api/v1/audit/security", Admin),
     ("GET", "/api/v1/audit/failed-logins", Admin),
@@ -175,13 +187,14 @@ const ROWS: &[(&str, &str, Door)] = &[
 ];
 
 /// Where coming in would end or delete something that the next caller needs: there only refusals are looked at.
-const TELLING: [(&str, &str); 6] = [
+const TELLING: [(&str, &str); 7] = [
     ("POST", "/api/v1/auth/logout"),
     ("POST", "/api/v1/auth/logout-all"),
     ("DELETE", "/api/v1/auth/me"),
     ("POST", "/api/v1/api-keys/revoke-all"),
     ("POST", "/api/v1/collections/{collection}/auth/logout"),
     ("POST", "/api/v1/logs/cleanup"),
+    ("POST", "/api/v1/admin/users/require-password-change"),
 ];
 
 const GATE: [&str; 5] =

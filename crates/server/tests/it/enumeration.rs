@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::callers::Calls;
 use crate::on_both_engines;
+use crate::process::PASSWORD;
 use crate::product::Product;
 
 on_both_engines!(refusals_of_every_kind_take_the_same_time, the_test_would_see_refusals_that_are_not_made_alike);
@@ -24,7 +25,9 @@ const BCRYPT: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lh
 
 /// Seconds that a refused sign-in takes, and its bytes but for the request id.
 async fn refused(product: &Product, email: &str) -> (f64, Value) {
-    let body = json!({"email": email, "password": "Wrong-Horse1-battery"});
+    // Whose address is not verified knows the password.
+    let password = if email.starts_with("unverified") { PASSWORD } else { "Wrong-Horse1-battery" };
+    let body = json!({"email": email, "password": password});
     let begun = Instant::now();
     let answer = product.guest().post("/api/v1/auth/login", &body).await;
     let took = begun.elapsed().as_secs_f64();
@@ -77,6 +80,8 @@ async fn refusals_of_every_kind_take_the_same_time(product: &Product) {
         product.user(name).await;
     }
     let (off, old) = (product.user("disabled").await, product.user("old").await);
+    product.user("unverified").await;
+    crate::stored_settings::require_verification(product, &admin, &["wrong", "locked", "disabled", "old"]).await;
     admin.patch(&format!("/api/v1/admin/users/{}", off.id), &json!({"disabled": true})).await.expect(200);
     make_old(product, &old.id).await;
     let patient = product.with(&[("ACCOUNT_LOCKOUT_ATTEMPTS", "1000")]).await;
@@ -87,10 +92,11 @@ async fn refusals_of_every_kind_take_the_same_time(product: &Product) {
         (&strict, "locked@example.com"),
         (&patient, "disabled@example.com"),
         (&patient, "old@example.com"),
+        (&patient, "unverified@example.com"),
     ];
     // A source that fails waits longer for each refusal, up to a bound: from there on all of them wait alike.
-    join_all((0..40).map(|n| refused(kinds[n % 5].0, kinds[n % 5].1))).await;
-    // Ten comparisons of equal times find one apart now and then; what tells accounts apart does so every time.
+    join_all((0..48).map(|n| refused(kinds[n % 6].0, kinds[n % 6].1))).await;
+    // Fifteen comparisons of equal times find one apart now and then; what tells accounts apart does so every time.
     let mut found = Vec::new();
     for _ in 0..3 {
         let Some(apart) = told_apart(&kinds).await else { return };
@@ -100,12 +106,12 @@ async fn refusals_of_every_kind_take_the_same_time(product: &Product) {
 }
 
 /// Which two kinds of refusal can be told apart by their times.
-async fn told_apart(kinds: &[(&Product, &str); 5]) -> Option<String> {
-    let mut times: [Vec<f64>; 5] = Default::default();
+async fn told_apart(kinds: &[(&Product, &str); 6]) -> Option<String> {
+    let mut times: [Vec<f64>; 6] = Default::default();
     let mut seen = Vec::new();
     for round in 0..EACH {
         // At once, each time in another order.
-        let asked = (0..5).map(|n| (n + round) % 5).map(|kind| async move {
+        let asked = (0..6).map(|n| (n + round) % 6).map(|kind| async move {
             let (took, body) = refused(kinds[kind].0, kinds[kind].1).await;
             (kind, took, body)
         });
@@ -115,7 +121,7 @@ async fn told_apart(kinds: &[(&Product, &str); 5]) -> Option<String> {
         }
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
-    let pairs = (0..5).flat_map(|one| (one + 1..5).map(move |other| (one, other)));
+    let pairs = (0..6).flat_map(|one| (one + 1..6).map(move |other| (one, other)));
     pairs
         .map(|(one, other)| (one, other, p_of_ranks(&times[one], &times[other])))
         .find(|(.., p)| *p <= DOUBT)

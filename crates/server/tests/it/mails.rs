@@ -8,6 +8,7 @@ mod every;
 mod links;
 mod notices;
 pub mod smtp;
+mod texts;
 
 use std::collections::HashMap;
 
@@ -22,13 +23,13 @@ use crate::product::Product;
 use smtp::{Received, Smtp};
 
 /// Mail is on only with an account at the mail server.
-const MAIL: [(&str, &str); 2] = [("SMTP_USER", "cms"), ("SMTP_PASSWORD", "smtp-password")];
+pub const MAIL: [(&str, &str); 2] = [("SMTP_USER", "cms"), ("SMTP_PASSWORD", "smtp-password")];
 const NEW_PASSWORD: &str = "a quite new phrase";
 const CHANGE_PASSWORD: &str = "/api/v1/auth/change-password";
 
 on_both_engines!(a_password_change_queues_its_notice_with_it, nothing_is_queued_where_mail_is_off_or_not_wanted,);
 
-async fn waiting(product: &Product) -> i64 {
+pub async fn waiting(product: &Product) -> i64 {
     mail::standing(&Caller::operator(), &product.app).await.unwrap().waiting
 }
 

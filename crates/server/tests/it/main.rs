@@ -20,6 +20,7 @@ mod attempts;
 mod auth_collections;
 mod bulk;
 mod collections;
+mod compromise;
 #[cfg(target_os = "linux")]
 mod confinement;
 mod cookies;
@@ -54,6 +55,7 @@ mod sealed;
 mod sessions;
 mod settings;
 mod step_up;
+mod stored_settings;
 #[cfg(target_os = "linux")]
 mod storm;
 mod two_factor;

@@ -105,6 +105,14 @@ pub async fn page(reader: &mut Reader<'_>, offset: i64, limit: i64) -> Result<(V
     Ok((users, total))
 }
 
+/// Addresses of admins who could sign in now, the oldest accounts first, at most so many.
+pub async fn admin_addresses(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<String>, Error> {
+    let mut sql = Sql::new(tx.dialect());
+    sql.push("SELECT email FROM users WHERE role = 'admin' AND disabled = ").bind(false);
+    sql.push(" ORDER BY created, id LIMIT ").bind(limit);
+    tx.fetch(&sql).await?.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
 /// How many admins could sign in now.
 pub async fn admins(reader: &mut Reader<'_>) -> Result<i64, Error> {
     reader.fetch_one(&count_admins(reader.dialect(), "")).await?.map_or(Ok(0), |row| row.int(0))

@@ -21,6 +21,8 @@ pub(super) fn of(method: &Method, path: &str, audience: Audience) -> Option<Perm
     match (noun, last) {
         // A role of `users` is an admin's to give; roles are another thing.
         ("users", "role") => None,
+        // Of everybody: who marks those that stand higher stands over all.
+        ("users", "require-password-change") if !path.contains("{id}") => None,
         ("users", "roles") => Some(P::RolesWrite),
         ("users", "impersonate" | "end") | ("impersonations", _) => Some(P::UsersImpersonate),
         ("users", _) => either(P::UsersRead, P::UsersWrite),

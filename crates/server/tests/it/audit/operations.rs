@@ -39,6 +39,9 @@ const DECIDED: &[(&str, &str)] = &[
         "wants a mail server: with the tests of mails",
     ),
     ("post /api/v1/collections/{collection}/auth/resend-verification", "sends the same mail again and changes nothing"),
+    ("post /api/v1/admin/users/{id}/password-reset", "wants a mail server: with the tests of compromised passwords"),
+    ("post /api/v1/admin/users/require-password-change", "would end the walk: with the tests of compromised passwords"),
+    ("post /api/v1/admin/email/templates/{name}/preview", "changes nothing"),
     ("post /api/v1/admin/email/test", "wants a mail server, and changes nothing"),
     ("post /api/v1/auth/2fa/setup", "a secret that waits changes nothing until its first code"),
     ("post /api/v1/files", "a form: with the tests of files"),
@@ -117,6 +120,7 @@ async fn every_operation_leaves_its_event(product: &Product) {
     .await;
     ip_rules(&mut walk, &admin).await;
     roles(&mut walk, &admin).await;
+    settings(&mut walk, &admin).await;
 
     let document = fastcms::api::document(&product.app);
     let mut undecided = Vec::new();
@@ -296,6 +300,9 @@ async fn people(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         "security/unlock",
     )
     .await;
+    let mark = (Method::POST, format!("{route}/require-password-change"));
+    let mark_bob = format!("{path}/require-password-change");
+    walk.step(admin, (mark.0, &mark.1), &mark_bob, Some(&json!({})), "auth/password_change").await;
     walk.step(admin, (Method::DELETE, &route), &path, None, "user/delete").await;
 }
 
@@ -395,6 +402,18 @@ async fn ip_rules(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         )
         .await;
     }
+}
+
+async fn settings(walk: &mut Walk<'_>, admin: &Admin<'_>) {
+    let (route, one) = ("/api/v1/settings", "/api/v1/settings/{name}");
+    let set = json!({"key": "retention_days", "value": 9, "category": "logs"});
+    walk.step(admin, (Method::POST, route), route, Some(&set), "admin/settings_change").await;
+    let path = "/api/v1/settings/retention_days";
+    walk.step(admin, (Method::DELETE, one), path, None, "admin/settings_change").await;
+    let (route, path) = ("/api/v1/admin/email/templates/{name}", "/api/v1/admin/email/templates/test");
+    let text = json!({"subject": "It works", "body": "It does"});
+    walk.step(admin, (Method::PUT, route), path, Some(&text), "admin/settings_change").await;
+    walk.step(admin, (Method::DELETE, route), path, None, "admin/settings_change").await;
 }
 
 /// Roles, and who holds them.

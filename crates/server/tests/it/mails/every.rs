@@ -19,9 +19,6 @@ on_both_engines!(every_mail_arrives_and_only_the_planned_ones_carry_a_link, a_li
 
 const LOGIN: &str = "/api/v1/auth/login";
 
-/// Whose occasions are still to come, and what admins are told under a subject of its own: with the tests of ages.
-const LATER: [Kind; 2] = [Kind::AlreadyRegistered, Kind::NoticeToAdmins];
-
 /// The subject that a kind is delivered with.
 fn subject(kind: Kind) -> String {
     let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/mail/texts");
@@ -57,10 +54,14 @@ async fn every_mail_arrives_and_only_the_planned_ones_carry_a_link(product: &Pro
     let server = MailServer::trusting(&node.app, &smtp.authority).unwrap().unwrap();
     mail::send_test(&Caller::operator(), &node.app, &server, "ops@example.com").await.unwrap();
     arrived.extend(smtp.take());
+    strangers(&node, &admin, &smtp, &mut arrived).await;
 
     let subjects: BTreeSet<String> = arrived.iter().map(|mail| mail.header("Subject").unwrap()).collect();
-    for kind in Kind::ALL.iter().filter(|kind| !LATER.contains(kind)) {
-        let subject = subject(*kind).to_lowercase();
+    for kind in Kind::ALL {
+        let subject = match kind {
+            Kind::NoticeToAdmins => "passwords are being tried on many accounts".to_owned(),
+            kind => subject(*kind).to_lowercase(),
+        };
         let mail = arrived.iter().find(|mail| mail.header("Subject").unwrap().to_lowercase() == subject);
         let mail = mail.unwrap_or_else(|| panic!("{kind:?} has not arrived: {subjects:?}"));
         assert_eq!(mail.link().is_some(), kind.purpose().is_some(), "{kind:?}");
@@ -68,6 +69,23 @@ async fn every_mail_arrives_and_only_the_planned_ones_carry_a_link(product: &Pro
     }
     assert_eq!(waiting(&node).await, 0);
     node.close().await;
+}
+
+/// Who tries many accounts, and who registers an address that is taken.
+async fn strangers(node: &Product, admin: &Admin<'_>, smtp: &Smtp, arrived: &mut Vec<Received>) {
+    for n in 0..12 {
+        let body = json!({"email": format!("nobody{n}@example.com"), "password": "Wrong-Horse1-battery"});
+        node.guest().post(LOGIN, &body).await.refused(401, "invalid_credentials");
+    }
+    crate::stored_settings::require_verification(node, admin, &["new"]).await;
+    let taken = json!({"email": "new@example.com", "password": PASSWORD, "password_confirm": PASSWORD});
+    node.guest().post("/api/v1/auth/register", &taken).await.expect(202);
+    deliver(node, smtp).await;
+    let mails = smtp.take();
+    let notices: Vec<_> = mails.iter().filter(|mail| mail.to == ["root@example.com"]).collect();
+    assert_eq!(notices.len(), 1, "once an hour");
+    assert!(notices[0].text().contains("the network of 127.0.0.1"));
+    arrived.extend(mails);
 }
 
 /// What strangers and owners ask for without being signed in.

@@ -51,8 +51,20 @@ pub const ROWS: &[Row] = &[
     ("GET", "/api/v1/ip-rules", Some("ip_rules:read"), &[200]),
     ("POST", "/api/v1/ip-rules", Some("ip_rules:write"), &[201]),
     ("DELETE", "/api/v1/ip-rules/{id}", Some("ip_rules:write"), &[404]),
+    ("POST", "/api/v1/admin/users/{id}/password-reset", Some("users:write"), &[400]),
+    ("POST", "/api/v1/admin/users/{id}/require-password-change", Some("users:write"), &[204]),
+    ("POST", "/api/v1/admin/users/require-password-change", None, &[]),
+    ("GET", "/api/v1/admin/email/templates", Some("settings:read"), &[200]),
+    ("GET", "/api/v1/admin/email/templates/{name}", Some("settings:read"), &[404]),
+    ("PUT", "/api/v1/admin/email/templates/{name}", Some("settings:write"), &[404]),
+    ("DELETE", "/api/v1/admin/email/templates/{name}", Some("settings:write"), &[404]),
+    ("POST", "/api/v1/admin/email/templates/{name}/preview", Some("settings:write"), &[404]),
     ("GET", "/api/v1/admin/email/status", Some("settings:read"), &[200]),
     ("POST", "/api/v1/admin/email/test", Some("settings:write"), &[400]),
+    ("GET", "/api/v1/settings", Some("settings:read"), &[200]),
+    ("POST", "/api/v1/settings", Some("settings:write"), &[200]),
+    ("GET", "/api/v1/settings/{name}", Some("settings:read"), &[404]),
+    ("DELETE", "/api/v1/settings/{name}", Some("settings:write"), &[200]),
     ("GET", "/api/v1/audit", Some("audit:read"), &[200]),
     ("GET", "/api/v1/audit/security", Some("audit:read"), &[200]),
     ("GET", "/api/v1/audit/failed-logins", Some("audit:read"), &[200]),
@@ -93,6 +105,8 @@ fn body(path: &str, unique: usize) -> Value {
         "admin/ip-rules" | "ip-rules" => {
             json!({"cidr": format!("10.{}.{}.0/24", unique / 256, unique % 256), "rule_type": "block"})
         }
+        "admin/email/templates/{name}" => json!({"subject": "s", "body": "b"}),
+        "settings" => json!({"key": "colour", "value": unique}),
         "admin/email/test" => json!({"to_email": "a@example.com"}),
         "collections" => json!({"name": format!("made{unique}"), "type": "base"}),
         "collections/import" => {

@@ -122,9 +122,10 @@ impl Attempt {
         let enabled = app.config.lockout.enabled;
         let counted_for = owner.clone();
         let guess = slot::number(app);
-        let (counter, counted, known) = app
-            .store
-            .write(move |tx| {
+        let store = app.store.clone();
+        // To its end, whoever waits for it: a guess that was counted is looked at, or has failed.
+        let counting = tokio::spawn(async move {
+            let counted = store.write(move |tx| {
                 Box::pin(async move {
                     let known = match (&presented, &counted_for) {
                         (Some(digest), Some((realm, id))) => {
@@ -142,11 +143,16 @@ impl Attempt {
                     };
                     Ok::<_, Error>((counter, counted, known))
                 })
-            })
-            .await?;
-        let (counted, slot) = match counted {
-            Some(counted) => slot::take(app, counter, owner.as_ref(), counted, guess).await?,
-            None => (None, Some(Slot::unlimited())),
+            });
+            let (counter, counted, known) = counted.await?;
+            let slot = counted.map(|counted| Slot::of(&store, counter, counted, guess));
+            Ok::<_, Error>((counter, counted, known, slot))
+        });
+        let (counter, counted, known, slot) = counting.await.map_err(Error::internal)??;
+        let (counted, slot) = match (counted, slot.flatten()) {
+            (None, _) => (None, Some(Slot::unlimited())),
+            (Some(counted), Some(slot)) => (Some(counted), Some(slot)),
+            (Some(counted), None) => slot::wait(app, counter, owner.as_ref(), counted, guess).await?,
         };
         let known_device = presented.filter(|_| known);
         let network = device.network();

@@ -41,6 +41,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Values {
     /// Whether accounts sign in with a password.
     pub password_auth: bool,

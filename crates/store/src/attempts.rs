@@ -72,10 +72,15 @@ impl Counted {
         })
     }
 
+    /// Whether it was this guess that was given a place last.
+    pub fn is_looked_at(&self, guess: i64) -> bool {
+        self.last_guess == guess
+    }
+
     /// What the counter says to this guess.
     pub fn turn(&self, guess: i64, limits: Limits, now: i64) -> Turn {
         let is_awaited = self.undecided > 0 && self.begun_at > now.saturating_sub(UNDECIDED_MILLIS);
-        match self.last_guess == guess {
+        match self.is_looked_at(guess) {
             true => Turn::Look,
             false if is_awaited || self.looked_at < limits.attempts => Turn::Wait,
             false => Turn::Refused,

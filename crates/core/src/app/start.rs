@@ -167,14 +167,20 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         rng,
         config,
     });
-    mail::reload_templates(&app).await?;
-    App::follow_changes(&app);
-    secrets::record(&Caller::background(), &app).await?;
-    sealing::watch(&app, unopened);
-    for event in remarkable(replaced, unreadable) {
-        audit::record(&Caller::background(), &app, event).await?;
-    }
+    begin(&app, unopened, remarkable(replaced, unreadable).collect()).await?;
     Ok(app)
+}
+
+/// What runs from here on, and what is said of the start.
+async fn begin(app: &Arc<App>, unopened: sealing::Reports, said: Vec<audit::Entry>) -> Result<(), StartError> {
+    mail::reload_templates(app).await?;
+    App::follow_changes(app);
+    secrets::record(&Caller::background(), app).await?;
+    sealing::watch(app, unopened);
+    for event in said {
+        audit::record(&Caller::background(), app, event).await?;
+    }
+    Ok(())
 }
 
 /// What of a start the audit log says.

@@ -46,9 +46,12 @@ impl Slot {
         Self(None)
     }
 
-    fn at(app: &App, counter: CounterName, counted: Counted) -> Self {
-        let (store, generation) = (app.store.clone(), counted.generation);
-        Self(Some(Undecided { store, counter, generation, settled: AtomicBool::new(false) }))
+    /// The slot that this guess was given when it was counted, if it was.
+    pub(super) fn of(store: &Store, counter: CounterName, counted: Counted, guess: i64) -> Option<Self> {
+        let (store, generation) = (store.clone(), counted.generation);
+        counted
+            .is_looked_at(guess)
+            .then(|| Self(Some(Undecided { store, counter, generation, settled: AtomicBool::new(false) })))
     }
 
     /// The outcome is written, or is about to be.
@@ -94,27 +97,24 @@ impl Gates {
     }
 }
 
-/// The slot of a guess that was just counted, once it is known whether it has one.
-pub(super) async fn take(
+/// What becomes of a guess that was counted and has no slot: it is refused where all that lock have failed, and waits otherwise.
+pub(super) async fn wait(
     app: &App,
     counter: CounterName,
     owner: Option<&Owner>,
     counted: Counted,
     guess: i64,
 ) -> Result<(Option<Counted>, Option<Slot>)> {
-    match counted.turn(guess, app.lockout(), app.now_millis()) {
-        Turn::Look => Ok((Some(counted), Some(Slot::at(app, counter, counted)))),
-        Turn::Refused => Ok((Some(counted), None)),
-        Turn::Wait => {
-            let until = Instant::now() + LONGEST_WAIT;
-            let gate = app.attempts.gates.of(counter);
-            let waiting = Waiting { app, counter, owner, guess };
-            if let Ok(_first) = timeout_at(until, gate.lock()).await {
-                return waiting.first(counted, until).await;
-            }
-            waiting.give_up(counted.generation).await
-        }
+    if counted.turn(guess, app.lockout(), app.now_millis()) == Turn::Refused {
+        return Ok((Some(counted), None));
     }
+    let until = Instant::now() + LONGEST_WAIT;
+    let gate = app.attempts.gates.of(counter);
+    let waiting = Waiting { app, counter, owner, guess };
+    if let Ok(_first) = timeout_at(until, gate.lock()).await {
+        return waiting.first(counted, until).await;
+    }
+    waiting.give_up(counted.generation).await
 }
 
 struct Waiting<'a> {
@@ -142,9 +142,9 @@ impl Waiting<'_> {
                 // Somebody was right, or unlocked it: what was counted until then is forgotten, this guess included.
                 _ => Some(self.count_anew().await?),
             };
-            if let Some(moved) = moved {
-                if moved.turn(self.guess, limits, now) == Turn::Look {
-                    return Ok((Some(moved), Some(Slot::at(app, counter, moved))));
+            if let Some((moved, slot)) = moved {
+                if slot.is_some() {
+                    return Ok((Some(moved), slot));
                 }
                 counted = moved;
             }
@@ -155,26 +155,34 @@ impl Waiting<'_> {
         }
     }
 
-    async fn begin(&self, generation: i64) -> Result<Option<Counted>> {
-        let (counter, guess) = (self.counter, self.guess);
+    async fn begin(&self, generation: i64) -> Result<Option<(Counted, Option<Slot>)>> {
+        let (counter, guess, store) = (self.counter, self.guess, self.app.store.clone());
         let (limits, now) = (self.app.lockout(), self.app.now_millis());
-        let begun = self.app.store.write(move |tx| {
-            Box::pin(
-                async move { rows::begin(tx, &counter, generation, guess, limits, now).await.map_err(Error::from) },
-            )
+        let beginning = tokio::spawn(async move {
+            let begun = store.write(move |tx| {
+                Box::pin(
+                    async move { rows::begin(tx, &counter, generation, guess, limits, now).await.map_err(Error::from) },
+                )
+            });
+            let begun: Option<Counted> = begun.await?;
+            Ok::<_, Error>(begun.map(|counted| (counted, Slot::of(&store, counter, counted, guess))))
         });
-        begun.await
+        beginning.await.map_err(Error::internal)?
     }
 
-    async fn count_anew(&self) -> Result<Counted> {
-        let (counter, guess, owner) = (self.counter, self.guess, self.owner.cloned());
+    async fn count_anew(&self) -> Result<(Counted, Option<Slot>)> {
+        let (counter, guess, owner, store) = (self.counter, self.guess, self.owner.cloned(), self.app.store.clone());
         let (limits, now) = (self.app.lockout(), self.app.now_millis());
-        let counted = self.app.store.write(move |tx| {
-            Box::pin(
-                async move { rows::count(tx, &counter, owner.as_ref(), guess, limits, now).await.map_err(Error::from) },
-            )
+        let counting = tokio::spawn(async move {
+            let counted = store.write(move |tx| {
+                Box::pin(async move {
+                    rows::count(tx, &counter, owner.as_ref(), guess, limits, now).await.map_err(Error::from)
+                })
+            });
+            let counted: Counted = counted.await?;
+            Ok::<_, Error>((counted, Slot::of(&store, counter, counted, guess)))
         });
-        counted.await
+        counting.await.map_err(Error::internal)?
     }
 
     /// Nobody looked at it: it was no guess.

@@ -56,6 +56,10 @@ pub(crate) async fn reload(app: &App) -> Result<()> {
 /// The texts of all kinds.
 pub async fn templates(caller: &Caller, app: &App) -> Result<Vec<ShownTemplate>> {
     access::require(caller, Permission::SettingsRead)?;
+    all(app).await
+}
+
+async fn all(app: &App) -> Result<Vec<ShownTemplate>> {
     let stored = app.store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
     Ok(Kind::ALL.iter().map(|kind| show(*kind, stored.iter().find(|row| row.kind == kind.name()))).collect())
 }
@@ -114,9 +118,10 @@ pub async fn reset_template(caller: &Caller, app: &App, kind: &str) -> Result<()
 
 /// A mail as it would be read, with values made up: of this text, or of the one in force.
 pub async fn preview(caller: &Caller, app: &App, kind: &str, text: Option<Template>) -> Result<Rendered> {
-    let shown = template(caller, app, kind).await?;
+    access::require(caller, Permission::SettingsWrite)?;
     let kind = Kind::named(kind).ok_or(Error::NotFound)?;
-    let text = text.unwrap_or(Template { subject: shown.subject, text: shown.body });
+    let in_force = all(app).await?.into_iter().find(|shown| shown.kind == kind.name()).ok_or(Error::NotFound)?;
+    let text = text.unwrap_or(Template { subject: in_force.subject, text: in_force.body });
     check(kind, &text)?;
     preview_of(app, kind, &text)
 }

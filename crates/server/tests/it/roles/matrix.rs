@@ -52,7 +52,7 @@ pub const ROWS: &[Row] = &[
     ("POST", "/api/v1/ip-rules", Some("ip_rules:write"), &[201]),
     ("DELETE", "/api/v1/ip-rules/{id}", Some("ip_rules:write"), &[404]),
     ("POST", "/api/v1/admin/users/{id}/password-reset", Some("users:write"), &[400]),
-    ("POST", "/api/v1/admin/users/{id}/require-password-change", Some("users:write"), &[204]),
+    ("POST", "/api/v1/admin/users/{id}/require-password-change", Some("users:write"), &[204, 404]),
     ("POST", "/api/v1/admin/users/require-password-change", None, &[]),
     ("GET", "/api/v1/admin/email/templates", Some("settings:read"), &[200]),
     ("GET", "/api/v1/admin/email/templates/{name}", Some("settings:read"), &[404]),

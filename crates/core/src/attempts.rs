@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::{Caller, Channel};
 use crate::error::{Error, Result};
+use crate::fields::email;
 use crate::mail;
 
 mod slot;
@@ -199,7 +200,9 @@ impl Attempt {
         let now = app.now_millis();
         let mut wait = Duration::ZERO;
         let id = self.owner.as_ref().map(|owner| owner.1.as_str());
-        let event = event.of_account(id, Some(&self.email)).with("realm", self.realm.as_str());
+        // What is typed in the wrong place may be a password: the log keeps addresses alone.
+        let email = Some(self.email.as_str()).filter(|typed| id.is_some() || email::is_address(typed));
+        let event = event.of_account(id, email).with("realm", self.realm.as_str());
         audit::note(caller, app, event.with("locked", !self.is_open()));
         let locks_until = self.fail(app).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a guess that failed could not be noted as such");

@@ -150,6 +150,9 @@ pub(crate) async fn issue<K: Kind>(app: &App, ring: &KeyRing, claims: &Claims<K>
     Ok(token::sign(ring, claims))
 }
 
+/// How long to wait before reading again what could not be read.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Has the ring corrected whenever another node, or a command, changed what is remembered of the keys.
 pub(crate) fn follow_changes(app: &Arc<App>) {
     let (weak, changed) = (Arc::downgrade(app), Arc::clone(&app.keys_changed));
@@ -158,7 +161,10 @@ pub(crate) fn follow_changes(app: &Arc<App>) {
             changed.notified().await;
             let Some(app) = weak.upgrade() else { return };
             if let Err(error) = recheck(&Caller::background(), &app).await {
-                tracing::error!(%error, "what is remembered of the keys could not be read again after a change");
+                tracing::error!(%error, "what is remembered of the keys could not be read again after a change; trying on");
+                // A key that was revoked is not to be good here until the next change.
+                tokio::time::sleep(AGAIN).await;
+                changed.notify_one();
             }
         }
     });

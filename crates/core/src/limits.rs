@@ -213,6 +213,21 @@ pub async fn charge_item(caller: &Caller, app: &App) -> Result<()> {
     }
 }
 
+/// Charges what a request does besides, which its path did not tell the edge.
+///
+/// # Errors
+/// [`Error::RateLimited`]
+pub(crate) async fn charge_also(caller: &Caller, app: &App, class: Class) -> Result<()> {
+    let Channel::Network(client) = &caller.channel else { return Ok(()) };
+    match charge(caller, app, class, client.address).await {
+        Some(refused @ Verdict::Refused { .. }) => {
+            note_refusal(caller, app, class);
+            Err(refusal(&refused))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Charges an attempt on an account that was named without proof. The address was charged before, at the edge: another name does not
 /// give another budget to it, and no name is charged without it.
 ///

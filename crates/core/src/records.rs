@@ -17,6 +17,7 @@ mod upsert;
 
 pub use batch::{BatchOutcome, ItemFailure, MAX_ITEMS, create_many};
 pub use bulk::{delete_many, update_many};
+pub(crate) use create::create_at_the_door;
 pub use create::{Created, create};
 pub use delete::delete;
 pub use get::get;

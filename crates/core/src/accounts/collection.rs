@@ -69,7 +69,7 @@ pub async fn register(
     confirm(&collection.0, &mut data)?;
     let realm = collection.realm();
     let to_be_verified = app.settings.now().verification_required;
-    let created = match records::create(caller, app, request, name, &data).await {
+    let created = match records::create_at_the_door(caller, app, request, name, &data, None).await {
         Ok(created) => created,
         Err(Error::EmailTaken) if to_be_verified => {
             let email = data.get("email").and_then(Value::as_str).unwrap_or_default();

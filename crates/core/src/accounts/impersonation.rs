@@ -225,12 +225,17 @@ fn verify(app: &App, bearer: &str, now_millis: i64) -> Result<Claims<token::Impe
 
 async fn read(app: &App, id: &str, now_millis: i64) -> Result<Live> {
     let began = app.impersonations.0.moment();
-    let wanted = id.to_owned();
+    let (wanted, idle_since) = (id.to_owned(), stamp(now_millis - app.idle_millis()));
     let found = app
         .store
         .read(Plan::Bounded, move |reader| {
             Box::pin(async move {
                 let Some(row) = rows::by_id(reader, &wanted).await? else { return Ok(None) };
+                let session = sessions::by_id(reader, &row.session_id).await?;
+                let stands = session.is_some_and(|session| session.stands(now_millis / 1000, &idle_since));
+                if !stands {
+                    return Ok(None);
+                }
                 let admin = accounts::by_id(reader, &AccountTable::Users, &row.admin_id).await?;
                 let user = accounts::by_id(reader, &AccountTable::Users, &row.user_id).await?;
                 let held = roles::held(reader, &row.admin_id).await?;

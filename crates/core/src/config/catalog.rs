@@ -257,14 +257,14 @@ catalog! {
         REDIS_ENABLED: Open, Flag, Is("false"), "Several nodes share realtime events and rate limits over Redis.";
     }
     OAuth {
-        GOOGLE_CLIENT_ID: Open, Text, Unset, "Client id at Google.";
-        GOOGLE_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Google.";
-        GITHUB_CLIENT_ID: Open, Text, Unset, "Client id at GitHub.";
-        GITHUB_CLIENT_SECRET: Secret, Text, Unset, "Client secret at GitHub.";
-        FACEBOOK_CLIENT_ID: Open, Text, Unset, "Client id at Facebook.";
-        FACEBOOK_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Facebook.";
-        MICROSOFT_CLIENT_ID: Open, Text, Unset, "Client id at Microsoft.";
-        MICROSOFT_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Microsoft.";
+        GOOGLE_CLIENT_ID: Open, Text, Unset, "Client id at Google. Not in this version: nobody signs in by it yet.";
+        GOOGLE_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Google. Not in this version: nobody signs in by it yet.";
+        GITHUB_CLIENT_ID: Open, Text, Unset, "Client id at GitHub. Not in this version: nobody signs in by it yet.";
+        GITHUB_CLIENT_SECRET: Secret, Text, Unset, "Client secret at GitHub. Not in this version: nobody signs in by it yet.";
+        FACEBOOK_CLIENT_ID: Open, Text, Unset, "Client id at Facebook. Not in this version: nobody signs in by it yet.";
+        FACEBOOK_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Facebook. Not in this version: nobody signs in by it yet.";
+        MICROSOFT_CLIENT_ID: Open, Text, Unset, "Client id at Microsoft. Not in this version: nobody signs in by it yet.";
+        MICROSOFT_CLIENT_SECRET: Secret, Text, Unset, "Client secret at Microsoft. Not in this version: nobody signs in by it yet.";
     }
     Limits {
         MAX_BODY_SIZE: Open, BYTES, Is("1048576"), "Largest request body in bytes, uploads and imports excepted (those: `MAX_FILE_SIZE`); more is 413.";

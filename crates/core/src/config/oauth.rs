@@ -41,7 +41,11 @@ impl OAuth {
 
 fn client(read: &mut Reader<'_>, id: &'static Variable, secret: &'static Variable) -> Option<OAuthClient> {
     match (read.text(id), read.secret(secret)) {
-        (Some(id), Some(secret)) => Some(OAuthClient { id, secret }),
+        (Some(given), Some(secret)) => {
+            let message = "is not used in this version: nobody can sign in by this provider yet";
+            read.warn(Warning::new(id.name, message));
+            Some(OAuthClient { id: given, secret })
+        }
         (None, None) => None,
         (given, _) => {
             let (set, missing) = if given.is_some() { (id, secret) } else { (secret, id) };

@@ -208,6 +208,10 @@ fn exposure(config: &Config, found: &mut Vec<Warning>) {
         let message = "is empty: the server speaks plain HTTP on a public address; set it to the TLS proxy in front, or listen on 127.0.0.1";
         say(&catalog::TRUSTED_PROXIES, message, "E006");
     }
+    if !config.server.is_loopback() && config.proxies.hops.is_some() && config.proxies.trusted.is_empty() {
+        let message = "without TRUSTED_PROXIES believes whoever reaches this address about who they are: name the proxies, or listen where nobody else connects";
+        say(&catalog::TRUSTED_PROXY_HOPS, message, "E006");
+    }
     if !config.mail.is_enabled() {
         let message = "and SMTP_PASSWORD are not both set: no mail is sent, so nobody can verify an address, reset a password or hear of an attack";
         say(&catalog::SMTP_USER, message, "W105");

@@ -7,7 +7,7 @@ use fastcms_store::Tx;
 use fastcms_store::schema::Collection;
 use serde_json::{Map, Value as Json};
 
-use super::create::{Insert, prepare};
+use super::create::{Insert, charge_registration, prepare};
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
 use crate::access::{self, RequestFacts};
 use crate::app::App;
@@ -57,7 +57,10 @@ async fn attempt(door: &Door<'_>, items: &[Json]) -> Result<BatchOutcome, Failur
     let mut prepared = Vec::with_capacity(items.len());
     for item in items {
         prepared.push(match object(item) {
-            Ok(data) => unless_stale(prepare(&door.clone().with_data(data), data, None).await)?,
+            Ok(data) => match charge_registration(door.caller, door.app, door.collection.name()).await {
+                Ok(()) => unless_stale(prepare(&door.clone().with_data(data), data, None).await)?,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         });
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastcms_expr::{Predicate, RuleKind};
+use fastcms_guard::limits::Class;
 use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, View};
 use fastcms_store::schema::Collection;
@@ -16,6 +17,7 @@ use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
+use crate::limits;
 use crate::sealing;
 
 /// A record that was made.
@@ -46,6 +48,28 @@ pub async fn create(
 
 /// The same, under an id that the caller brought. It is a UUID.
 pub(super) async fn create_with_id(
+    caller: &Caller,
+    app: &App,
+    request: RequestFacts<'_>,
+    collection: &str,
+    data: &Map<String, Json>,
+    id: Option<&str>,
+) -> Result<Created> {
+    charge_registration(caller, app, collection).await?;
+    create_at_the_door(caller, app, request, collection, data, id).await
+}
+
+/// Whoever makes an account by way of its record has the budget of registration, as at its door.
+pub(super) async fn charge_registration(caller: &Caller, app: &App, collection: &str) -> Result<()> {
+    let is_account = app.schema.load().by_name(collection).is_some_and(|collection| collection.is_auth());
+    if !is_account || caller.holds(Permission::RecordsWrite) {
+        return Ok(());
+    }
+    limits::charge_also(caller, app, Class::Register).await
+}
+
+/// The same for who was charged as a registration already.
+pub(crate) async fn create_at_the_door(
     caller: &Caller,
     app: &App,
     request: RequestFacts<'_>,

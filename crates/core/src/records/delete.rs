@@ -6,7 +6,7 @@ use fastcms_store::{BoxFuture, Tx};
 
 use super::update::Access;
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
-use crate::access::RequestFacts;
+use crate::access::{Permission, RequestFacts};
 use crate::app::App;
 use crate::audit::{self, Event as AuditEvent};
 use crate::caller::Caller;
@@ -33,6 +33,7 @@ async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
         now: door.stamp(),
         view: door.view(),
         access: Access::of(door, RuleKind::Delete)?,
+        sees_all: door.caller.holds(Permission::RecordsRead),
     };
     let event = AuditEvent::RecordDeleted.on("record", id).with("collection", door.collection.name());
     audit::write(door.caller, door.app, move |tx, trail| {
@@ -49,21 +50,24 @@ struct Removal {
     now: String,
     view: View,
     access: Access,
+    /// The caller sees every collection: others are told the names of those that show themselves.
+    sees_all: bool,
 }
 
 impl Removal {
     fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let Self { id, now, view, access } = self;
+            let Self { id, now, view, access, sees_all } = self;
             let collection = &*view.collection;
             access.decide(tx, &view, &id, &Predicate::False).await?;
             rows::decide(tx, &view, &id, &[]).await?.ok_or(Error::NotFound)?;
             match rows::delete(tx, &view.schema, collection, &id, &now).await? {
                 Deleted::Done => {}
                 Deleted::Restricted { collection } => {
-                    return Err(
-                        Error::RelationRestricted(format!("Records of `{collection}` point at this record")).into()
-                    );
+                    let by_name = view.schema.by_name(&collection).filter(|found| sees_all || found.shows_itself());
+                    let who =
+                        by_name.map_or("Other records".to_owned(), |found| format!("Records of `{}`", found.name()));
+                    return Err(Error::RelationRestricted(format!("{who} point at this record")).into());
                 }
                 Deleted::TooMany => {
                     let limit = rows::MAX_AFFECTED;

@@ -8,7 +8,7 @@ use fastcms_store::schema::{Collection, FieldType};
 
 use super::Door;
 use super::list::invalid_at;
-use crate::access::{self, Facts};
+use crate::access::{self, Facts, Permission};
 use crate::error::{Error, QueryPart, Result};
 
 /// Most paths of one request (contract 16).
@@ -70,11 +70,16 @@ fn resolve(door: &Door<'_>, home: &Collection, name: &str) -> Option<(Way, Arc<C
     }
     // Both names may hold `_via_` themselves.
     name.match_indices("_via_").find_map(|(at, via)| {
-        let source = door.schema.by_name(&name[..at])?;
+        let source = door.schema.by_name(&name[..at]).filter(|source| may_be_named(door, source))?;
         let field = source.position(&name[at + via.len()..]).filter(|field| is_relation(source, *field))?;
         let points_here = door.schema.target(&source.fields()[field]).is_some_and(|target| target.id() == home.id());
         points_here.then(|| (Way::Back { field }, Arc::clone(source)))
     })
+}
+
+/// Whether this caller may learn that there is such a collection: one whose records no rule shows to anybody is for its admins alone.
+fn may_be_named(door: &Door<'_>, collection: &Collection) -> bool {
+    collection.shows_itself() || door.caller.holds(Permission::RecordsRead)
 }
 
 /// Why nothing is found under a name.
@@ -83,7 +88,8 @@ fn unresolved(door: &Door<'_>, home: &Collection, name: &str) -> String {
         collection.field(field).is_some_and(|field| !field.hidden && field.polymorphic_type_field().is_some())
     };
     let from_afar = |(at, via): (usize, &str)| {
-        door.schema.by_name(&name[..at]).is_some_and(|source| is_polymorphic(source, &name[at + via.len()..]))
+        let source = door.schema.by_name(&name[..at]).filter(|source| may_be_named(door, source));
+        source.is_some_and(|source| is_polymorphic(source, &name[at + via.len()..]))
     };
     if is_polymorphic(home, name) || name.match_indices("_via_").any(from_afar) {
         return format!("`{name}` is a polymorphic relation, which cannot be expanded");

@@ -20,6 +20,7 @@ on_both_engines!(
     it_ends_with_what_it_rests_on,
     both_names_stand_in_the_audit_log,
     its_token_follows_the_signing_key,
+    it_ends_with_the_idle_time_of_the_session_it_was_begun_in,
 );
 
 async fn begin(admin: &impl Calls, user: &str) -> Value {
@@ -252,4 +253,31 @@ async fn its_token_follows_the_signing_key(product: &Product) {
     acting(&done, &begun).get(ME).await.refused(401, "invalid_token");
     rotating.close().await;
     done.close().await;
+}
+
+/// Whoever walked away from a browser is not acting for anybody either.
+async fn it_ends_with_the_idle_time_of_the_session_it_was_begun_in(product: &Product) {
+    let (_, user) = cast(product).await;
+    let node = &product.with(&[("SESSION_IDLE_MINUTES", "5")]).await;
+    let login = json!({"email": "root@example.com", "password": PASSWORD, "cookie": true});
+    let set =
+        node.guest().post("/api/v1/auth/login", &login).await.expect(200).header("set-cookie").unwrap().to_owned();
+    let cookie = set.split(';').next().unwrap().to_owned();
+    let ask = |method, path: &str, body: Option<&Value>| {
+        let mut request = crate::callers::request(None, method, path, body);
+        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        request.headers_mut().insert("origin", "http://localhost:8000".parse().unwrap());
+        node.send(request)
+    };
+    let path = format!("/api/v1/admin/users/{}/impersonate?duration=3600", user.id);
+    let begun = ask(Method::POST, &path, Some(&json!({"reason": "ticket 4711"}))).await.expect(200).json();
+    let acting = acting(node, &begun);
+    for _ in 0..4 {
+        node.clock.advance_seconds(70);
+        acting.get(ME).await.expect(200);
+    }
+    node.clock.advance_seconds(70);
+    acting.get(ME).await.refused(401, "invalid_token");
+    ask(Method::GET, ME, None).await.expect(401);
+    node.close().await;
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 
-use crate::callers::{Calls, request};
+use crate::callers::{Bearer, Calls, open, records, request};
 use crate::on_both_engines;
 use crate::process::PASSWORD;
 use crate::product::{Answer, Product};
@@ -27,6 +27,7 @@ on_both_engines!(
     preflights_health_and_exempt_addresses_are_free,
     switched_off_nothing_is_limited,
     the_headers_are_those_that_were_asked_for,
+    an_account_that_is_made_as_a_record_counts_as_a_registration,
 );
 
 const LOGIN: &str = "/api/v1/auth/login";
@@ -310,4 +311,34 @@ async fn the_headers_are_those_that_were_asked_for(product: &Product) {
         assert_eq!(answer.header("x-ratelimit-remaining-hour").is_some(), legacy, "{which}");
         node.close().await;
     }
+}
+
+/// Three doors to one thing have one budget.
+async fn an_account_that_is_made_as_a_record_counts_as_a_registration(product: &Product) {
+    let admin = product.admin().await;
+    let mut members = open("members", &json!([]));
+    members["type"] = json!("auth");
+    admin.collection(&members).await;
+    let node = limited(product, &[]).await;
+    let guest = node.guest();
+    let account = |n: i32| json!({"email": format!("m{n}@example.com"), "password": PASSWORD});
+    guest.post("/api/v1/collections/members/auth/register", &account(0)).await.expect(201);
+    for n in 1..5 {
+        guest.create("members", &account(n)).await.expect(201);
+    }
+    guest.create("members", &account(5)).await.refused(429, "rate_limited");
+    guest.post("/api/v1/collections/members/auth/register", &account(5)).await.refused(429, "rate_limited");
+    let many = json!({"records": [account(6), account(7)]});
+    let user = Bearer { product: &node, token: product.user("ann").await.token };
+    for verb in ["batch", "upsert"] {
+        let answer = user.post(&format!("{}/{verb}", records("members")), &many).await.json();
+        assert!(answer.to_string().contains("rate_limited"), "{verb}: {answer}");
+    }
+    // Whoever keeps the accounts moves as many in as there are.
+    let admin = Bearer { product: &node, token: admin.token };
+    for n in 10..20 {
+        admin.create("members", &account(n)).await.expect(201);
+    }
+    assert_eq!(admin.list("members", &[]).await.expect(200).json()["total"], 15);
+    node.close().await;
 }

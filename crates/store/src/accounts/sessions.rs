@@ -68,6 +68,12 @@ impl Session {
         sql
     }
 
+    /// Live, and, where it has a cookie, seen after `idle_since`.
+    pub fn stands(&self, now: i64, idle_since: &str) -> bool {
+        let is_idle = matches!(self.kind, SessionKind::Cookie { .. }) && self.last_seen.as_str() <= idle_since;
+        self.is_live(now) && !is_idle
+    }
+
     /// Neither ended by hand nor past its absolute end.
     pub fn is_live(&self, now: i64) -> bool {
         self.revoked_at.is_none() && now < self.expires_at

@@ -197,6 +197,12 @@ impl Collection {
         &self.rules
     }
 
+    /// Whether a rule shows its records to somebody but admins: the names of others are for admins too.
+    pub fn shows_itself(&self) -> bool {
+        let is_open = |kind| !matches!(self.rules.get(kind), super::Rule::Admins);
+        is_open(fastcms_expr::RuleKind::List) || is_open(fastcms_expr::RuleKind::View)
+    }
+
     /// Where a field stands in [`Collection::fields`], exactly as spelled.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.positions.get(name).copied()

@@ -54,6 +54,10 @@ fn a_public_listener_without_proxy_is_warned_about_in_production() {
     for proxy in [("TRUSTED_PROXIES", "10.0.0.0/8"), ("TRUSTED_PROXY_HOPS", "1")] {
         assert_eq!(about(&World::production(&[("APP_HOST", "0.0.0.0"), proxy]), "TRUSTED_PROXIES"), 0);
     }
+    // Whoever reaches the listener itself is believed about who they are.
+    let hops = |host| World::production(&[("APP_HOST", host), ("TRUSTED_PROXY_HOPS", "1")]);
+    assert_eq!(about(&hops("0.0.0.0"), "TRUSTED_PROXY_HOPS"), 1);
+    assert_eq!(about(&hops("127.0.0.1"), "TRUSTED_PROXY_HOPS"), 0);
     assert_eq!(about(&World::production(&[("TRUSTED_PROXIES", "0.0.0.0/0")]), "TRUSTED_PROXIES"), 1);
 }
 
@@ -70,8 +74,9 @@ fn keys_in_the_wrong_place_are_warned_about() {
 fn half_an_oauth_provider_is_warned_about() {
     let world = World::new(&[("GITHUB_CLIENT_ID", "x")]);
     assert_eq!(about(&world, "GITHUB_CLIENT_SECRET"), 1);
-    let config = World::new(&[("GITHUB_CLIENT_ID", "x"), ("GITHUB_CLIENT_SECRET", "y")]).config();
-    assert_eq!(config.oauth.github.unwrap().id, "x");
+    let world = World::new(&[("GITHUB_CLIENT_ID", "x"), ("GITHUB_CLIENT_SECRET", "y")]);
+    assert_eq!(about(&world, "GITHUB_CLIENT_ID"), 1, "a whole one is, too: nothing reads it in this version");
+    assert_eq!(world.config().oauth.github.unwrap().id, "x");
 }
 
 #[cfg(unix)]

@@ -7,7 +7,11 @@ use crate::callers::{Calls, open, record, with_query};
 use crate::on_both_engines;
 use crate::product::{Product, text};
 
-on_both_engines!(a_relation_is_followed_as_far_as_the_caller_sees, an_expansion_shows_what_the_caller_may_view,);
+on_both_engines!(
+    a_relation_is_followed_as_far_as_the_caller_sees,
+    an_expansion_shows_what_the_caller_may_view,
+    a_collection_that_is_closed_is_not_told_from_one_that_does_not_exist,
+);
 
 /// D-08: the target comes from the schema, and the caller's own view of it counts.
 async fn a_relation_is_followed_as_far_as_the_caller_sees(product: &Product) {
@@ -111,4 +115,24 @@ async fn an_expansion_shows_what_the_caller_may_view(product: &Product) {
         let answer = guest.get(&with_query(&path, &[("expand", bad)])).await.refused(400, "invalid_expand").json();
         assert!(answer["details"]["position"].is_u64(), "{bad}: {answer}");
     }
+}
+
+/// D-55, by way of what points here, and of what forbids a deletion.
+async fn a_collection_that_is_closed_is_not_told_from_one_that_does_not_exist(product: &Product) {
+    let admin = product.admin().await;
+    let guest = product.guest();
+    let shown = admin.collection(&open("shown", &json!([{"name": "title", "type": "text"}]))).await;
+    let pointing = |action| json!([{"name": "p", "type": "relation", "relation": {"collection_id": shown["id"], "cascade_delete": action}}]);
+    admin.collection(&json!({"name": "dossiers", "schema": pointing("restrict")})).await;
+    let held = guest.make("shown", &json!({"title": "x"})).await;
+    let closed = guest.list("shown", &[("expand", "dossiers_via_p")]).await.refused(400, "invalid_expand").json();
+    let unknown = guest.list("shown", &[("expand", "nonsense_via_p")]).await.refused(400, "invalid_expand").json();
+    let reason = |answer: &Value| text(&answer["details"]["reason"]).replace("nonsense", "dossiers");
+    assert_eq!(reason(&closed), reason(&unknown));
+    admin.list("shown", &[("expand", "dossiers_via_p")]).await.expect(200);
+    admin.make("dossiers", &json!({"p": held["id"]})).await;
+    let refused = guest.delete(&record("shown", &held["id"])).await.refused(409, "relation_restricted").json();
+    assert!(!refused.to_string().contains("dossiers"), "{refused}");
+    let told = admin.delete(&record("shown", &held["id"])).await.refused(409, "relation_restricted").json();
+    assert!(told.to_string().contains("dossiers"), "{told}");
 }

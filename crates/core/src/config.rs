@@ -136,7 +136,7 @@ impl Config {
         let storage = Storage::read(&mut read);
         let own_key = [storage.s3.access_key_id.clone(), storage.s3.secret_access_key.clone()];
         let mut config = Self {
-            database: Database::read(&mut read),
+            database: Database::read(&mut read, server.environment),
             keys: Keys::read(&mut read),
             tokens: Tokens::read(&mut read),
             cors: Cors::read(&mut read, server.environment),

@@ -13,7 +13,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fastcms_guard::ids::Rng;
 use fastcms_secrets::{Managers, Reference, Resolution, Unresolved, Why};
-use fastcms_store::DatabaseUrl;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
@@ -251,8 +250,7 @@ pub async fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
             Err(why) => tracing::error!(why, "what REDIS_URL says now does not work: the one in force stays"),
         }
     }
-    let url = Database::reread(sources).and_then(|database| DatabaseUrl::parse(database.url.expose()).ok());
-    let Some(url) = url else { return };
+    let Some(Database { url, .. }) = Database::reread(sources) else { return };
     match app.store.take_credentials(&url).await {
         Ok(false) => {}
         Ok(true) => tracing::info!("other credentials for the database were taken up"),

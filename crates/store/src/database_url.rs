@@ -26,6 +26,8 @@ pub(crate) struct PostgresUrl {
     pub(crate) password: Option<Secret<String>>,
     pub(crate) database: String,
     pub(crate) tls: TlsMode,
+    /// Whether that was said, or is the default.
+    tls_is_given: bool,
     pub(crate) root_certificates: Option<PathBuf>,
     pub(crate) application_name: Option<String>,
 }
@@ -157,6 +159,17 @@ impl DatabaseUrl {
         }
     }
 
+    /// The same, protected like this where the address does not say how.
+    #[must_use]
+    pub fn with_default_tls(mut self, mode: TlsMode) -> Self {
+        if let Target::Postgres(url) = &mut self.0
+            && !url.tls_is_given
+        {
+            url.tls = mode;
+        }
+        self
+    }
+
     pub(crate) fn target(&self) -> &Target {
         &self.0
     }
@@ -185,6 +198,7 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, UrlError> {
         password: url.password().map(decoded).transpose()?.map(Secret::new),
         database: decoded(url.path().strip_prefix('/').unwrap_or_default())?,
         tls: TlsMode::Prefer,
+        tls_is_given: false,
         root_certificates: None,
         application_name: None,
     };
@@ -193,6 +207,7 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, UrlError> {
             "sslmode" | "ssl" => {
                 let mode = TlsMode::ALL.into_iter().find(|mode| mode.as_str() == value);
                 parts.tls = mode.ok_or(UrlError::UnknownTlsMode)?;
+                parts.tls_is_given = true;
             }
             "sslrootcert" => parts.root_certificates = Some(PathBuf::from(value.as_ref())),
             "application_name" => parts.application_name = Some(value.into_owned()),

@@ -97,7 +97,7 @@ impl Server {
 }
 
 /// The environment; of a misspelt one the likely meaning, so that the rules of that mode are judged along with the fault.
-fn environment(read: &mut Reader<'_>) -> Environment {
+pub(super) fn environment(read: &mut Reader<'_>) -> Environment {
     let mut meant = None;
     let read_as = read.parsed(&catalog::ENVIRONMENT, |text| {
         Environment::named(text).ok_or_else(|| super::reader::not_among(text, Environment::NAMES))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use fastcms_core::config::{Command, Sources};
 use fastcms_store::migrations::{self, Migration};
-use fastcms_store::{DatabaseUrl, Store, StoreConfig};
+use fastcms_store::{Store, StoreConfig};
 use serde_json::json;
 
 use super::running::{block_on, settings};
@@ -12,7 +12,7 @@ use super::{Failure, Outcome};
 
 async fn open() -> Result<Store, Failure> {
     let config = settings(&Sources::from_process(), Command::Other)?;
-    Ok(Store::open(StoreConfig::new(DatabaseUrl::parse(config.database.url.expose())?)).await?)
+    Ok(Store::open(StoreConfig::new(config.database.url.clone())).await?)
 }
 
 pub fn status(as_json: bool) -> Outcome {
@@ -26,15 +26,15 @@ pub fn status(as_json: bool) -> Outcome {
         let row = |migration: &Migration, applied: bool| json!({"version": migration.version, "name": migration.name, "applied": applied});
         let applied = status.applied.iter().map(|migration| row(migration, true));
         let rows: Vec<_> = applied.chain(status.pending.iter().map(|migration| row(migration, false))).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say!("{}", serde_json::to_string_pretty(&rows)?)?;
     } else {
         for (state, migrations) in [("applied", &status.applied), ("pending", &status.pending)] {
             for migration in migrations {
-                println!("{state}  {:04}  {}", migration.version, migration.name);
+                say!("{state}  {:04}  {}", migration.version, migration.name)?;
             }
         }
         if status.applied.is_empty() {
-            println!("the database is empty: whatever needs it first makes the schema");
+            say!("the database is empty: whatever needs it first makes the schema")?;
         }
     }
     let is_older = !status.applied.is_empty() && !status.pending.is_empty();
@@ -49,10 +49,10 @@ pub fn up() -> Outcome {
         applied.map_err(Failure::from)
     })??;
     for migration in &applied {
-        println!("applied {:04}  {}", migration.version, migration.name);
+        say!("applied {:04}  {}", migration.version, migration.name)?;
     }
     if applied.is_empty() {
-        println!("nothing is pending");
+        say!("nothing is pending")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,8 +14,8 @@ use super::storage::web_url;
 pub struct Audit {
     /// File that every event is appended to.
     pub file: Option<PathBuf>,
-    /// Address that every event is posted to.
-    pub webhook: Option<Url>,
+    /// Address that every event is posted to, well-formed; a token may stand in its path or query.
+    pub webhook: Option<Secret<String>>,
     /// What those requests are signed with.
     pub webhook_secret: Option<Secret<String>>,
     /// How long segments are kept, days.
@@ -26,9 +26,18 @@ impl Audit {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
             file: read.path(&catalog::AUDIT_FILE),
-            webhook: read.parsed(&catalog::AUDIT_WEBHOOK_URL, web_url),
+            webhook: read.parsed(&catalog::AUDIT_WEBHOOK_URL, |text| {
+                // A fault must not repeat the text: a token may stand in it.
+                let wrong = "is no http or https address without a user name";
+                web_url(text).map(|url| Secret::new(url.into())).map_err(|_| wrong)
+            }),
             webhook_secret: read.secret(&catalog::AUDIT_WEBHOOK_SECRET),
             retention_days: read.preset_whole(&catalog::AUDIT_RETENTION_DAYS),
         }
+    }
+
+    /// The address that every event is posted to.
+    pub fn webhook_url(&self) -> Option<Url> {
+        self.webhook.as_ref().map(|text| Url::parse(text.expose()).expect("it was read as a URL"))
     }
 }

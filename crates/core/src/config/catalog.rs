@@ -56,6 +56,8 @@ pub enum Secrecy {
     Open,
     /// Without the password inside the URL.
     Url,
+    /// Where the URL leads, but neither its path nor its query: collectors put their token there.
+    Address,
     /// Not at all.
     Secret,
 }
@@ -161,7 +163,7 @@ catalog! {
         ALLOWED_HOSTS: Open, Hosts, Depends("production: the host of `BASE_URL`; otherwise any"), "Host names under which requests are answered, ports ignored; any other is 421. The health paths, and a loopback name on a listener bound to a loopback address, are exempt.";
     }
     Database {
-        DATABASE_URL: Url, Url, Is("sqlite:///./data/app.db"), "Where data is kept: `sqlite:///path` (four slashes for an absolute path) or `postgresql://user:password@host/name`.";
+        DATABASE_URL: Url, Url, Is("sqlite:///./data/app.db"), "Where data is kept: `sqlite:///path` (four slashes for an absolute path) or `postgresql://user:password@host/name`. Behind `?` may stand `sslmode`, `sslrootcert` (a file of certificates, or `system`), `application_name`, `host` and `user`. `sslmode` is `prefer` unless given; in production and off this machine it is `verify-full`, `disable` is refused, and anything in between draws a warning.";
     }
     Keys {
         SECRET_KEY: Secret, Key, Unset, "Key material that tokens are signed with and data keys are wrapped by; every key in use is derived from it. Required in production: at least 32 bytes and 10 different characters, no known placeholder. `fastcms keys generate` prints a good one.";
@@ -275,7 +277,7 @@ catalog! {
     }
     Audit {
         AUDIT_FILE: Open, Path, Unset, "File that every event of the audit log is appended to, one JSON object a line. It may be moved away at any time; a new one is begun.";
-        AUDIT_WEBHOOK_URL: Open, Url, Unset, "Address that every event of the audit log is posted to, in batches of one JSON object a line. In production `http://` is taken on loopback only. What it does not take waits in the database.";
+        AUDIT_WEBHOOK_URL: Address, Url, Unset, "Address that every event of the audit log is posted to, in batches of one JSON object a line. In production `http://` is taken on loopback only. What it does not take waits in the database.";
         AUDIT_WEBHOOK_SECRET: Secret, Text, Unset, "Key of the signature that those requests carry in `webhook-signature`.";
         AUDIT_RETENTION_DAYS: Open, Whole { min: 7, max: 3_650 }, Is("365"), "Days after which segments of the audit log are deleted as a whole. A segment that a file or address above still waits for is kept for twice as long.";
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use fastcms_secrets::{Place, Reference, Resolution, Secret};
 use ipnet::IpNet;
-use url::Url;
+use url::{Position, Url};
 
 use super::catalog::{self, Preset, Secrecy, Variable};
 use super::fault::{Fault, Warning, quoted};
@@ -402,6 +402,7 @@ fn shown(variable: &Variable, text: &str) -> String {
     match variable.secrecy {
         Secrecy::Open => text.to_owned(),
         Secrecy::Url => masked_url(text),
+        Secrecy::Address => address_only(text),
         Secrecy::Secret if text.is_empty() => String::new(),
         Secrecy::Secret => MASK.to_owned(),
     }
@@ -433,6 +434,20 @@ pub(super) fn masked_url(text: &str) -> String {
         return url.to_string();
     }
     if url.password().is_some() { url.to_string() } else { text.to_owned() }
+}
+
+/// Scheme, host and port of a URL.
+fn address_only(text: &str) -> String {
+    match Url::parse(text) {
+        _ if text.is_empty() => String::new(),
+        Ok(url) if url.has_host() && url[Position::BeforePath..] == *"/" => {
+            format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::BeforePath])
+        }
+        Ok(url) if url.has_host() => {
+            format!("{}://{}/{MASK}", url.scheme(), &url[Position::BeforeHost..Position::BeforePath])
+        }
+        _ => MASK.to_owned(),
+    }
 }
 
 /// The items of a comma list or a JSON array, trimmed, empty ones dropped.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fastcms_guard::egress::Egress;
 use fastcms_secrets::Secret;
+use fastcms_store::TlsMode;
 use url::{Host, Url};
 
 use super::catalog::{self, Variable};
@@ -34,6 +35,10 @@ pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
         found.push(Fault::new(catalog::STORAGE_TYPE.name, message));
     }
     if production {
+        if config.database.way_out() == Some(TlsMode::Disable) {
+            let message = "`sslmode=disable` sends passwords and records in the clear to another machine: use `verify-full`, the default here";
+            found.push(Fault::new(catalog::DATABASE_URL.name, message).check("E016"));
+        }
         keys(&config.keys, &mut found);
         mode(config, command, &mut found);
     }
@@ -89,8 +94,8 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         let message = "is required in production: set it to the public address, such as `https://cms.example.com`";
         say(&catalog::BASE_URL, message, "E005");
     }
-    let sink = config.audit.webhook.as_ref();
-    if sink.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
+    let sink = config.audit.webhook_url();
+    if sink.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(&url)) {
         let message = "must be https in production unless it is on loopback: events would travel in the clear";
         say(&catalog::AUDIT_WEBHOOK_URL, message, "E014");
     }
@@ -200,6 +205,13 @@ fn exposure(config: &Config, found: &mut Vec<Warning>) {
             "`*` lets every web page read what anonymous callers may read: list the origins",
             "W101",
         );
+    }
+    if let Some(mode @ (TlsMode::Prefer | TlsMode::Require | TlsMode::VerifyCa)) = config.database.way_out() {
+        let message = format!(
+            "`sslmode={}` does not find out whether it is the server that answers: use `verify-full`, the default here",
+            mode.as_str()
+        );
+        say(&catalog::DATABASE_URL, &message, "W125");
     }
     if config.redis.is_exposed {
         say(&catalog::REDIS_URL, "leaves this machine without TLS: use `rediss://`", "W124");

@@ -8,6 +8,7 @@ const MARKER: &str = "MARKER-7f3a91c2e8d4b605-MARKER-0123456789";
 fn marked(secrecy: Secrecy, name: &str) -> String {
     match (secrecy, name) {
         (Secrecy::Url, "REDIS_URL") => format!("redis://user:{MARKER}@cache.example/0"),
+        (Secrecy::Address, _) => format!("https://collector.example/{MARKER}?token={MARKER}"),
         (Secrecy::Url, _) => format!("postgresql://user:{MARKER}@db.example/cms"),
         _ => MARKER.to_owned(),
     }
@@ -81,6 +82,13 @@ fn of_a_url_only_the_password_is_masked() {
         shown("DATABASE_URL", "postgresql://u:MARKER@h:1/d?sslmode=require"),
         "postgresql://u:******@h:1/d?sslmode=require"
     );
+    for (sent, said) in [
+        ("https://h.example/x/MARKER?token=MARKER", "https://h.example/******"),
+        ("https://h.example:8443/?MARKER", "https://h.example:8443/******"),
+        ("https://h.example/", "https://h.example"),
+    ] {
+        assert_eq!(shown("AUDIT_WEBHOOK_URL", sent), said);
+    }
     assert_eq!(shown("REDIS_URL", "redis://:MARKER@h/0"), "redis://:******@h/0");
     assert_eq!(shown("REDIS_URL", "redis://h/0?password=MARKER"), "redis://h/0?password=******");
 }

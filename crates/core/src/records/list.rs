@@ -109,7 +109,12 @@ async fn attempt(door: &Door<'_>, parameters: &ListParameters, page: u64, per_pa
         expansions,
     };
     let plan = query.plan(door.app.store.dialect());
-    door.app.store.read(plan, move |reader| Box::pin(async move { Ok(rows::list(reader, &view, &query).await?) })).await
+    let read = door.read(plan, move |reader| Box::pin(async move { Ok(rows::list(reader, &view, &query).await?) }));
+    read.await?.ok_or_else(|| {
+        let most = rows::MAX_PAGE_BYTES / (1024 * 1024);
+        let message = format!("The records of this page have more than {most} MiB: ask for fewer, or name `fields`");
+        Error::field("per_page", message).into()
+    })
 }
 
 fn filter(door: &Door<'_>, text: Option<&str>) -> Result<Predicate> {

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::Refusal;
 
 /// Bytes that large answers hold at once; one more is 503.
-const MOST: u64 = 512 * 1024 * 1024;
+const MOST: u64 = 256 * 1024 * 1024;
 /// Answers up to this size are not counted: the number of connections bounds them.
 const SMALL: u64 = 64 * 1024;
 /// What is handed to the connection at a time.

@@ -73,6 +73,11 @@ impl Opened {
             beside: (width..width + beside).map(|column| row.text(column).map(str::to_owned)).collect(),
         }
     }
+
+    /// Bytes of the record by itself.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
+    }
 }
 
 /// Writes `, column` for each field that `expansions` have to know of a record.

@@ -28,6 +28,8 @@ pub struct ListQuery {
     pub expansions: Vec<Expansion>,
 }
 
+/// Most bytes that the records of a page may have, as JSON: each stands in memory until its reader has taken it.
+pub const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Rows past which a page is no longer a handful of index steps.
 const BOUNDED_WINDOW: u64 = 1_000;
 
@@ -57,8 +59,8 @@ pub struct Listed {
     pub total: Option<u64>,
 }
 
-/// Reads a page.
-pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Result<Listed, Error> {
+/// Reads a page; `None` when its records have more than [`MAX_PAGE_BYTES`].
+pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Result<Option<Listed>, Error> {
     let mut condition = reader.sql();
     push_where(&mut condition, view, query)?;
     let mut sql = reader.sql();
@@ -74,38 +76,64 @@ pub async fn list(reader: &mut Reader<'_>, view: &View, query: &ListQuery) -> Re
     let items = if query.expansions.is_empty() {
         plain(reader, view, &sql).await?
     } else {
-        let mut records = Vec::new();
-        reader
-            .for_each(&sql, |row| {
-                records.push(expand::Opened::read(view, row, beside));
-                Ok(())
-            })
-            .await?;
-        let records = expand::finish(reader, view, records, &query.expansions).await?;
-        let mut items = records.join(&b',');
-        items.insert(0, b'[');
-        items.push(b']');
-        items
+        expanded(reader, view, query, &sql, beside).await?
     };
+    let Some(items) = items else { return Ok(None) };
     let total = if query.with_total { Some(total(reader, view, query, &condition).await?) } else { None };
-    Ok(Listed { items, total })
+    Ok(Some(Listed { items, total }))
 }
 
 /// Rows straight to JSON.
-async fn plain(reader: &mut Reader<'_>, view: &View, sql: &Sql) -> Result<Vec<u8>, Error> {
+async fn plain(reader: &mut Reader<'_>, view: &View, sql: &Sql) -> Result<Option<Vec<u8>>, Error> {
     let mut items = Vec::with_capacity(2048);
     items.push(b'[');
-    reader
+    let read = reader
         .for_each(sql, |row| {
             if items.len() > 1 {
                 items.push(b',');
             }
             json::write_record(&mut items, view, row);
-            Ok(())
+            if items.len() > MAX_PAGE_BYTES { Err(too_much()) } else { Ok(()) }
         })
-        .await?;
+        .await;
+    if items.len() > MAX_PAGE_BYTES {
+        return Ok(None);
+    }
+    read?;
     items.push(b']');
-    Ok(items)
+    Ok(Some(items))
+}
+
+/// The same with what stands beside each, which has a limit of its own.
+async fn expanded(
+    reader: &mut Reader<'_>,
+    view: &View,
+    query: &ListQuery,
+    sql: &Sql,
+    beside: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    let read = reader
+        .for_each(sql, |row| {
+            let record = expand::Opened::read(view, row, beside);
+            bytes += record.size();
+            records.push(record);
+            if bytes > MAX_PAGE_BYTES { Err(too_much()) } else { Ok(()) }
+        })
+        .await;
+    if bytes > MAX_PAGE_BYTES {
+        return Ok(None);
+    }
+    read?;
+    let mut items = expand::finish(reader, view, records, &query.expansions).await?.join(&b',');
+    items.insert(0, b'[');
+    items.push(b']');
+    Ok(Some(items))
+}
+
+/// Ends the reading of rows; nobody else gets to see it.
+fn too_much() -> Error {
+    Error::internal("a page has more bytes than it may have")
 }
 
 async fn total(reader: &mut Reader<'_>, view: &View, query: &ListQuery, condition: &Sql) -> Result<u64, Error> {

@@ -1,5 +1,15 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
+/// Writes a line to standard output, and says so where that is not possible: a command whose word cannot be heard has failed.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::cli::write_out(format_args!("{}\n", format_args!($($line)*))) };
+}
+
+/// Writes a line to standard error. Where nobody hears that, nothing is left to do about it.
+macro_rules! complain {
+    ($($line:tt)*) => { drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)))) };
+}
+
 mod accounts;
 mod audit;
 mod config;
@@ -14,6 +24,7 @@ mod running;
 mod secrets;
 mod serve;
 
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -268,8 +279,12 @@ enum SecretsAction {
 
 #[derive(Debug, Subcommand)]
 enum IpRulesAction {
-    /// Remove every rule: the way back in after locking everybody out
-    Clear,
+    /// Remove every rule, those that block too: the way back in after locking everybody out; asks first
+    Clear {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,7 +349,7 @@ pub fn main() -> ExitCode {
         Command::Secrets { action: SecretsAction::List { json } } => secrets::list(json),
         Command::Secrets { action: SecretsAction::Check { json } } => secrets::check(json),
         Command::Secrets { action: SecretsAction::Rotate { name, json } } => secrets::rotate(&name, json),
-        Command::IpRules { action: IpRulesAction::Clear } => ip_rules::clear(),
+        Command::IpRules { action: IpRulesAction::Clear { yes } } => ip_rules::clear(yes),
         Command::Audit { action: AuditAction::Verify { json, checkpoints } } => audit::verify(json, checkpoints),
         Command::Audit { action: AuditAction::Tail { lines } } => audit::tail(lines),
         Command::Audit { action: AuditAction::Export } => audit::export(),
@@ -346,10 +361,11 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(Failure(lines)) => {
-            for line in lines {
-                eprintln!("{line}");
+            for line in &lines {
+                complain!("{line}");
             }
-            ExitCode::FAILURE
+            // No line: the reader of our output has left, as `head` does. That is no failure of ours.
+            if lines.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
     }
 }
@@ -388,6 +404,28 @@ impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string().lines().map(|line| format!("error: {line}")).collect())
     }
+}
+
+/// The way to standard output.
+fn write_out(text: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure(Vec::new())),
+        Err(error) => Err(Failure::new(format!("error: standard output: {error}"))),
+    }
+}
+
+/// Asks at the terminal; without one nobody has agreed to anything.
+fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("error: no terminal to ask at: add `--yes`"));
+    }
+    write_out(format_args!("{question} [y/N] "))?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 type Outcome = Result<ExitCode, Failure>;

@@ -9,8 +9,8 @@ use fastcms_core::{App, Caller, Error, access, attempts};
 use fastcms_secrets::Secret;
 use serde_json::json;
 
-use super::running::{Settings, block_on, confirmed, open, settings};
-use super::{Failure, Outcome};
+use super::running::{Settings, block_on, open, settings};
+use super::{Failure, Outcome, confirmed};
 
 /// Users a page when listing all of them.
 const PAGE: i64 = 100;
@@ -44,7 +44,7 @@ fn create(new: NewAccount, password_stdin: bool) -> Outcome {
         let new = NewUser { email, password, name };
         accounts::create_by_admin(&Caller::operator(), app, new, role).await.map_err(refused)
     })?;
-    say(as_json, &row(&made), &format!("{role} `{}` created", made.email))
+    tell(as_json, &row(&made), &format!("{role} `{}` created", made.email))
 }
 
 pub fn reset_password(email: &str, password_stdin: bool, as_json: bool) -> Outcome {
@@ -54,7 +54,7 @@ pub fn reset_password(email: &str, password_stdin: bool, as_json: bool) -> Outco
         let changed = accounts::reset_password_by_email(&Caller::operator(), app, email, password).await;
         changed.map_err(|error| refused_for(error, email))
     })?;
-    say(
+    tell(
         as_json,
         &row(&user),
         &format!("user `{}` has another password, and every session of theirs is ended", user.email),
@@ -68,7 +68,7 @@ pub fn require_password_change(email: &str, as_json: bool) -> Outcome {
         marked.map_err(|error| refused_for(error, email))
     })?;
     let text = format!("user `{email}` was signed out, and has to change the password after the next sign-in");
-    say(as_json, &json!({"accounts": 1}), &text)
+    tell(as_json, &json!({"accounts": 1}), &text)
 }
 
 pub fn require_password_change_of_all(yes: bool, as_json: bool) -> Outcome {
@@ -79,7 +79,7 @@ pub fn require_password_change_of_all(yes: bool, as_json: bool) -> Outcome {
     let marked = working_on(config, async |app| {
         accounts::require_password_change_of_all(&Caller::operator(), app).await.map_err(refused)
     })?;
-    say(as_json, &json!({"accounts": marked}), &format!("{marked} accounts have to change their passwords first"))
+    tell(as_json, &json!({"accounts": marked}), &format!("{marked} accounts have to change their passwords first"))
 }
 
 pub fn delete_user(email: &str, yes: bool) -> Outcome {
@@ -91,7 +91,7 @@ pub fn delete_user(email: &str, yes: bool) -> Outcome {
         let caller = access::recent(Caller::operator(), app).map_err(refused)?;
         accounts::delete_by_email(&caller, app, email).await.map_err(|error| refused_for(error, email))
     })?;
-    println!("user `{email}` deleted");
+    say!("user `{email}` deleted")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,11 +106,11 @@ fn working_on<T>(settings: Settings, work: impl AsyncFnOnce(&App) -> Result<T, F
 }
 
 /// What was done: for a script, or for a person.
-fn say(as_json: bool, object: &serde_json::Value, text: &str) -> Outcome {
+fn tell(as_json: bool, object: &serde_json::Value, text: &str) -> Outcome {
     if as_json {
-        println!("{}", serde_json::to_string_pretty(object)?);
+        say!("{}", serde_json::to_string_pretty(object)?)?;
     } else {
-        println!("{text}");
+        say!("{text}")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -161,17 +161,20 @@ pub fn list_users(as_json: bool) -> Outcome {
     let users = working_on(config, async |app| all_users(app).await.map_err(Failure::from))?;
     if as_json {
         let rows: Vec<_> = users.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say!("{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let widest = users.iter().map(|user| user.email.chars().count()).max().unwrap_or(0).max("EMAIL".len());
-    println!("{:<36}  {:<widest$}  {:<5}  {:<8}  {:<8}  CREATED", "ID", "EMAIL", "ROLE", "VERIFIED", "DISABLED");
+    say!("{:<36}  {:<widest$}  {:<5}  {:<8}  {:<8}  CREATED", "ID", "EMAIL", "ROLE", "VERIFIED", "DISABLED")?;
     for user in &users {
         let (verified, disabled) = (yes_no(user.verified), yes_no(user.disabled));
-        println!(
+        say!(
             "{:<36}  {:<widest$}  {:<5}  {verified:<8}  {disabled:<8}  {}",
-            user.id, user.email, user.role, user.created
-        );
+            user.id,
+            user.email,
+            user.role,
+            user.created
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,7 +185,7 @@ pub fn unlock_user(email: &str) -> Outcome {
         let unlocked = attempts::unlock_by_email(&Caller::operator(), app, email).await;
         unlocked.map_err(|error| refused_for(error, email))
     })?;
-    println!("user `{}` unlocked", unlocked.email);
+    say!("user `{}` unlocked", unlocked.email)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,6 @@
 //! `audit`: prove that nobody has touched the log, follow it, take it out.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn verify(as_json: bool, checkpoints: Option<PathBuf>) -> Outcome {
         let mut progress = |links: i64| {
             if talks && links / WORD > said {
                 said = links / WORD;
-                eprintln!("{links} events checked");
+                complain!("{links} events checked");
             }
         };
         let report = audit::verify(&Caller::operator(), &app, &checkpoints, &mut progress).await;
@@ -39,9 +39,9 @@ pub fn verify(as_json: bool, checkpoints: Option<PathBuf>) -> Outcome {
         report.map_err(Failure::from)
     })??;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&json(&report))?);
+        say!("{}", serde_json::to_string_pretty(&json(&report))?)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     Ok(if report.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -70,24 +70,23 @@ fn json(report: &Report) -> serde_json::Value {
     })
 }
 
-fn print(report: &Report) {
-    println!("{} events linked and verified, {} checkpoints met", report.links, report.checkpoints);
+fn print(report: &Report) -> Result<(), Failure> {
+    say!("{} events linked and verified, {} checkpoints met", report.links, report.checkpoints)?;
     if report.pruned > 0 {
-        println!("{} events were deleted by retention, the ends of their segments are sealed", report.pruned);
+        say!("{} events were deleted by retention, the ends of their segments are sealed", report.pruned)?;
     }
     if report.unreadable > 0 {
-        println!("{} events are under a key that cannot be opened: nothing can be said of them", report.unreadable);
+        say!("{} events are under a key that cannot be opened: nothing can be said of them", report.unreadable)?;
     }
-    println!("{} events are not linked yet: a deletion among them would not be seen", report.tail);
+    say!("{} events are not linked yet: a deletion among them would not be seen", report.tail)?;
     let Some(finding) = &report.finding else {
-        println!("SOUND");
-        return;
+        return say!("SOUND");
     };
     let mut place = Vec::new();
     place.extend(finding.row_id.as_ref().map(|id| format!("id {id}")));
     place.extend(finding.seq.map(|seq| format!("row {seq}")));
     place.extend(finding.link.map(|link| format!("link {link}")));
-    println!("BROKEN: {} ({})", finding.what, place.join(", "));
+    say!("BROKEN: {} ({})", finding.what, place.join(", "))
 }
 
 /// Follows the log until it is interrupted: one JSON line an event.
@@ -151,5 +150,5 @@ async fn each(
 }
 
 fn line(placed: PlacedRow) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&RowBody::from(placed.row))?)?)
+    say!("{}", serde_json::to_string(&RowBody::from(placed.row))?)
 }

@@ -20,20 +20,20 @@ pub fn print(as_json: bool) -> Outcome {
                 })
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say!("{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let widest = |text: fn(&config::Effective) -> usize| rows.iter().map(text).max().unwrap_or(0);
     let name = widest(|row| row.name.chars().count());
     let value = widest(|row| row.value.chars().count()).min(60);
     for row in &rows {
-        println!("{:<name$}  {:<value$}  {}", row.name, row.value, row.source);
+        say!("{:<name$}  {:<value$}  {}", row.name, row.value, row.source)?;
     }
     for refusal in &config.refusals {
-        eprintln!("would not serve: {refusal}");
+        complain!("would not serve: {refusal}");
     }
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
 }

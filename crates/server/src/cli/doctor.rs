@@ -20,9 +20,9 @@ pub fn secrets(as_json: bool) -> Outcome {
     })??;
     if as_json {
         let places: Vec<_> = examined.iter().map(json).collect();
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({"places": places}))?);
+        say!("{}", serde_json::to_string_pretty(&serde_json::json!({"places": places}))?)?;
     } else {
-        examined.iter().for_each(print);
+        examined.iter().try_for_each(print)?;
     }
     let all_open = examined.iter().all(|place| place.refused == 0);
     Ok(if all_open { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -33,14 +33,14 @@ fn json(place: &Examined) -> serde_json::Value {
     serde_json::json!({"place": place.place, "opened": place.opened, "refused": place.refused, "first": named})
 }
 
-fn print(place: &Examined) {
+fn print(place: &Examined) -> Result<(), Failure> {
     let Examined { place, opened, refused, named } = place;
     if *refused == 0 {
-        println!("{place}: {opened} open");
-        return;
+        return say!("{place}: {opened} open");
     }
-    println!("{place}: {opened} open, {refused} DO NOT OPEN");
+    say!("{place}: {opened} open, {refused} DO NOT OPEN")?;
     for (id, why) in named {
-        println!("  {id}: {why}");
+        say!("  {id}: {why}")?;
     }
+    Ok(())
 }

@@ -19,7 +19,7 @@ pub fn init(dir: &Path, database: DatabaseKind) -> Outcome {
     write(&dir.join(".env"), &settings(database), 0o600)?;
     write(&dir.join(".gitignore"), "/data\n/.env\n", 0o644)?;
     write(&dir.join("README.md"), README, 0o644)?;
-    println!("`{}` is ready: `cd {}` and run `fastcms dev`", dir.display(), dir.display());
+    say!("`{}` is ready: `cd {}` and run `fastcms dev`", dir.display(), dir.display())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `keys`: what depends on each key that signs tokens, new keys, and rotation. No command prints a key but `keys generate`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use fastcms_core::config::{Command, Engine, Origin, Sources, catalog};
@@ -9,12 +8,12 @@ use fastcms_core::{App, Caller, access, sealing, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
 use fastcms_guard::keys::Role;
 
-use super::running::{block_on, confirmed, open, settings};
-use super::{Failure, Outcome};
+use super::running::{block_on, open, settings};
+use super::{Failure, Outcome, confirmed};
 use crate::api::keys::{KeysBody, state};
 
 pub fn generate() -> Outcome {
-    writeln!(std::io::stdout(), "{}", hex::<32>(&SystemRng))?;
+    say!("{}", hex::<32>(&SystemRng))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -28,18 +27,18 @@ pub fn status(as_json: bool) -> Outcome {
     })??;
     let waiting = keys.iter().any(|key| key.role == Role::Previous && !key.is_safe_to_remove());
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&KeysBody::new(keys))?);
+        say!("{}", serde_json::to_string_pretty(&KeysBody::new(keys))?)?;
     } else {
-        keys.iter().for_each(print);
+        keys.iter().try_for_each(print)?;
     }
     Ok(if waiting { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(key: &KeyStatus) {
+fn print(key: &KeyStatus) -> Result<(), Failure> {
     let at = |seconds: Option<i64>| seconds.map_or_else(|| "never".to_owned(), |at| stamp(at * 1000));
     let until =
         |seconds: Option<i64>| seconds.map_or_else(|| "none".to_owned(), |at| format!("until {}", stamp(at * 1000)));
-    println!("{}  {}", key.kid, state(key.role));
+    say!("{}  {}", key.kid, state(key.role))?;
     let ends = &key.outstanding;
     for (what, value) in [
         ("first seen", at(key.first_seen)),
@@ -52,12 +51,12 @@ fn print(key: &KeyStatus) {
         ("data keys", key.wrapped.to_string()),
         ("sealed values", key.sealed.to_string()),
     ] {
-        println!("  {what:<15} {value}");
+        say!("  {what:<15} {value}")?;
     }
     if key.is_safe_to_remove() {
-        println!("  SAFE to remove");
+        say!("  SAFE to remove")
     } else {
-        println!("  NOT SAFE to remove: {}", key.dependents.join("; "));
+        say!("  NOT SAFE to remove: {}", key.dependents.join("; "))
     }
 }
 
@@ -95,10 +94,11 @@ async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
     };
     if emergency {
         let done = keys::revoke_everything(&caller, app).await?;
-        println!("{} sessions were ended, and every token is void", done.sessions);
+        let told = say!("{} sessions were ended, and every token is void", done.sessions);
         return match done.replaced {
             Ok(kid) => {
-                println!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}: restart at once");
+                told?;
+                say!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}: restart at once")?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(why) => Err(Failure::new(format!("error: the key is still in force: {why}"))),
@@ -106,11 +106,11 @@ async fn rotate_in(app: &App, next: bool, emergency: bool) -> Outcome {
     }
     if next {
         let kid = keys::stage(&caller, app).await?;
-        println!("SECRET_KEY_NEXT in `.env` is `{kid}` now: once every node has it, run `fastcms keys rotate` on each");
+        say!("SECRET_KEY_NEXT in `.env` is `{kid}` now: once every node has it, run `fastcms keys rotate` on each")?;
     } else {
         let kid = keys::rotate(&caller, app).await?;
-        println!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}");
-        println!("`fastcms keys status` says when the key before it may leave SECRET_KEY_PREVIOUS");
+        say!("SECRET_KEY in {place} is `{kid}` now; {TAKEN_UP}")?;
+        say!("`fastcms keys status` says when the key before it may leave SECRET_KEY_PREVIOUS")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,7 +134,8 @@ pub fn reseal(yes: bool) -> Outcome {
 async fn reseal_in(app: &App) -> Outcome {
     let caller = access::recent(Caller::operator(), app)?;
     let id = sealing::renew(&caller, app, sealing::SETTLING).await?;
-    println!("data key {id} seals from now on");
+    // The work goes on where nobody hears of it.
+    let mut told = say!("data key {id} seals from now on");
     let mut all = 0;
     loop {
         let moved = sealing::reseal(&caller, app).await?;
@@ -142,7 +143,8 @@ async fn reseal_in(app: &App) -> Outcome {
             break;
         }
         all += moved;
-        println!("{all} values are sealed under it");
+        told = told.and(say!("{all} values are sealed under it"));
     }
+    told?;
     Ok(ExitCode::SUCCESS)
 }

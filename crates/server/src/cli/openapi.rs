@@ -18,8 +18,8 @@ pub fn print(format: SchemaFormat) -> Outcome {
         Ok::<_, super::Failure>(document)
     })??;
     match format {
-        SchemaFormat::Json => println!("{}", serde_json::to_string_pretty(&document)?),
-        SchemaFormat::Yaml => print!("{}", to_yaml(&document)),
+        SchemaFormat::Json => say!("{}", serde_json::to_string_pretty(&document)?)?,
+        SchemaFormat::Yaml => super::write_out(format_args!("{}", to_yaml(&document)))?,
     }
     Ok(ExitCode::SUCCESS)
 }

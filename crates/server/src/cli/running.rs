@@ -68,15 +68,3 @@ pub fn opening(
     let Settings { config, custody } = settings;
     Opening { config, custody, clock, rng, without_secret, older_schema, process, alike_refusals: true }
 }
-
-/// Asks at the terminal; without one nobody has agreed to anything.
-pub fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("error: no terminal to ask at: add `--yes`"));
-    }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}

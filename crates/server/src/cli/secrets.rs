@@ -27,9 +27,9 @@ pub fn list(as_json: bool) -> Outcome {
     let is_sound = all.iter().all(|one| one.item.state == State::Fresh);
     if as_json {
         let items = all.into_iter().map(|one| one.item).collect();
-        println!("{}", serde_json::to_string_pretty(&SecretsBody::new(items))?);
+        say!("{}", serde_json::to_string_pretty(&SecretsBody::new(items))?)?;
     } else {
-        print(&all, |_| Vec::new());
+        print(&all, |_| Vec::new())?;
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -42,9 +42,9 @@ pub fn check(as_json: bool) -> Outcome {
         let total = all.len();
         let body = |Checked { item, fault, then }| CheckedBody { item: item.into(), fault, then };
         let items: Vec<CheckedBody> = all.into_iter().map(body).collect();
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({"items": items, "total": total}))?);
+        say!("{}", serde_json::to_string_pretty(&serde_json::json!({"items": items, "total": total}))?)?;
     } else {
-        print(&all, |one| one.fault.iter().cloned().chain([one.then.clone()]).collect());
+        print(&all, |one| one.fault.iter().cloned().chain([one.then.clone()]).collect())?;
     }
     Ok(if starts { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -60,11 +60,11 @@ pub fn rotate(name: &str, as_json: bool) -> Outcome {
         item.map_err(Failure::from)
     })??;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&ItemBody::from(item))?);
+        say!("{}", serde_json::to_string_pretty(&ItemBody::from(item))?)?;
     } else {
         let version = item.version.map_or_else(String::new, |version| format!(", version {version}"));
-        println!("{name} was made anew: {}{version}", item.source);
-        println!("a running server verifies with it at once, and signs with it within 3 times SECRETS_REFRESH_SECONDS");
+        say!("{name} was made anew: {}{version}", item.source)?;
+        say!("a running server verifies with it at once, and signs with it within 3 times SECRETS_REFRESH_SECONDS")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -75,17 +75,18 @@ fn look() -> Result<Vec<Checked>, Failure> {
 }
 
 /// A line a secret, in columns; what else there is to say of one stands below it.
-fn print(all: &[Checked], more: impl Fn(&Checked) -> Vec<String>) {
+fn print(all: &[Checked], more: impl Fn(&Checked) -> Vec<String>) -> Result<(), Failure> {
     let rows: Vec<[String; 4]> = all.iter().map(columns).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     for (one, [name, state, age, version]) in all.iter().zip(&rows) {
         let [a, b, c, d] = widths;
-        println!("{name:<a$}  {state:<b$}  {age:<c$}  {version:<d$}  {}", one.item.source);
+        say!("{name:<a$}  {state:<b$}  {age:<c$}  {version:<d$}  {}", one.item.source)?;
         for line in more(one) {
-            println!("  {line}");
+            say!("  {line}")?;
         }
     }
+    Ok(())
 }
 
 fn columns(one: &Checked) -> [String; 4] {

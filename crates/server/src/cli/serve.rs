@@ -116,13 +116,15 @@ async fn greet(app: &App, socket: &tokio::net::TcpListener, is_dev: bool) -> Res
     tracing::info!(%address, environment = %app.config.server.environment, "listening");
     let shown = format!("http://{address}");
     if is_dev {
-        println!("FastCMS    {shown}");
-        println!("API docs   {shown}/docs  {shown}/redoc  {shown}/openapi.json");
+        drop(say!("FastCMS    {shown}"));
+        drop(say!("API docs   {shown}/docs  {shown}/redoc  {shown}/openapi.json"));
     }
     if accounts::needs_setup(&Caller::background(), app).await? {
         let link = accounts::offer_setup_link(&Caller::background(), app).await?;
         let (text, label) = (link.0.expose(), if is_dev { "Setup     " } else { "Setup:" });
-        println!("{label} {text}  (makes the first admin; good once, for 30 minutes)");
+        if say!("{label} {text}  (makes the first admin; good once, for 30 minutes)").is_err() {
+            tracing::warn!("the link that makes the first admin could not be shown: standard output takes nothing");
+        }
     }
     Ok(())
 }

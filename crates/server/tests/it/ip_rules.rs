@@ -226,7 +226,10 @@ fn the_command_line_is_the_way_back_in() {
     let body = json!({"cidr": "203.0.113.0/24", "rule_type": "allow", "force": true});
     assert_eq!(server.call("POST", RULES, Some(&token), Some(&body)).status, 201);
     assert_eq!(server.call("GET", RULES, Some(&token), None).status, 403);
-    let output = server.run(&["ip-rules", "clear"], "");
+    let unasked = server.run(&["ip-rules", "clear"], "y\n");
+    assert!(!unasked.status.success(), "there is no terminal to ask at");
+    assert!(String::from_utf8_lossy(&unasked.stderr).contains("--yes"), "{unasked:?}");
+    let output = server.run(&["ip-rules", "clear", "--yes"], "");
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("1 IP rules removed"), "{output:?}");
     let back = (0..120).any(|_| {

@@ -305,7 +305,7 @@ fn of_key(key: &ApiKey) -> Identity {
     uuid::Uuid::try_parse(&key.id).map_or_else(|_| named(&Realm::Users, &key.id), |id| Identity::ApiKey(id.as_u128()))
 }
 
-fn of_account(account: &Account) -> Identity {
+pub(crate) fn of_account(account: &Account) -> Identity {
     of_id(&account.realm, &account.id)
 }
 

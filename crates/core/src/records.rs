@@ -12,6 +12,7 @@ mod list;
 mod own;
 mod password;
 pub(crate) mod pointers;
+mod turns;
 mod update;
 mod upsert;
 
@@ -23,6 +24,7 @@ pub use delete::delete;
 pub use get::get;
 pub use list::{ListParameters, MAX_WINDOW, Page, list};
 pub use own::own;
+pub use turns::Turns;
 pub use update::update;
 pub use upsert::{UpsertOutcome, upsert};
 
@@ -32,6 +34,7 @@ use fastcms_expr::{Predicate, RuleKind};
 use fastcms_store::predicate::Sight;
 use fastcms_store::records::{Shape, View};
 use fastcms_store::schema::{Collection, CollectionKind, Schema};
+use fastcms_store::{BoxFuture, Plan, Reader};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
@@ -94,6 +97,28 @@ impl<'a> Door<'a> {
             shape,
             unseal: self.app.sealing.opener(&self.collection),
         }
+    }
+
+    /// Reads as `plan` says, when it is this caller's turn.
+    async fn read<T, F>(&self, plan: Plan, job: F) -> Result<T, Failure>
+    where
+        F: for<'r> FnOnce(&'r mut Reader<'_>) -> BoxFuture<'r, Result<T, Failure>> + Send + 'static,
+        T: Send + 'static,
+    {
+        if plan == Plan::Bounded {
+            return self.app.store.read(plan, job).await;
+        }
+        let turn = self.app.turns.take(self.caller).await?;
+        let plan = turn.plan;
+        // The turn goes along: who gives up waiting does not make room while the scan goes on.
+        let read = self.app.store.read(plan, move |reader| {
+            Box::pin(async move {
+                let done = job(reader).await;
+                drop(turn);
+                done
+            })
+        });
+        read.await
     }
 
     /// The instant of this request as records keep it.

@@ -48,7 +48,8 @@ pub struct StoreConfig {
     pub write_queue: usize,
     /// Scans that may wait before [`Error::Overloaded`] is answered.
     pub read_queue: usize,
-    /// Threads for scans on `SQLite`; on `PostgreSQL` twice as many connections for reads, and as many again for writes. 0: as many as cores, at least 2.
+    /// Threads for scans on `SQLite`; on `PostgreSQL` twice as many connections for reads, and as many again for writes. 0: as many as
+    /// cores, at least 3 and 2.
     pub readers: usize,
 }
 
@@ -127,6 +128,14 @@ impl Store {
         match self.0.engine {
             Engine::Sqlite(_) => Dialect::Sqlite,
             Engine::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// How many scans run at once.
+    pub fn scans(&self) -> usize {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.scans(),
+            Engine::Postgres(engine) => engine.scans(),
         }
     }
 

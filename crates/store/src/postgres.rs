@@ -98,6 +98,11 @@ impl Gate {
     }
 }
 
+/// How many of so many connections scans may take.
+fn scans_of(connections: usize) -> usize {
+    (connections * 3 / 4).max(1)
+}
+
 impl Postgres {
     pub(crate) async fn open(url: &PostgresUrl, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
         let size = config.reader_count() * 2;
@@ -117,9 +122,13 @@ impl Postgres {
             time_budget: config.time_budget,
             writing: Gate::new(size, config.write_queue),
             reading: Gate::new(size, config.read_queue),
-            scans: Semaphore::new((size * 3 / 4).max(1)),
+            scans: Semaphore::new(scans_of(size)),
             closing: AtomicBool::new(false),
         })
+    }
+
+    pub(crate) fn scans(&self) -> usize {
+        scans_of(self.size)
     }
 
     /// Has a job run, and answers it with its answer.

@@ -31,12 +31,18 @@ pub(crate) struct Sqlite {
     readers: Arc<Readers>,
     time_budget: Duration,
     write_budget: Duration,
+    scans: usize,
 }
+
+/// Fewest threads for scans, unless configured otherwise: with one of guests and one of accounts at work, one is left.
+const MIN_READERS: usize = 3;
 
 impl Sqlite {
     pub(crate) async fn open(path: &Path, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
         let (path, feed, queue) = (path.to_owned(), Arc::clone(feed), config.write_queue);
-        let (read_queue, threads, time_budget) = (config.read_queue, config.reader_count(), config.time_budget);
+        let least = if config.readers == 0 { MIN_READERS } else { 1 };
+        let (read_queue, threads, time_budget) =
+            (config.read_queue, config.reader_count().max(least), config.time_budget);
         let write_budget = config.write_budget;
         let opened = tokio::task::spawn_blocking(move || {
             connection::create_file(&path)?;
@@ -46,7 +52,7 @@ impl Sqlite {
                 tracing::warn!(%error, "the planner's figures of the tables stay as they are");
             }
             let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
-            Ok(Self { writer, readers, time_budget, write_budget })
+            Ok(Self { writer, readers, time_budget, write_budget, scans: threads })
         });
         opened.await.map_err(|_| Error::internal("opening the database panicked"))?
     }
@@ -62,6 +68,10 @@ impl Sqlite {
             self.writer.submit(job)?;
             answer.await.map_err(|_| Error::closed())
         })
+    }
+
+    pub(crate) fn scans(&self) -> usize {
+        self.scans
     }
 
     /// Runs a job on this thread.

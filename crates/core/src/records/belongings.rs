@@ -48,8 +48,8 @@ async fn meets(door: &Door<'_>, id: &str, rule: Predicate) -> Result<bool, Failu
     }
     let (view, id) = (door.view(), id.to_owned());
     let plan = if rule.collections().is_empty() { Plan::Bounded } else { Plan::Scan };
-    let read = door.app.store.read(plan, move |reader| {
-        Box::pin(async move { Ok::<_, Failure>(rows::get(reader, &view, &id, &rule, &[]).await?.is_some()) })
+    let read = door.read(plan, move |reader| {
+        Box::pin(async move { Ok(rows::get(reader, &view, &id, &rule, &[]).await?.is_some()) })
     });
     read.await
 }

@@ -37,8 +37,6 @@ async fn attempt(door: &Door<'_>, id: &str, expand: Option<&str>) -> Result<Opti
     let (view, id) = (door.view(), id.to_owned());
     // One row by its id: a rule over that row is a handful of steps, one over whole collections may be more.
     let plan = if rule.collections().is_empty() && expansions.is_empty() { Plan::Bounded } else { Plan::Scan };
-    door.app
-        .store
-        .read(plan, move |reader| Box::pin(async move { Ok(rows::get(reader, &view, &id, &rule, &expansions).await?) }))
+    door.read(plan, move |reader| Box::pin(async move { Ok(rows::get(reader, &view, &id, &rule, &expansions).await?) }))
         .await
 }

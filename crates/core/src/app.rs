@@ -22,11 +22,14 @@ use crate::collections::Following;
 use crate::config::Config;
 use crate::data_keys::Wrapping;
 use crate::error::{Error, QueryPart};
+use crate::error::Error;
+use crate::fields::Cleaning;
 use crate::files::Files;
 use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
 use crate::limits::Limits;
 use crate::mail::Post;
+use crate::records::Turns;
 use crate::request_log::RequestLog;
 use crate::sealing::Sealing;
 use crate::secrets::Custody;
@@ -49,6 +52,10 @@ pub struct App {
     pub keys: ArcSwap<KeyRing>,
     /// The bounded pool in which passwords are hashed.
     pub hasher: Hasher,
+    /// Whose turn it is to look through records.
+    pub(crate) turns: Turns,
+    /// The bounded pool in which markup is cleaned.
+    pub(crate) cleaning: Cleaning,
     /// What a password must be.
     pub passwords: Policy,
     /// Who is asked whether a new password is known from a breach.
@@ -120,6 +127,11 @@ impl App {
         self.rng.fill(&mut random);
         let millis = u64::try_from(self.now_millis()).unwrap_or_default();
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().to_string()
+    }
+
+    /// Most bytes of one value of a record, where it is not the value that was sent but what was made of it.
+    pub(crate) fn longest_value(&self) -> usize {
+        usize::try_from(self.config.limits.max_body_size).unwrap_or(usize::MAX)
     }
 
     /// Lifetime of an access token, seconds.

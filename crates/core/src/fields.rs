@@ -5,6 +5,7 @@
 mod choice;
 pub mod email;
 mod file;
+mod markup;
 mod number;
 mod structure;
 mod text;
@@ -13,6 +14,7 @@ pub mod url;
 
 pub use choice::MAX_RELATED;
 pub(crate) use file::faults as file_faults;
+pub use markup::{Cleaned, Cleaning, is_dear};
 pub use structure::MAX_DEPTH;
 
 use fastcms_store::Value;
@@ -52,10 +54,11 @@ pub struct Draft {
 }
 
 /// Holds `data` against the fields of `collection`.
-pub fn check(collection: &Collection, data: &Map<String, Json>, mode: Mode) -> Result<Draft> {
-    let mut errors = FieldErrors::default();
+pub fn check(collection: &Collection, data: &Cleaned<'_>, mode: Mode) -> Result<Draft> {
+    let (data, faults) = data.parts();
+    let mut errors = faults.clone();
     let mut draft = Draft::default();
-    if data.is_empty() {
+    if data.is_empty() && errors.is_empty() {
         errors.add("data", "This field is required");
     }
     for (key, json) in data {
@@ -76,7 +79,7 @@ pub fn check(collection: &Collection, data: &Map<String, Json>, mode: Mode) -> R
         }
     }
     if mode == Mode::Create {
-        missing(collection, data, &mut errors);
+        missing(collection, data, faults, &mut errors);
     }
     errors.into_result().map(|()| draft)
 }
@@ -100,9 +103,10 @@ pub fn check_rights(collection: &Collection, data: &Map<String, Json>, mode: Mod
     errors.into_result()
 }
 
-fn missing(collection: &Collection, data: &Map<String, Json>, errors: &mut FieldErrors) {
+fn missing(collection: &Collection, data: &Map<String, Json>, faults: &FieldErrors, errors: &mut FieldErrors) {
     for field in collection.fields() {
-        if field.validation.required && field.kind != FieldType::Autodate && !data.contains_key(&field.name) {
+        let was_sent = || data.contains_key(&field.name) || faults.iter().any(|(name, _)| name == field.name);
+        if field.validation.required && field.kind != FieldType::Autodate && !was_sent() {
             errors.add(field.name.as_str(), "This field is required");
         }
     }

@@ -11,7 +11,7 @@ use fastcms_guard::ids::{self, Rng};
 use fastcms_guard::keys::SecretKey;
 use fastcms_guard::password::{Hasher, MIN_LENGTH, Policy, host_labels};
 use fastcms_secrets::Secret;
-use fastcms_store::{DatabaseUrl, Store, StoreConfig, migrations};
+use fastcms_store::{Store, StoreConfig, migrations};
 use tokio::sync::Notify;
 
 use super::App;
@@ -24,11 +24,13 @@ use crate::caller::Caller;
 use crate::config::{Config, SealedData};
 use crate::data_keys::{self, Wrapping};
 use crate::error::Error;
+use crate::fields::Cleaning;
 use crate::files::Files;
 use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
 use crate::limits::Limits;
 use crate::mail::{self, Post};
+use crate::records::Turns;
 use crate::request_log::RequestLog;
 use crate::sealing::{self, Sealing};
 use crate::secrets::{self, Custody};
@@ -83,8 +85,6 @@ pub struct Opening {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("DATABASE_URL: {0}")]
-    DatabaseUrl(#[from] fastcms_store::UrlError),
-    #[error("DATABASE_URL: {0}")]
     Database(#[from] fastcms_store::Error),
     #[error(
         "the database has an older schema ({pending} migrations are pending): back it up and run `fastcms migrate up`"
@@ -105,8 +105,7 @@ pub enum StartError {
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let Opening { config, clock, rng, without_secret, older_schema, process, custody, alike_refusals } = opening;
-    let url = DatabaseUrl::parse(config.database.url.expose())?;
-    let store = Store::open(StoreConfig::new(url)).await?;
+    let store = Store::open(StoreConfig::new(config.database.url.clone())).await?;
     prepare_schema(&store, older_schema).await?;
 
     let now = clock.now().as_seconds();
@@ -140,6 +139,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         egress: Egress::new(&config.proxies.egress_allowed, !config.server.is_production()),
         issuer: config.server.base_url.as_str().trim_end_matches('/').to_owned(),
         hasher: Hasher::new(Arc::clone(&rng)),
+        cleaning: Cleaning::default(),
+        turns: Turns::new(store.scans()),
         schema: ArcSwap::from_pointee(schema),
         keys: ArcSwap::from_pointee(ring),
         process,

@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, FieldErrors, Result};
-use crate::fields::{self, Draft, Mode};
+use crate::fields::{self, Cleaned, Draft, Mode};
 use crate::sealing;
 
 /// Faulty records that are described; those past it are counted.
@@ -285,7 +285,8 @@ impl<'a> Reading<'a> {
             return Some((values, Draft::default()));
         }
         // As in a change, where what is missing is no fault; what may be missing here was looked at above.
-        let mut draft = match fields::check(self.collection, data, Mode::Update) {
+        let cleaned = Cleaned::now(self.collection, data, self.app.longest_value());
+        let mut draft = match fields::check(self.collection, &cleaned, Mode::Update) {
             Ok(draft) => draft,
             Err(Error::Validation(more)) => {
                 more.iter().for_each(|(field, message)| faults.add(field, message));

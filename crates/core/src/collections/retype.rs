@@ -30,7 +30,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::update::Change;
 use crate::error::{Error, Result};
-use crate::fields::{self, Mode};
+use crate::fields::{self, Cleaned, Mode};
 
 /// Whether values that are there have to be looked at.
 pub(super) fn is_needed(old: &Field, new: &Field) -> bool {
@@ -88,7 +88,7 @@ impl Converter {
             return Some(Value::Null);
         }
         let data = Map::from_iter([(new.name.clone(), candidate.clone())]);
-        let draft = fields::check(&self.target, &data, Mode::Update).ok()?;
+        let draft = fields::check(&self.target, &Cleaned::now(&self.target, &data, usize::MAX), Mode::Update).ok()?;
         let (_, value) = draft.sets.into_iter().next()?;
         is_same(&value, new.storage(), &candidate).then_some(value)
     }

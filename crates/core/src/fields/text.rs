@@ -1,4 +1,4 @@
-//! Free text: `text`, `editor`, `email`, `url`.
+//! Free text: `text`, `email`, `url`, and `editor`, whose markup was cleaned before.
 
 use fastcms_store::Value;
 use fastcms_store::schema::{Field, FieldType, Pattern};
@@ -26,9 +26,6 @@ pub(super) fn check(field: &Field, pattern: Option<&Pattern>, json: &Json) -> Re
         && !values.iter().any(|value| value == text)
     {
         return Err(format!("Must be one of: {}", values.join(", ")));
-    }
-    if field.kind == FieldType::Editor {
-        return Ok(Value::Text(ammonia::clean(text)));
     }
     Ok(Value::Text(text.clone()))
 }

@@ -7,7 +7,7 @@ use fastcms_guard::limits::Class;
 use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, View};
 use fastcms_store::schema::Collection;
-use fastcms_store::{BoxFuture, Tx};
+use fastcms_store::{BoxFuture, Plan, Tx};
 use serde_json::{Map, Value as Json};
 
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
@@ -109,7 +109,11 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
         // Rules know accounts by their id alone: one that could be chosen would be somebody else's.
         return Err(Error::field("id", "Not writable by this caller").into());
     }
-    let mut draft = fields::check(&door.collection, data, Mode::Create)?;
+    if fields::is_dear(&door.collection, data) {
+        precheck(door, &rule).await?;
+    }
+    let cleaned = door.app.cleaning.run(&door.collection, data, door.app.longest_value()).await?;
+    let mut draft = fields::check(&door.collection, &cleaned, Mode::Create)?;
     fields::check_rights(&door.collection, data, Mode::Create, rights(door))?;
     password::check(door, &draft, None).await?;
     password::hash(door, &mut draft).await?;
@@ -118,6 +122,17 @@ pub(super) async fn prepare(door: &Door<'_>, data: &Map<String, Json>, id: Optio
     sealing::seal_draft(door.app, &door.collection, &id, &mut draft)?;
     let (refusal, reach) = (access::refusal(door.caller), access::usable_files(door.caller));
     Ok(Insert { id, now: door.stamp(), view: door.view(), rule, refusal, reach, draft })
+}
+
+/// A look ahead, outside the transaction: nobody has dear work done for a record that they may not make.
+async fn precheck(door: &Door<'_>, rule: &Predicate) -> Result<(), Failure> {
+    if *rule == Predicate::True {
+        return Ok(());
+    }
+    let (view, rule) = (door.view(), rule.clone());
+    let job =
+        door.read(Plan::Scan, move |reader| Box::pin(async move { Ok(rows::would_hold(reader, &view, &rule).await?) }));
+    if job.await? { Ok(()) } else { Err(access::refusal(door.caller).into()) }
 }
 
 /// On a record that does not exist yet, a manage rule can only speak of the caller and the request.

@@ -46,7 +46,11 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         Predicate::False
     };
     // Faults of the data are told to those who may write only, so they wait for the decision.
-    let mut draft = fields::check(&door.collection, data, Mode::Update);
+    if fields::is_dear(&door.collection, data) {
+        access.precheck(door, id).await?;
+    }
+    let cleaned = door.app.cleaning.run(&door.collection, data, door.app.longest_value()).await?;
+    let mut draft = fields::check(&door.collection, &cleaned, Mode::Update);
     let mut old_password = None;
     if let Ok(checked) = &mut draft
         && checked.password.is_some()
@@ -139,8 +143,6 @@ impl Access {
     pub(super) async fn precheck(&self, door: &Door<'_>, id: &str) -> Result<(), Failure> {
         let (view, rule, seen, id) = (door.view(), self.rule.clone(), self.view.clone(), id.to_owned());
         let answers: Result<(bool, bool), Failure> = door
-            .app
-            .store
             .read(Plan::Scan, move |reader| {
                 Box::pin(async move {
                     let allowed = rows::get(reader, &view, &id, &rule, &[]).await?.is_some();

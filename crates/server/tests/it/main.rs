@@ -38,6 +38,7 @@ mod known_browser;
 mod limits;
 mod mails;
 mod managers;
+mod markup;
 mod old_rules;
 mod passwords;
 mod polymorphic;
@@ -58,4 +59,7 @@ mod step_up;
 mod stored_settings;
 #[cfg(target_os = "linux")]
 mod storm;
+mod turns;
 mod two_factor;
+#[cfg(target_os = "linux")]
+mod unheard;

@@ -6,7 +6,7 @@ use super::{View, json};
 use crate::error::Fault;
 use crate::predicate::Trust;
 use crate::schema::FieldType;
-use crate::{Columns, Dialect, Error, Sql, Tx, Value};
+use crate::{Columns, Dialect, Error, Reader, Sql, Tx, Value};
 
 /// An amount to add to a number field, by its position.
 pub type Increment = (usize, f64);
@@ -165,10 +165,25 @@ pub async fn holds(tx: &mut Tx<'_>, view: &View, predicate: &Predicate) -> Resul
         return Ok(decided);
     }
     let mut sql = tx.sql();
-    sql.push("SELECT CASE WHEN ");
-    view.push_condition(&mut sql, predicate, Trust::Rule)?;
-    sql.push(" THEN 1 ELSE 0 END");
+    push_holds(&mut sql, view, predicate)?;
     tx.fetch_one(&sql).await?.map_or(Ok(false), |row| row.bool(0))
+}
+
+/// The same as [`holds`], to look ahead.
+pub async fn would_hold(reader: &mut Reader<'_>, view: &View, predicate: &Predicate) -> Result<bool, Error> {
+    if let Some(decided) = predicate.decided() {
+        return Ok(decided);
+    }
+    let mut sql = reader.sql();
+    push_holds(&mut sql, view, predicate)?;
+    reader.fetch_one(&sql).await?.map_or(Ok(false), |row| row.bool(0))
+}
+
+fn push_holds(sql: &mut Sql, view: &View, predicate: &Predicate) -> Result<(), Error> {
+    sql.push("SELECT CASE WHEN ");
+    view.push_condition(sql, predicate, Trust::Rule)?;
+    sql.push(" THEN 1 ELSE 0 END");
+    Ok(())
 }
 
 /// Whether all of `ids` are records of the collection, which are then kept from being deleted until the transaction ends.

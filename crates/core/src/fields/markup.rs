@@ -68,7 +68,7 @@ fn raw<'d>(collection: &Collection, data: &'d Map<String, Json>) -> impl Iterato
 
 fn clean(text: &str, most: usize) -> Result<String, String> {
     census::take(text, most)?;
-    // A little at a time, as it was counted: after each `&` the parser goes through all that it was given and did not read yet.
+    // A little at a time, as it was counted.
     let document = ammonia::Builder::default().clean_from_reader(Slowly(text.as_bytes()));
     let cleaned = document.map_err(|error| error.to_string())?.to_string();
     if cleaned.len() > most {

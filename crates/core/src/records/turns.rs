@@ -16,8 +16,10 @@ use crate::caller::{Caller, Channel};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// How long a scan of a guest may take (as long as a view, contract 16), and how long it may wait for its turn before.
+/// How long a scan of a guest may take (as long as a view, contract 16).
 const GUEST_BUDGET: Duration = Duration::from_secs(2);
+/// How long it may wait for its turn before: longer than those take that may be ahead of it.
+const GUEST_PATIENCE: Duration = Duration::from_secs(6);
 /// Scans of one caller that may wait.
 const WAITING_EACH: usize = 32;
 /// Scans of all guests, or of all accounts, that may wait.
@@ -57,7 +59,7 @@ impl Turns {
         }
         let (share, identity, patience, plan) = match caller.account() {
             Some(account) => (&self.accounts, limits::of_account(account), TIME_BUDGET, Plan::Scan),
-            None => (&self.guests, of_guest(caller), GUEST_BUDGET, Plan::Within(GUEST_BUDGET)),
+            None => (&self.guests, of_guest(caller), GUEST_PATIENCE, Plan::Within(GUEST_BUDGET)),
         };
         let overloaded = Error::Overloaded { retry_after_seconds: RETRY_AFTER_SECONDS };
         match tokio::time::timeout(patience, share.take(identity)).await {

@@ -53,10 +53,10 @@ async fn slow_searches_of_guests_keep_nobody_else_from_searching(product: &Produ
     for (answer, took) in others {
         let answer = answer.expect(200).json();
         assert_eq!(answer["items"][0]["data"]["n"], json!(5), "{answer}");
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(took < Duration::from_secs(9), "{took:?}");
     }
     assert!(
-        attacked.iter().all(|(answer, took)| answer.status == 503 && *took < Duration::from_secs(8)),
+        attacked.iter().all(|(answer, took)| answer.status == 503 && *took < Duration::from_secs(15)),
         "{attacked:?}"
     );
     let mut codes: Vec<(String, bool)> =

@@ -11,12 +11,14 @@ use html5ever::{Attribute, ExpandedName, LocalName, ParseOpts, QualName, ns, par
 
 /// Most elements and comments that may come of a text, those included that the parser repeats to repair it.
 const MAX_NODES: usize = 10_000;
+/// Most pieces of text: each `<` and `&` that means nothing begins one, and putting them together is dear.
+const MAX_PIECES: usize = 20_000;
 /// Most elements within each other.
 const MAX_DEPTH: usize = 100;
 /// Most blanks, slashes and quotes in one tag or comment: the parser compares each attribute with all before it.
 const MAX_SEPARATORS: usize = 20_000;
 /// Bytes parsed between two looks: few enough that not much can come of them.
-pub(super) const STEP: usize = 64;
+pub(super) const STEP: usize = 256;
 
 /// What is said of markup of more than `most` bytes.
 pub(super) fn too_long(most: usize) -> String {
@@ -37,6 +39,11 @@ pub(super) fn take(text: &str, most: usize) -> Result<(), String> {
         }
         if census.deepest.get() > MAX_DEPTH {
             return Err(format!("Must not have more than {MAX_DEPTH} elements within each other"));
+        }
+        if census.pieces.get() > MAX_PIECES {
+            return Err(format!(
+                "Must not have more than {MAX_PIECES} pieces of text, as many as there are `<` and `&`"
+            ));
         }
         if census.bytes.get() > most {
             return Err(too_long(most));
@@ -64,6 +71,7 @@ struct Census {
     deepest: Cell<usize>,
     /// Of the attributes of all elements.
     bytes: Cell<usize>,
+    pieces: Cell<usize>,
     /// How often the parser told of anything.
     calls: Cell<usize>,
 }
@@ -88,6 +96,9 @@ impl Census {
 
     fn put(&self, child: NodeOrText<Rc<Node>>, depth: usize) {
         self.calls.set(self.calls.get() + 1);
+        if let NodeOrText::AppendText(_) = &child {
+            self.pieces.set(self.pieces.get() + 1);
+        }
         if let NodeOrText::AppendNode(node) = child {
             node.depth.set(depth);
             node.has_parent.set(true);

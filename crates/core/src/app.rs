@@ -22,7 +22,6 @@ use crate::collections::Following;
 use crate::config::Config;
 use crate::data_keys::Wrapping;
 use crate::error::{Error, QueryPart};
-use crate::error::Error;
 use crate::fields::Cleaning;
 use crate::files::Files;
 use crate::ip_rules::{self, IpRules};

@@ -3,6 +3,7 @@
 mod flood;
 mod keeping;
 mod operations;
+mod segments;
 mod shipping;
 mod tampering;
 

@@ -35,7 +35,7 @@ async fn ten_events(product: &Product) -> Vec<String> {
     rows.into_iter().map(|placed| placed.row.id).collect()
 }
 
-fn note(app: &App, count: usize) {
+pub fn note(app: &App, count: usize) {
     for number in 0..count {
         audit::note(&Caller::operator(), app, Event::CollectionUpdated.on("collection", format!("c{number}")));
     }
@@ -53,7 +53,7 @@ pub async fn linked(product: &Product) {
     panic!("rows wait to be linked for ten seconds");
 }
 
-async fn verified(product: &Product) -> Report {
+pub async fn verified(product: &Product) -> Report {
     let file = product.app.config.data_directory().join(CHECKPOINTS);
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let checkpoints: Vec<Checkpoint> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -61,12 +61,12 @@ async fn verified(product: &Product) -> Report {
 }
 
 #[track_caller]
-fn found(report: &Report) -> Finding {
+pub fn found(report: &Report) -> Finding {
     report.finding.clone().unwrap_or_else(|| panic!("nothing was found: {report:?}"))
 }
 
 /// Runs statements past the product, with its triggers taken off, as somebody with the file or the database's password would.
-async fn tamper(product: &Product, script: &str) {
+pub async fn tamper(product: &Product, script: &str) {
     match product.engine() {
         Engine::Sqlite => {
             let path = product.url().strip_prefix("sqlite:///").unwrap().to_owned();
@@ -88,6 +88,12 @@ async fn tamper(product: &Product, script: &str) {
             postgres(product, &format!("SET session_replication_role = replica; {script}")).await.unwrap();
         }
     }
+}
+
+/// What a question to `SQLite` is answered with.
+pub fn number(product: &Product, question: &str) -> i64 {
+    let path = product.url().strip_prefix("sqlite:///").unwrap().to_owned();
+    rusqlite::Connection::open(path).unwrap().query_row(question, [], |row| row.get(0)).unwrap()
 }
 
 async fn postgres(product: &Product, script: &str) -> Result<(), tokio_postgres::Error> {

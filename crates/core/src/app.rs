@@ -24,10 +24,12 @@ use crate::data_keys::Wrapping;
 use crate::error::{Error, QueryPart};
 use crate::fields::Cleaning;
 use crate::files::Files;
+use crate::health::Cpu;
 use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
 use crate::limits::Limits;
 use crate::mail::Post;
+use crate::metrics::Metrics;
 use crate::records::Turns;
 use crate::request_log::RequestLog;
 use crate::sealing::Sealing;
@@ -93,6 +95,10 @@ pub struct App {
     pub impersonations: Impersonations,
     /// Where answered requests are noted.
     pub request_log: RequestLog,
+    /// What is counted while requests are answered.
+    pub metrics: Metrics,
+    /// What the cores of the host had done when somebody looked last.
+    pub(crate) cpu: Cpu,
     /// The secrets that managers keep; none where no setting refers to a manager.
     pub custody: Option<Arc<Custody>>,
     /// What this process is to the keys.

@@ -75,7 +75,7 @@ pub fn report(caller: &Caller, app: &App) -> Result<Report> {
     Ok(Report {
         enabled: limits.enabled,
         backend: limits.sharing.as_ref().map_or("memory", |sharing| sharing.name),
-        degraded: limits.sharing.as_ref().is_some_and(Sharing::is_degraded),
+        degraded: limits.is_degraded(),
         counters: limits.limiter.busiest(BUSIEST, now),
         offenders: limits.limiter.offenders(OFFENDERS, now),
         finding: limits.one_sender.load().as_deref().map(finding),
@@ -121,6 +121,11 @@ impl Limits {
             Some(address) => address.take(url).await,
             None => Ok(false),
         }
+    }
+
+    /// Whether the backend that nodes share does not answer, and this node counts by itself.
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.sharing.as_ref().is_some_and(Sharing::is_degraded)
     }
 
     /// A minute is over in which every request came from this private address, or from several.

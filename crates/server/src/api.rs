@@ -1,6 +1,6 @@
 //! The HTTP API: every noun declares its routes, this module puts them into one list.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use fastcms_core::audit::{self as audit_log, Event, MAX_TEXT};
 use fastcms_core::caller::{Channel, Client};
@@ -32,7 +32,9 @@ pub mod keys;
 mod limits;
 mod links;
 mod logs;
+mod metrics;
 pub mod operation;
+mod page;
 mod records;
 mod roles;
 pub mod root;
@@ -74,6 +76,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(logs::routes());
     operations.extend(ip_rules::routes());
     operations.extend(limits::routes());
+    operations.extend(metrics::routes());
     operations.extend(audit::routes());
     operations
 }
@@ -128,6 +131,10 @@ impl Backend for Arc<App> {
 
     fn limited(&self, caller: &Caller, class: Class) {
         fastcms_core::limits::note_refusal(caller, self, class);
+    }
+
+    fn count(&self, method: &str, status: u16, took: Duration) {
+        self.metrics.count(method, status, took);
     }
 
     fn answered(&self, answered: &Answered<'_>) {

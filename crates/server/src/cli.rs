@@ -20,6 +20,7 @@ mod key_chores;
 mod keys;
 mod migrate;
 mod openapi;
+mod reference;
 mod running;
 mod secrets;
 mod serve;
@@ -29,6 +30,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use reference::reference_markdown;
 
 /// A headless CMS in one binary that hardens itself
 #[derive(Debug, Parser)]
@@ -100,6 +103,7 @@ enum Command {
     },
     /// Print the API schema, whether or not a server would show it
     Openapi {
+        /// How it is written
         #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
         format: SchemaFormat,
     },
@@ -156,10 +160,12 @@ impl Role {
 enum AdminAction {
     /// Make an admin; the password is asked for, or read from standard input
     Create {
+        /// Address to sign in with
         email: String,
         /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
+        /// Name shown to others
         #[arg(long)]
         name: Option<String>,
     },
@@ -175,12 +181,15 @@ enum UsersAction {
     },
     /// Make a user; the password is asked for, or read from standard input
     Create {
+        /// Address of the account
         email: String,
         /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
+        /// Name shown to others
         #[arg(long)]
         name: Option<String>,
+        /// What the user is to be
         #[arg(long, value_enum, default_value_t = Role::User)]
         role: Role,
         /// As JSON
@@ -189,6 +198,7 @@ enum UsersAction {
     },
     /// Give a user another password; every session of theirs ends
     ResetPassword {
+        /// Address of the account
         email: String,
         /// Read the password from the first line of standard input
         #[arg(long)]
@@ -213,9 +223,13 @@ enum UsersAction {
         json: bool,
     },
     /// End the locks of a user and forget failed attempts
-    Unlock { email: String },
+    Unlock {
+        /// Address of the account
+        email: String,
+    },
     /// Delete a user with everything that hangs on the account; asks first
     Delete {
+        /// Address of the account
         email: String,
         /// Do not ask
         #[arg(long)]

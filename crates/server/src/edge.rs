@@ -101,6 +101,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Told of requests that [`Backend::charge`] refused. Must not wait.
     fn limited(&self, _: &Caller, _: Class) {}
 
+    /// Told of every answer, for the metrics. Must not wait.
+    fn count(&self, _method: &str, _status: u16, _took: Duration) {}
+
     /// Told of answered requests, for the request log. Must not wait: it runs before the answer leaves.
     fn answered(&self, _: &Answered<'_>) {}
 }
@@ -198,6 +201,7 @@ impl<S: Backend> Edge<S> {
         if unread {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        inner.state.count(seen.method(), response.status().as_u16(), took);
         if let Some(answered) = seen.to_note(response.status(), &request_id, started, took) {
             inner.state.answered(&answered);
         }
@@ -213,6 +217,7 @@ impl<S: Backend> Edge<S> {
         let mut response =
             self.inner.outgoing.finish(refusal.into_response(), &RequestId::fresh(), &seen, Duration::ZERO);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.inner.state.count(seen.method(), response.status().as_u16(), Duration::ZERO);
         response
     }
 
@@ -223,15 +228,20 @@ impl<S: Backend> Edge<S> {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Refusal::HeadersTooLarge,
             _ => return None,
         };
-        let request_id = RequestId::fresh();
-        Some(self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Duration::ZERO))
+        Some(self.unread(refusal))
     }
 
     /// The overload answer for a connection that is not taken at all.
     pub fn overloaded(&self) -> Response {
-        let request_id = RequestId::fresh();
-        let refusal = Refusal::Core(Error::Overloaded { retry_after_seconds: 1 });
-        self.inner.outgoing.finish(refusal.into_response(), &request_id, &Seen::nothing(), Duration::ZERO)
+        self.unread(Refusal::Core(Error::Overloaded { retry_after_seconds: 1 }))
+    }
+
+    /// The answer to a request that was not read.
+    fn unread(&self, refusal: Refusal) -> Response {
+        let (request_id, seen) = (RequestId::fresh(), Seen::nothing());
+        let response = self.inner.outgoing.finish(refusal.into_response(), &request_id, &seen, Duration::ZERO);
+        self.inner.state.count(seen.method(), response.status().as_u16(), Duration::ZERO);
+        response
     }
 }
 

@@ -16,6 +16,10 @@ use serde_json::{Map, Value};
 
 use crate::edge::Thinning;
 
+mod reference;
+
+pub use reference::reference_markdown;
+
 /// Every way in which a request ends without what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {

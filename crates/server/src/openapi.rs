@@ -20,6 +20,11 @@ use crate::{
 /// Version of the specification.
 const OPENAPI: &str = "3.1.0";
 
+/// What the document says of the cookie (contract 2.6).
+const SESSION: &str = "Set by a sign-in with `cookie: true`. Counts only where no header carries a credential. Unsafe methods \
+    want `Sec-Fetch-Site: same-origin` or `none`, or, where that header is absent, an `Origin` equal to the server's own; \
+    otherwise 403 `csrf`.";
+
 /// What the document says about the installation.
 #[derive(Debug, Clone)]
 pub struct Info<'a> {
@@ -27,6 +32,8 @@ pub struct Info<'a> {
     pub version: &'a str,
     /// `BASE_URL`.
     pub server: &'a str,
+    /// Name of the cookie that holds a browser's session.
+    pub cookie: &'a str,
 }
 
 /// The described routes, free of their handlers.
@@ -81,6 +88,7 @@ pub fn document(info: &Info<'_>, catalogue: &Catalogue, collections: &[Collectio
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "session": {"type": "apiKey", "in": "cookie", "name": info.cookie, "description": SESSION},
             },
         },
     })
@@ -142,13 +150,13 @@ impl Entry {
 
     fn security(&self) -> Value {
         match self.docs.audience {
-            Audience::Anyone => json!([{}, {"bearer": []}, {"api_key": []}]),
-            Audience::InPerson => json!([{"bearer": []}]),
+            Audience::Anyone => json!([{}, {"bearer": []}, {"api_key": []}, {"session": []}]),
+            Audience::InPerson => json!([{"bearer": []}, {"session": []}]),
             Audience::SignedIn | Audience::UsersAccount | Audience::Admin if self.docs.recent => {
-                json!([{"bearer": []}])
+                json!([{"bearer": []}, {"session": []}])
             }
             Audience::SignedIn | Audience::UsersAccount | Audience::Admin => {
-                json!([{"bearer": []}, {"api_key": []}])
+                json!([{"bearer": []}, {"api_key": []}, {"session": []}])
             }
         }
     }
@@ -190,6 +198,13 @@ impl Entry {
             responses.insert(answer.status.to_string(), response);
         }
         let content = json!({"application/json": {"schema": error_reference()}});
+        if !self.method.is_safe() {
+            let refused =
+                responses.entry("403").or_insert_with(|| json!({"description": "", "content": content.clone()}));
+            let told = refused["description"].as_str().unwrap_or_default();
+            let told = if told.is_empty() { "`csrf`".to_owned() } else { format!("{told}, `csrf`") };
+            refused["description"] = told.into();
+        }
         responses.insert("default".into(), json!({"description": "Any other refusal or failure", "content": content}));
         responses.sort_keys();
         responses.into()

@@ -226,6 +226,17 @@ impl Store {
         }
     }
 
+    /// Whether the database takes writes, as far as that shows before a commit. Changes nothing.
+    pub async fn try_writing(&self) -> Result<()> {
+        self.write(|tx| {
+            Box::pin(async move {
+                let sql = Sql::with(tx.dialect(), "DELETE FROM request_logs WHERE id = ?", [""]);
+                tx.execute(&sql).await.map(|_| ())
+            })
+        })
+        .await
+    }
+
     /// Finishes the writes that are queued, then closes; whatever comes later is answered [`Error::Unavailable`].
     pub async fn close(&self) {
         match &self.0.engine {

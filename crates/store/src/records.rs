@@ -13,7 +13,7 @@ pub use events::{Event, announce};
 pub use expand::{Expansion, MAX_BACK, MAX_EXPANDED, MAX_EXPANDED_BYTES, Way};
 pub use json::shown;
 pub use list::{ListQuery, Listed, MAX_PAGE_BYTES, Order, list};
-pub use write::{Increment, Written, current, decide, exist, holds, insert, update, would_hold};
+pub use write::{Increment, Written, current, decide, exist, holds, insert, lock, update, would_hold};
 
 use std::sync::Arc;
 

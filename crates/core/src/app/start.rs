@@ -26,10 +26,12 @@ use crate::data_keys::{self, Wrapping};
 use crate::error::Error;
 use crate::fields::Cleaning;
 use crate::files::Files;
+use crate::health::Cpu;
 use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
 use crate::limits::Limits;
 use crate::mail::{self, Post};
+use crate::metrics::Metrics;
 use crate::records::Turns;
 use crate::request_log::RequestLog;
 use crate::sealing::{self, Sealing};
@@ -160,6 +162,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         limits: Limits::start(&config, &store, Arc::clone(&clock)),
         request_log: RequestLog::start(store.clone(), Arc::clone(&clock), Arc::clone(&rng)),
         following: Arc::default(),
+        metrics: Metrics::new(now),
+        cpu: Cpu::default(),
         set_up: AtomicBool::new(false),
         sealing,
         attempts: Attempts::open(&store, &*rng, alike_refusals).await?,

@@ -93,7 +93,7 @@ async fn store_all(
 }
 
 /// An item's own outcome; a collection that changed meanwhile concerns them all.
-fn unless_stale<T>(answer: Result<T, Failure>) -> Result<Result<T>, Failure> {
+pub(super) fn unless_stale<T>(answer: Result<T, Failure>) -> Result<Result<T>, Failure> {
     match answer {
         Ok(done) => Ok(Ok(done)),
         Err(Failure::Final(error)) => Ok(Err(error)),

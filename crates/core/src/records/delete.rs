@@ -8,7 +8,7 @@ use super::update::Access;
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, settled};
 use crate::access::{Permission, RequestFacts};
 use crate::app::App;
-use crate::audit::{self, Event as AuditEvent};
+use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 
@@ -28,16 +28,10 @@ pub async fn delete(caller: &Caller, app: &App, request: RequestFacts<'_>, colle
 }
 
 async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
-    let removal = Removal {
-        id: id.to_owned(),
-        now: door.stamp(),
-        view: door.view(),
-        access: Access::of(door, RuleKind::Delete)?,
-        sees_all: door.caller.holds(Permission::RecordsRead),
-    };
-    let event = AuditEvent::RecordDeleted.on("record", id).with("collection", door.collection.name());
+    let removal = prepare(door, id)?;
     audit::write(door.caller, door.app, move |tx, trail| {
         Box::pin(async move {
+            let event = removal.event();
             removal.run(tx).await?;
             Ok::<_, Failure>(trail.record(tx, event).with(()))
         })
@@ -45,7 +39,15 @@ async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
     .await
 }
 
-struct Removal {
+/// All that a deletion takes but its transaction.
+pub(super) fn prepare(door: &Door<'_>, id: &str) -> Result<Removal> {
+    let access = Access::of(door, RuleKind::Delete)?;
+    let sees_all = door.caller.holds(Permission::RecordsRead);
+    Ok(Removal { id: id.to_owned(), now: door.stamp(), view: door.view(), access, sees_all })
+}
+
+/// A deletion that is ready to run.
+pub(super) struct Removal {
     id: String,
     now: String,
     view: View,
@@ -55,7 +57,13 @@ struct Removal {
 }
 
 impl Removal {
-    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Failure>> {
+    /// What the audit log says of it.
+    pub(super) fn event(&self) -> Entry {
+        let event = AuditEvent::RecordDeleted.on("record", self.id.as_str());
+        event.with("collection", self.view.collection.name())
+    }
+
+    pub(super) fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let Self { id, now, view, access, sees_all } = self;
             let collection = &*view.collection;

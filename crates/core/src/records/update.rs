@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::{Door, Failure, MAX_ATTEMPTS, never_settled, password, pointers, settled, write_failure};
 use crate::access::{self, Permission, RequestFacts};
 use crate::app::App;
-use crate::audit::{self, Event as AuditEvent};
+use crate::audit::{self, Entry, Event as AuditEvent};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::fields::{self, Draft, Mode, Rights};
@@ -39,6 +39,19 @@ pub async fn update(
 }
 
 async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<Vec<u8>, Failure> {
+    let change = prepare(door, id, data).await?;
+    audit::write(door.caller, door.app, move |tx, trail| {
+        Box::pin(async move {
+            let event = change.event();
+            let record = change.run(tx).await?;
+            Ok::<_, Failure>(trail.record(tx, event).with(record))
+        })
+    })
+    .await
+}
+
+/// All that a change takes but its transaction. What is wrong with the data waits in it for the decision.
+pub(super) async fn prepare(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<Replace, Failure> {
     let access = Access::of(door, RuleKind::Update)?;
     let manage = if door.collection.is_auth() {
         access::rule_on_the_way(&door.facts(), &door.collection, RuleKind::Manage, door.now)
@@ -69,7 +82,7 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
     if let Ok(checked) = &mut draft {
         sealing::seal_draft(door.app, &door.collection, id, checked)?;
     }
-    let change = Replace {
+    Ok(Replace {
         id: id.to_owned(),
         now: door.stamp(),
         now_seconds: door.app.now_seconds(),
@@ -81,18 +94,7 @@ async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<
         data: data.clone(),
         draft,
         old_password,
-    };
-    // What is in them is the record's, not the log's.
-    let fields: Vec<&str> = data.keys().map(String::as_str).collect();
-    let event = AuditEvent::RecordUpdated.on("record", id).with("collection", door.collection.name());
-    let event = event.with("fields", fields);
-    audit::write(door.caller, door.app, move |tx, trail| {
-        Box::pin(async move {
-            let record = change.run(tx).await?;
-            Ok::<_, Failure>(trail.record(tx, event).with(record))
-        })
     })
-    .await
 }
 
 /// The two rules that decide a write of a stored record: the verb's own, and the view rule, which says whether a refusal may be told
@@ -165,7 +167,8 @@ pub(super) struct Decision {
     manages: bool,
 }
 
-struct Replace {
+/// A change that is ready to run.
+pub(super) struct Replace {
     id: String,
     now: String,
     now_seconds: i64,
@@ -180,7 +183,15 @@ struct Replace {
 }
 
 impl Replace {
-    fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
+    /// What the audit log says of it. What is in the fields is the record's, not the log's.
+    pub(super) fn event(&self) -> Entry {
+        let fields: Vec<&str> = self.data.keys().map(String::as_str).collect();
+        let event = AuditEvent::RecordUpdated.on("record", self.id.as_str());
+        event.with("collection", self.view.collection.name()).with("fields", fields)
+    }
+
+    /// Runs it, and answers the record as JSON.
+    pub(super) fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Vec<u8>, Failure>> {
         Box::pin(async move {
             let Self { id, now, now_seconds, mut view, access, manage, is_admin, reach, data, draft, old_password } =
                 self;

@@ -121,14 +121,9 @@ async fn create_many(
     Json(body): Json<Records>,
 ) -> Answer<Response> {
     let outcome = records::create_many(&caller, &app, facts.request(), &name, &body.records).await?;
-    let answer = StoredAnswer {
-        created: outcome.records.len(),
-        updated: None,
-        failed: outcome.failures.len(),
-        records: raw(&outcome.records)?,
-        errors: failed_items(outcome.failures, &body.records, &client),
-    };
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    let counts = (outcome.records.len(), None);
+    let answer = stored(counts, &outcome.records, outcome.failures, &body.records, &client)?;
+    Ok((StatusCode::CREATED, answer).into_response())
 }
 
 async fn upsert(
@@ -140,14 +135,8 @@ async fn upsert(
     Json(body): Json<Records>,
 ) -> Answer<Response> {
     let outcome = records::upsert(&caller, &app, facts.request(), &name, &body.records).await?;
-    let answer = StoredAnswer {
-        created: outcome.created,
-        updated: Some(outcome.updated),
-        failed: outcome.failures.len(),
-        records: raw(&outcome.records)?,
-        errors: failed_items(outcome.failures, &body.records, &client),
-    };
-    Ok(Json(answer).into_response())
+    let counts = (outcome.created, Some(outcome.updated));
+    stored(counts, &outcome.records, outcome.failures, &body.records, &client)
 }
 
 crate::form! {
@@ -185,6 +174,19 @@ async fn delete_many(
 ) -> Answer<Response> {
     let failures = records::delete_many(&caller, &app, facts.request(), &name, &body.record_ids).await?;
     Ok(settled(&body.record_ids, failures, &client))
+}
+
+/// What became of items that were to be stored; how many were created, and how many updated where that can be.
+fn stored(
+    (created, updated): (usize, Option<usize>),
+    records: &[Vec<u8>],
+    failures: Vec<ItemFailure>,
+    items: &[Value],
+    client: &Client,
+) -> Answer {
+    let (failed, records) = (failures.len(), raw(records)?);
+    let errors = failed_items(failures, items, client);
+    Ok(Json(StoredAnswer { created, updated, failed, records, errors }).into_response())
 }
 
 /// Records that are JSON already, to be copied as they are.

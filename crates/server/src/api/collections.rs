@@ -21,7 +21,7 @@ pub fn routes() -> Vec<Operation> {
         "message": {"type": ["string", "null"]},
     }});
     vec![
-        get("/api/v1/collections", list).summary("List collections, newest first").answers(200, "A page", page),
+        get("/api/v1/collections", list).summary("List collections, newest first").answers(200, "A page", page.clone()),
         post("/api/v1/collections", create)
             .summary("Make a collection with its table")
             .answers(201, "The collection", collection_schema())
@@ -43,6 +43,15 @@ pub fn routes() -> Vec<Operation> {
             .answers(200, "The collection", collection_schema())
             .refuses(409, "already_exists, unique_conflict")
             .refuses(422, "validation_failed"),
+        get("/api/v1/admin/collections", list)
+            .tag("collections")
+            .summary("List collections, newest first")
+            .answers(200, "A page", page),
+        delete("/api/v1/admin/collections/{id}", remove)
+            .tag("collections")
+            .summary("Delete a collection with exactly its table")
+            .answers_empty(204, "Deleted")
+            .refuses(409, "relation_restricted"),
         delete("/api/v1/collections/{id}", remove)
             .summary("Delete a collection with exactly its table")
             .answers_empty(204, "Deleted")

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use fastcms_core::App;
+use fastcms_guard::cookie::Cookie;
 use fastcms_guard::headers::Nonce;
 use http::{HeaderName, HeaderValue, header};
 
 use super::{Operation, get};
 use crate::{
+    edge::EdgeSettings,
     extract::{Anyone, Json},
     openapi::{self, Catalogue, Info},
     pages,
@@ -62,7 +64,9 @@ pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
 /// The document as this installation serves it now.
 pub fn describe(app: &App, catalogue: &Catalogue, server: &str) -> serde_json::Value {
     let settings = &app.config.server;
-    let info = Info { title: &settings.app_name, version: &settings.app_version, server };
+    let cookies = EdgeSettings::cookies(&app.config);
+    let cookie = cookies.name(Cookie::Session);
+    let info = Info { title: &settings.app_name, version: &settings.app_version, server, cookie };
     openapi::document(&info, catalogue, &openapi::shapes(&app.schema.load()))
 }
 

@@ -11,16 +11,14 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::page::{Page, page_schema};
 use super::{Operation, delete, get, patch, post};
 use crate::error::{Answer, Refusal};
 use crate::extract::{Admin, Anyone, Facts, Id, Json, Multipart, NoContent, Part, Path, Query, SignedIn, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
-    let page = json!({"type": "object", "required": ["items", "total", "page", "per_page", "total_pages"], "properties": {
-        "items": {"type": "array", "items": file_schema()},
-        "total": {"type": "integer"}, "page": {"type": "integer"}, "per_page": {"type": "integer"}, "total_pages": {"type": "integer"},
-    }});
+    let page = page_schema(&file_schema());
     let token = json!({"type": "object", "required": ["token", "expires_in"], "properties": {
         "token": {"type": "string"}, "expires_in": {"type": "integer"},
     }});
@@ -170,30 +168,15 @@ crate::query! {
     }
 }
 
-#[derive(Serialize)]
-struct PageBody {
-    items: Vec<FileBody>,
-    total: i64,
-    page: u32,
-    per_page: u32,
-    total_pages: i64,
-}
-
 async fn list(
     Admin(caller): Admin,
     State(app): State<Arc<App>>,
     Query(query): Query<ListQuery>,
-) -> Answer<Json<PageBody>> {
+) -> Answer<Json<Page<FileBody>>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let (collection, record) = (query.collection_name.as_deref(), query.record_id.as_deref());
     let found = files::list(&caller, &app, collection, record, page, per_page).await?;
-    Ok(Json(PageBody {
-        items: found.items.into_iter().map(FileBody::from).collect(),
-        total: found.total,
-        page,
-        per_page,
-        total_pages: (found.total + i64::from(per_page) - 1) / i64::from(per_page),
-    }))
+    Ok(Json(Page::of(found.items, found.total, page, per_page)))
 }
 
 async fn show(

@@ -11,17 +11,19 @@ use fastcms_core::{
     access::Permission,
     api_keys::{Action, Area, Need},
     audit,
-    config::Environment,
-    files,
+    config::{Engine, Environment},
+    files, health as core_health,
+    time::stamp,
 };
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Operation, get};
-use crate::extract::{Anyone, Json};
+use crate::error::Answer;
+use crate::extract::{Admin, Anyone, Json};
 
-/// Longest wait for the database: a probe that hangs says less than one that fails.
+/// Longest wait for the storage: a probe that hangs says less than one that fails.
 const PING: Duration = Duration::from_secs(2);
 
 pub fn routes() -> Vec<Operation> {
@@ -37,7 +39,32 @@ pub fn routes() -> Vec<Operation> {
             .summary("Whether requests can be served")
             .answers(200, "They can", state())
             .answers(503, "They cannot", state()),
+        get("/health/detailed", detailed)
+            .tag("health")
+            .summary("How the server and the machine under it fare")
+            .answers(200, "The database answers", detailed_schema())
+            .answers(503, "The database does not answer", detailed_schema()),
     ]
+}
+
+fn detailed_schema() -> Value {
+    let share = json!({"type": ["number", "null"]});
+    json!({"type": "object", "required": ["status", "timestamp", "service", "readonly", "database", "system", "storage"], "properties": {
+        "status": {"enum": ["healthy", "unhealthy"]},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "service": {"type": "object", "properties": {
+            "name": {"type": "string"}, "version": {"type": "string"}, "environment": {"type": "string"},
+        }},
+        "readonly": {"type": "object", "properties": {"enabled": {"type": "boolean"}, "reason": {"type": ["string", "null"]}}},
+        "database": {"type": "object", "properties": {
+            "status": {"enum": ["connected", "disconnected"]}, "type": {"enum": ["sqlite", "postgresql"]},
+        }},
+        "system": {"type": "object", "properties": {"cpu_percent": share, "memory_percent": share, "disk_percent": share}},
+        "storage": {"type": "object", "properties": {
+            "data_dir_size_mb": {"type": ["number", "null"], "description": "Null: more files than are counted"},
+            "type": {"enum": ["local", "s3", "azure"]},
+        }},
+    }})
 }
 
 /// What `/health` says; more than the first line only to those who may know what runs here.
@@ -76,17 +103,7 @@ async fn live(_: Anyone) -> Json<Value> {
 }
 
 async fn ready(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response {
-    let database = match tokio::time::timeout(PING, app.store.ping()).await {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the database does not answer");
-            false
-        }
-        Err(_) => {
-            tracing::warn!("the database does not answer in time");
-            false
-        }
-    };
+    let database = core_health::database_answers(&caller, &app).await;
     let mut answer = json!({"status": if database { "ready" } else { "unavailable" }});
     if may_look(&caller) {
         let storage = storage_answers(&app).await;
@@ -115,4 +132,85 @@ async fn storage_answers(app: &App) -> bool {
             false
         }
     }
+}
+
+#[derive(Serialize)]
+struct Detailed<'a> {
+    status: &'static str,
+    timestamp: String,
+    service: Service<'a>,
+    readonly: ReadOnly,
+    database: Database,
+    system: System,
+    storage: Storage,
+}
+
+#[derive(Serialize)]
+struct Service<'a> {
+    name: &'a str,
+    version: &'a str,
+    environment: &'static str,
+}
+
+#[derive(Serialize)]
+struct ReadOnly {
+    enabled: bool,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Database {
+    status: &'static str,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "as the contract names them")]
+struct System {
+    cpu_percent: Option<f64>,
+    memory_percent: Option<f64>,
+    disk_percent: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Storage {
+    data_dir_size_mb: Option<f64>,
+    r#type: &'static str,
+}
+
+async fn detailed(Admin(caller): Admin, State(app): State<Arc<App>>) -> Answer<Response> {
+    let report = core_health::report(&caller, &app).await?;
+    let (server, host) = (&app.config.server, report.host);
+    let engine = match app.config.database.engine {
+        Engine::Sqlite { .. } => "sqlite",
+        Engine::Postgres => "postgresql",
+    };
+    let answer = Detailed {
+        status: if report.database { "healthy" } else { "unhealthy" },
+        timestamp: stamp(app.now_millis()),
+        service: Service {
+            name: &server.app_name,
+            version: &server.app_version,
+            environment: server.environment.as_str(),
+        },
+        readonly: ReadOnly { enabled: report.read_only.is_some(), reason: report.read_only },
+        database: Database { status: if report.database { "connected" } else { "disconnected" }, r#type: engine },
+        system: System {
+            cpu_percent: host.cpu_percent,
+            memory_percent: host.memory_percent,
+            disk_percent: host.disk_percent,
+        },
+        storage: Storage {
+            data_dir_size_mb: report.stored_bytes.map(megabytes),
+            r#type: app.config.storage.kind.as_str(),
+        },
+    };
+    let status = if report.database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(answer)).into_response())
+}
+
+/// Of 1024 × 1024 bytes, with two decimals.
+#[expect(clippy::cast_precision_loss, reason = "a size with two decimals is exact enough")]
+fn megabytes(bytes: u64) -> f64 {
+    (bytes as f64 / 1024.0 / 1024.0 * 100.0).round() / 100.0
 }

@@ -10,16 +10,14 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::page::{Page, page_schema};
 use super::{Operation, delete, get, post};
 use crate::error::Answer;
 use crate::extract::{Admin, Id, Json, NoContent, Path, Query, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
-    let page = json!({"type": "object", "required": ["items", "total", "page", "per_page", "total_pages"], "properties": {
-        "items": {"type": "array", "items": rule_schema()},
-        "total": {"type": "integer"}, "page": {"type": "integer"}, "per_page": {"type": "integer"}, "total_pages": {"type": "integer"},
-    }});
+    let page = page_schema(&rule_schema());
     [("/api/v1/admin/ip-rules", "/api/v1/admin/ip-rules/{id}"), ("/api/v1/ip-rules", "/api/v1/ip-rules/{id}")]
         .into_iter()
         .flat_map(|(all, one)| {
@@ -96,29 +94,14 @@ impl From<ip_rules::IpRule> for RuleBody {
     }
 }
 
-#[derive(Serialize)]
-struct PageBody {
-    items: Vec<RuleBody>,
-    total: i64,
-    page: u32,
-    per_page: u32,
-    total_pages: i64,
-}
-
 async fn list(
     Admin(caller): Admin,
     State(app): State<Arc<App>>,
     Query(query): Query<Listing>,
-) -> Answer<Json<PageBody>> {
+) -> Answer<Json<Page<RuleBody>>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let (found, total) = ip_rules::list(&caller, &app, query.rule_type.as_deref(), page, per_page).await?;
-    Ok(Json(PageBody {
-        items: found.into_iter().map(RuleBody::from).collect(),
-        total,
-        page,
-        per_page,
-        total_pages: (total + i64::from(per_page) - 1) / i64::from(per_page),
-    }))
+    Ok(Json(Page::of(found, total, page, per_page)))
 }
 
 async fn create(Admin(caller): Admin, State(app): State<Arc<App>>, Json(body): Json<Create>) -> Answer {

@@ -14,16 +14,14 @@ use serde_json::json;
 
 use super::account::{UserBody, user_schema};
 use super::auth::{Register, nullable};
+use super::page::{Page, page_schema};
 use super::{Operation, delete, get, patch, post};
 use crate::error::Answer;
 use crate::extract::{Admin, Id, Json, NoContent, Patch, Path, Query, Recent, Within};
 
 /// The routes of this noun.
 pub fn routes() -> Vec<Operation> {
-    let page = json!({"type": "object", "required": ["items", "total", "page", "per_page", "total_pages"], "properties": {
-        "items": {"type": "array", "items": user_schema()},
-        "total": {"type": "integer"}, "page": {"type": "integer"}, "per_page": {"type": "integer"}, "total_pages": {"type": "integer"},
-    }});
+    let page = page_schema(&user_schema());
     vec![
         get("/api/v1/admin/users", list).summary("List users, newest first").answers(200, "A page", page),
         post("/api/v1/admin/users", create)
@@ -80,29 +78,14 @@ crate::query! {
     }
 }
 
-#[derive(Serialize)]
-struct UsersBody {
-    items: Vec<UserBody>,
-    total: i64,
-    page: u32,
-    per_page: u32,
-    total_pages: i64,
-}
-
 async fn list(
     Admin(caller): Admin,
     State(app): State<Arc<App>>,
     Query(query): Query<Paging>,
-) -> Answer<Json<UsersBody>> {
+) -> Answer<Json<Page<UserBody>>> {
     let (page, per_page) = (query.page.0, query.per_page.0);
     let found = accounts::list_by_admin(&caller, &app, i64::from(page), i64::from(per_page)).await?;
-    Ok(Json(UsersBody {
-        items: found.items.into_iter().map(UserBody::from).collect(),
-        total: found.total,
-        page,
-        per_page,
-        total_pages: (found.total + i64::from(per_page) - 1) / i64::from(per_page),
-    }))
+    Ok(Json(Page::of(found.items, found.total, page, per_page)))
 }
 
 crate::query! {

@@ -209,6 +209,11 @@ impl Seen {
         );
     }
 
+    /// The method of the request; nothing where it was not read.
+    pub(super) fn method(&self) -> &str {
+        self.asked.as_ref().map_or("", |(method, _)| method.as_str())
+    }
+
     /// What goes into the request log: every request to the API, and whatever was refused elsewhere. Health probes do not, nor do
     /// pages and assets that were simply served.
     pub(super) fn to_note(

@@ -37,6 +37,11 @@ pub struct EdgeSettings {
 const MULTIPART_ALLOWANCE: u64 = 256 * 1024;
 
 impl EdgeSettings {
+    /// How cookies are named and written under these settings.
+    pub(crate) fn cookies(config: &Config) -> CookiePolicy {
+        CookiePolicy { host_prefix: config.tokens.cookie_host_prefix, always_secure: config.server.is_production() }
+    }
+
     /// The settings that `config` asks for.
     ///
     /// # Errors
@@ -64,10 +69,7 @@ impl EdgeSettings {
             },
             files_host: files_host(config),
             cors: CorsPolicy::new(origins, config.cors.allow_credentials)?,
-            cookies: CookiePolicy {
-                host_prefix: config.tokens.cookie_host_prefix,
-                always_secure: config.server.is_production(),
-            },
+            cookies: Self::cookies(config),
             own_origin: origin_of(config.server.base_url.as_str()),
             address: AddressPolicy { proxies, header },
             limit_headers: config.rate_limits.headers,

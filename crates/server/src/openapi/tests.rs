@@ -6,7 +6,7 @@ use super::*;
 use crate::{api, edge::tests::operations};
 
 fn info() -> Info<'static> {
-    Info { title: "FastCMS", version: "1", server: "https://cms.example.com" }
+    Info { title: "FastCMS", version: "1", server: "https://cms.example.com", cookie: "fastcms_session" }
 }
 
 #[test]
@@ -30,6 +30,21 @@ fn what_an_operation_takes_is_read_from_its_signature() {
         &document["paths"]["/api/v1/page"]["get"],
         &document["paths"]["/api/v1/houses/{house}/things/{id}"]["delete"],
     ]);
+}
+
+#[test]
+fn a_cookie_is_a_credential_and_what_it_may_not_speak_for_is_said() {
+    let document = document(&info(), &Catalogue::of(&api::operations()), &[]);
+    let session = &document["components"]["securitySchemes"]["session"];
+    assert_eq!((&session["in"], &session["name"]), (&json!("cookie"), &json!("fastcms_session")));
+    for (path, place) in document["paths"].as_object().unwrap() {
+        for (method, operation) in place.as_object().unwrap() {
+            let told = operation["responses"]["403"]["description"].as_str().unwrap_or_default();
+            assert_eq!(told.contains("csrf"), method != "get", "{method} {path}: {told}");
+            let schemes = operation["security"].as_array().unwrap();
+            assert!(schemes.contains(&json!({"session": []})), "{method} {path}");
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::callers::{Admin, Calls, open, record, records};
 use crate::on_both_engines;
 use crate::product::{Product, text};
 
+mod together;
 mod upsert;
 
 on_both_engines!(

@@ -19,6 +19,16 @@ fn the_settings_reference_is_current() {
 }
 
 #[test]
+fn the_page_of_error_codes_is_current() {
+    check("docs/errors.md", &fastcms::error::reference_markdown());
+}
+
+#[test]
+fn the_page_of_commands_is_current() {
+    check("docs/cli.md", &fastcms::cli::reference_markdown());
+}
+
+#[test]
 fn the_example_of_an_env_file_is_current() {
     check(".env.example", &config::env_example());
 }

@@ -30,6 +30,7 @@ mod enumeration;
 mod fields;
 mod file_fields;
 mod files;
+mod health;
 mod hostile;
 mod impersonation;
 mod ip_rules;

@@ -159,6 +159,19 @@ pub async fn decide(tx: &mut Tx<'_>, view: &View, id: &str, rules: &[&Predicate]
     (0..rules.len()).map(|i| row.bool(i + 1)).collect::<Result<_, _>>().map(Some)
 }
 
+/// Locks these records, as far as there are any, until the transaction ends: in an order that is the same for everybody, so that nobody
+/// waits for one who waits for them.
+pub async fn lock(tx: &mut Tx<'_>, collection: &crate::schema::Collection, ids: &[String]) -> Result<(), Error> {
+    // On the other engine writes are one after another.
+    if tx.dialect() == Dialect::Postgres && !ids.is_empty() {
+        let mut sql = tx.sql();
+        sql.push("SELECT 1 FROM ").table(collection.table()).push(" WHERE id IN (").binds_of(ids).push(")");
+        sql.push(" ORDER BY id FOR UPDATE");
+        tx.fetch(&sql).await?;
+    }
+    Ok(())
+}
+
 /// Whether a condition over no row holds: one that only looks into collections.
 pub async fn holds(tx: &mut Tx<'_>, view: &View, predicate: &Predicate) -> Result<bool, Error> {
     if let Some(decided) = predicate.decided() {

@@ -12,7 +12,9 @@ pub(super) fn of(method: &Method, path: &str, audience: Audience) -> Option<Perm
     if audience != Audience::Admin {
         return None;
     }
-    let below = path.strip_prefix("/api/v1/")?;
+    // Health stands at the root, for whoever probes.
+    let below =
+        path.strip_prefix("/api/v1/").or_else(|| path.strip_prefix('/').filter(|path| path.starts_with("health/")))?;
     let below = below.strip_prefix("admin/").unwrap_or(below);
     let mut segments = below.split('/');
     let (noun, last) = (segments.next().unwrap_or_default(), segments.next_back().unwrap_or_default());

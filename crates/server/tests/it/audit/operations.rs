@@ -57,6 +57,7 @@ const DECIDED: &[(&str, &str)] = &[
     ("delete /api/v1/admin/users/{id}/sessions/{session}", "with the tests of impersonation"),
     ("post /api/v1/admin/users/{id}/impersonate", "with the tests of impersonation"),
     ("post /api/v1/admin/users/{id}/impersonate/end", "with the tests of impersonation"),
+    ("delete /api/v1/admin/collections/{id}", "the same operation as that of `collections`"),
     ("delete /api/v1/admin/impersonations/{id}", "with the tests of impersonation"),
 ];
 
@@ -194,7 +195,7 @@ async fn many(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         (Method::POST, &format!("{route}/bulk-update")),
         &format!("{path}/bulk-update"),
         Some(&change),
-        "record/update",
+        "record/bulk_update",
     )
     .await;
     let upsert = json!({"records": [{"title": "d"}]});
@@ -212,7 +213,7 @@ async fn many(walk: &mut Walk<'_>, admin: &Admin<'_>) {
         (Method::POST, &format!("{route}/bulk-delete")),
         &format!("{path}/bulk-delete"),
         Some(&gone),
-        "record/delete",
+        "record/bulk_delete",
     )
     .await;
 }

@@ -1,6 +1,6 @@
 //! How the product is reached: the HTTP API, its pages and the command line. The only crate that knows HTTP.
 
-#![forbid(clippy::print_stdout)]
+#![deny(clippy::print_stdout)]
 
 pub mod api;
 pub mod breaches;

@@ -95,7 +95,7 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         say(&catalog::BASE_URL, message, "E005");
     }
     let sink = config.audit.webhook_url();
-    if sink.is_some_and(|url| url.scheme() == "http" && !is_loopback_url(&url)) {
+    if sink.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback_url(url)) {
         let message = "must be https in production unless it is on loopback: events would travel in the clear";
         say(&catalog::AUDIT_WEBHOOK_URL, message, "E014");
     }
@@ -105,7 +105,7 @@ fn mode(config: &Config, command: Command, found: &mut Vec<Fault>) {
         say(&catalog::PASSWORD_BREACH_URL, message, "E015");
     }
     let egress = Egress::new(&config.proxies.egress_allowed, false);
-    for (variable, url) in [(&catalog::AUDIT_WEBHOOK_URL, sink), (&catalog::PASSWORD_BREACH_URL, breaches)] {
+    for (variable, url) in [(&catalog::AUDIT_WEBHOOK_URL, sink.as_ref()), (&catalog::PASSWORD_BREACH_URL, breaches)] {
         if let Some(what) = url.and_then(|url| egress.refusal(address_of(url)?)) {
             let message = format!("names {what}: list it in EGRESS_ALLOWED_CIDRS if that is meant");
             say(variable, &message, "E016");

@@ -39,7 +39,7 @@ pub struct Turns {
 pub(super) struct Turn {
     /// The store's own limit, or a shorter one.
     pub plan: Plan,
-    _seat: Option<Seat>,
+    _permit: Option<Seat>,
 }
 
 impl Turns {
@@ -55,7 +55,7 @@ impl Turns {
     /// [`Error::Overloaded`] when too many wait, or none came in time.
     pub(super) async fn take(&self, caller: &Caller) -> Result<Turn> {
         if caller.holds(Permission::RecordsRead) {
-            return Ok(Turn { plan: Plan::Scan, _seat: None });
+            return Ok(Turn { plan: Plan::Scan, _permit: None });
         }
         let (share, identity, patience, plan) = match caller.account() {
             Some(account) => (&self.accounts, limits::of_account(account), TIME_BUDGET, Plan::Scan),
@@ -63,7 +63,7 @@ impl Turns {
         };
         let overloaded = Error::Overloaded { retry_after_seconds: RETRY_AFTER_SECONDS };
         match tokio::time::timeout(patience, share.take(identity)).await {
-            Ok(Some(seat)) => Ok(Turn { plan, _seat: Some(seat) }),
+            Ok(Some(seat)) => Ok(Turn { plan, _permit: Some(seat) }),
             Ok(None) | Err(_) => Err(overloaded),
         }
     }
@@ -92,7 +92,7 @@ type Callers = Arc<Mutex<HashMap<Identity, (usize, Arc<Semaphore>)>>>;
 /// A seat, given back when this goes; its own seat before that of all, and its entry among the callers last.
 #[derive(Debug)]
 struct Seat {
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
     _place: Place,
     _admitted: OwnedSemaphorePermit,
@@ -115,7 +115,7 @@ impl Share {
         // First among one's own, then among all: a caller who asks much waits for himself.
         let own = own.acquire_owned().await.ok()?;
         let seat = Arc::clone(&self.seats).acquire_owned().await.ok()?;
-        Some(Seat { _seat: seat, _own: own, _place: place, _admitted: admitted })
+        Some(Seat { _permit: seat, _own: own, _place: place, _admitted: admitted })
     }
 
     fn place(&self, identity: Identity) -> Option<(Place, Arc<Semaphore>)> {
@@ -167,12 +167,14 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_are_counted_and_forgotten() {
+        use futures_util::FutureExt;
+
         let share = Share::new(1);
         let seat = share.take(guest(1)).await.unwrap();
         {
             let mut waiting: Vec<_> = (0..WAITING_EACH).map(|_| Box::pin(share.take(guest(1)))).collect();
             for one in &mut waiting {
-                assert!(futures_util::poll!(one).is_pending());
+                assert!(one.as_mut().now_or_never().is_none());
             }
             assert!(share.take(guest(1)).await.is_none(), "no more wait");
         }

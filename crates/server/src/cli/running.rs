@@ -1,7 +1,6 @@
 //! What commands share: reading the settings, opening the product, a runtime to run in.
 
 use std::future::Future;
-use std::io::{BufRead, IsTerminal, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 

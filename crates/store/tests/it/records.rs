@@ -104,7 +104,9 @@ async fn list(store: &Store, view: &View, filter: Predicate, sort: &str) -> Vec<
     let reading = view.clone();
     let listed = store
         .read(query.plan(store.dialect()), move |reader| {
-            Box::pin(async move { Ok(records::list(reader, &reading, &query).await?.expect("a small page")) })
+            Box::pin(async move {
+                records::list(reader, &reading, &query).await.map(|listed| listed.expect("a small page"))
+            })
         })
         .await
         .unwrap();

@@ -217,16 +217,16 @@ mod tests {
     #[test]
     fn what_would_be_quadratic_or_multiply_is_given_up_soon() {
         let ids = |count: usize| (0..count).map(|id| format!("<b id={id}>")).collect::<Vec<_>>();
-        let long = (0..90).map(|id| format!("<b title={id}{}>", "x".repeat(1000))).collect::<String>();
+        let long = (0..90).map(|id| format!("<b title={id}{}>", "x".repeat(1000))).collect::<Vec<_>>().concat();
         let hostile = [
             "<div>".repeat(200_000),
             "<p>".to_owned() + &"<b>".repeat(100_000),
             ids(1000).join("<p>") + &"</b>".repeat(1000),
             ids(20_000).concat(),
             format!("<p>{long}</p>{}", "<p>x".repeat(20_000)),
-            format!("<div {}>", (0..100_000).map(|at| format!("a{at} ")).collect::<String>()),
-            format!("<div {}>", (0..100_000).map(|at| format!("a{at}/")).collect::<String>()),
-            format!("<div {}>", (0..100_000).map(|at| format!("a{at}=\"\"")).collect::<String>()),
+            format!("<div {}>", (0..100_000).map(|at| format!("a{at} ")).collect::<Vec<_>>().concat()),
+            format!("<div {}>", (0..100_000).map(|at| format!("a{at}/")).collect::<Vec<_>>().concat()),
+            format!("<div {}>", (0..100_000).map(|at| format!("a{at}=\"\"")).collect::<Vec<_>>().concat()),
             "<table>".repeat(100_000),
             "<table><a>".repeat(50_000),
             format!("<table>{}", "<i>x</i>".repeat(50_000)),

@@ -37,7 +37,7 @@ pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
     if production {
         if config.database.way_out() == Some(TlsMode::Disable) {
             let message = "`sslmode=disable` sends passwords and records in the clear to another machine: use `verify-full`, the default here";
-            found.push(Fault::new(catalog::DATABASE_URL.name, message).check("E016"));
+            found.push(Fault::new(catalog::DATABASE_URL.name, message).check("E017"));
         }
         keys(&config.keys, &mut found);
         mode(config, command, &mut found);

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 const STATEMENT_CACHE: usize = 128;
 /// How long to wait for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many steps of `SQLite`'s machine pass between two looks at the clock: well below a millisecond.
-const STEPS_PER_LOOK: i32 = 10_000;
+/// How many steps of `SQLite`'s machine pass between two looks at the clock: well below a millisecond mostly, half a second where each
+/// goes through a long text.
+const STEPS_PER_LOOK: i32 = 500;
 
 /// `FULL`: an acknowledged write survives the loss of power. Foreign keys are checked, and the log is folded into the file
 /// every 1 000 pages and cut back to 16 MiB when it has grown.

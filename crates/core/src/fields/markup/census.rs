@@ -37,7 +37,8 @@ pub(super) fn take(text: &str, most: usize) -> Result<(), String> {
         if census.nodes.get() > MAX_NODES {
             return Err(format!("Must not have more than {MAX_NODES} elements"));
         }
-        if census.deepest.get() > MAX_DEPTH {
+        // The root of what is parsed is none of them.
+        if census.deepest.get() > MAX_DEPTH + 1 {
             return Err(format!("Must not have more than {MAX_DEPTH} elements within each other"));
         }
         if census.pieces.get() > MAX_PIECES {

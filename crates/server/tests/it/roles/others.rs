@@ -42,13 +42,11 @@ const WAITING: &[(&str, &str)] = &[
     ("oauth:read", "the registry of OAuth providers"),
     ("oauth:write", "the registry of OAuth providers"),
     ("secrets:use", "settings, webhooks and providers that a stored secret can be bound to"),
-    ("secrets:rotate", "the route of rotation; the operator holds it, and sealing under another data key asks for it"),
     ("secrets:write", "secret settings whose value is set at run time"),
     ("backups:read", "backups"),
     ("backups:write", "backups"),
     ("backups:download", "backups"),
     ("backups:restore", "backups"),
-    ("metrics:read", "metrics"),
     ("cron:read", "scheduled tasks"),
     ("cron:run", "scheduled tasks"),
 ];

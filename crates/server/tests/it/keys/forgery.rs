@@ -126,7 +126,8 @@ async fn is_refused_on_every_route(product: &Product, model: &Model) {
     let routes = routes();
     assert!(routes.len() > 40, "{} routes", routes.len());
     for (what, token) in forged(model) {
-        for (method, path) in &routes {
+        // Whether the process lives is told without a look at who asks.
+        for (method, path) in routes.iter().filter(|(_, path)| path != "/health/live") {
             let Some(answer) = present(product, &token, method, path).await else { continue };
             // A token beyond the limit of a header field may end as too large a header.
             assert_eq!(answer.status, 401, "{what} on {method} {path}: {}", String::from_utf8_lossy(&answer.bytes));

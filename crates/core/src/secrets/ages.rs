@@ -4,7 +4,6 @@
 //! Of several nodes the one that first writes down what is to be told tells it, and the one that takes a key replaces it.
 
 use fastcms_store::Plan;
-use fastcms_store::accounts::users;
 use fastcms_store::secret_rotations as rows;
 
 use super::inventory::{self, About};
@@ -15,9 +14,6 @@ use crate::caller::Caller;
 use crate::config::Variable;
 use crate::error::{Error, Result};
 use crate::mail::{self, Kind, Mail};
-
-/// Admins that a notice is mailed to at most.
-const TOLD_ADMINS: i64 = 50;
 
 /// What there is to say about an age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,20 +77,14 @@ async fn tell(
         Stage::Due => format!("{name} is due for rotation"),
     };
     let message = format!("{name} ({}) is {age} days old; the limit is {limit} days. {what_to_do}", about.source);
-    let admins = app.store.read(Plan::Scan, |reader| Box::pin(users::addresses_of_admins(reader, TOLD_ADMINS))).await?;
-    let mail = |address| {
-        let mail = Mail::new(app, Kind::NoticeToAdmins, address);
-        mail.saying("headline", headline.as_str()).saying("message", message.as_str())
-    };
-    let mails: Vec<Mail> = admins.into_iter().map(mail).collect();
+    let notice = Mail::new(app, Kind::NoticeToAdmins, "");
+    let notice = notice.saying("headline", headline.as_str()).saying("message", message.as_str());
     let is_new = app.store.write(move |tx| {
         Box::pin(async move {
             if !rows::tell(tx, name, &told).await? {
                 return Ok::<_, Error>(false);
             }
-            for mail in mails {
-                mail::enqueue(tx, mail).await?;
-            }
+            mail::to_admins(tx, notice).await?;
             Ok(true)
         })
     });

@@ -118,14 +118,6 @@ pub async fn admins(reader: &mut Reader<'_>) -> Result<i64, Error> {
     reader.fetch_one(&count_admins(reader.dialect(), "")).await?.map_or(Ok(0), |row| row.int(0))
 }
 
-/// Where the admins who could sign in now are reached; at most this many.
-pub async fn addresses_of_admins(reader: &mut Reader<'_>, limit: i64) -> Result<Vec<String>, Error> {
-    let mut sql = reader.sql();
-    sql.push("SELECT email FROM users WHERE role = 'admin' AND disabled = ").bind(false);
-    sql.push(" ORDER BY id LIMIT ").bind(limit);
-    reader.fetch(&sql).await?.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
-}
-
 /// How many admins but this one could sign in now, inside the transaction that is about to take this one away.
 pub async fn other_admins(tx: &mut Tx<'_>, id: &str) -> Result<i64, Error> {
     tx.fetch_one(&count_admins(tx.dialect(), id)).await?.map_or(Ok(0), |row| row.int(0))

@@ -217,7 +217,7 @@ impl Speaker {
             let verdict = if place < admitted {
                 Verdict::Admitted(self.limiter.standing_shared(key, ask.budget, now))
             } else {
-                self.limiter.refused(key, ask.budget, grant.wait, now)
+                self.limiter.refused(key, ask.budget, grant, now)
             };
             // Who went away does not want to know.
             let _ = ask.reply.send(Some(verdict));

@@ -107,10 +107,11 @@ impl Lease {
         self.refused_until = 0;
     }
 
-    /// Takes note of a refusal.
-    pub(super) fn refuse(&mut self, wait: i64, now: i64) {
-        self.free_at = now.saturating_add(wait);
-        self.refused_until = now + wait.min(REFUSAL_MILLIS);
+    /// Takes note of a refusal, and of what the windows have left: a node that never held a lease knows nothing else of them.
+    pub(super) fn refuse(&mut self, grant: &Grant, now: i64) {
+        self.room = grant.room;
+        self.free_at = now.saturating_add(grant.wait);
+        self.refused_until = now + grant.wait.min(REFUSAL_MILLIS);
     }
 
     /// What is left of both windows, as far as this node knows.

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::lease::{Grant, Lease, Settlement, standing};
+use super::lease::{Grant, LEASE_MILLIS, Lease, Settlement, standing};
 use super::window::{HOUR, MINUTE, Span, Window};
 use super::{Budget, Identity, Key, Left, Standing, Verdict, seconds};
 
@@ -124,9 +124,10 @@ impl Entry {
         let at = self.refused.slide(now, REFUSALS);
         self.refused.add(at, 1, u32::MAX, REFUSALS);
         let mut standing = self.standing(budget, now, shared);
-        if shared {
-            // Which of the two is used up, the store knows.
-            let spent: &mut Left = if wait > MINUTE.millis { &mut standing.hour } else { &mut standing.minute };
+        if shared && standing.minute.remaining > 0 && standing.hour.remaining > 0 {
+            // Too little for this request. What is taken counts when its lease ends: a minute may take so much longer to be free.
+            let is_hour = wait > MINUTE.millis + LEASE_MILLIS;
+            let spent: &mut Left = if is_hour { &mut standing.hour } else { &mut standing.minute };
             spent.remaining = 0;
         }
         Verdict::Refused { standing, retry_after_seconds: seconds(wait).max(1) }
@@ -272,11 +273,11 @@ impl Limiter {
     }
 
     /// Refuses a request that waited for a grant, and remembers that for the next ones.
-    pub fn refused(&self, key: Key, budget: Budget, wait: i64, now: i64) -> Verdict {
+    pub fn refused(&self, key: Key, budget: Budget, grant: &Grant, now: i64) -> Verdict {
         let mut shard = self.shard(key);
         let entry = shard.entry(key, now);
-        entry.lease.refuse(wait, now);
-        entry.refuse(wait, budget, now, true)
+        entry.lease.refuse(grant, now);
+        entry.refuse(grant.wait, budget, now, true)
     }
 
     /// What is left of a key's windows as this node sees them.

@@ -148,7 +148,7 @@ impl Cluster {
                     shared.reserve(budget, 1, extra, now)
                 });
                 if grant.granted == 0 {
-                    return limiter.refused(key, budget, grant.wait, now);
+                    return limiter.refused(key, budget, &grant, now);
                 }
                 limiter.granted(key, budget, &grant, 1, now);
                 Verdict::Admitted(grant.standing)
@@ -181,6 +181,20 @@ fn what_a_node_took_and_did_not_use_goes_back() {
     }
     let admitted = (0..20).filter(|n| cluster.call(1, START + LEASE_MILLIS + 10 + n).is_admitted()).count();
     assert_eq!(admitted, 13, "all that the first node left");
+}
+
+/// What the other node took counts until its lease ends and a minute longer: for more than a minute the minute is spent, and not the hour.
+#[test]
+fn a_node_that_never_held_a_lease_says_what_is_left_when_it_refuses() {
+    let mut cluster = Cluster::new(Budget::new(60, 1000));
+    assert_eq!((0..60).filter(|_| cluster.call(0, START).is_admitted()).count(), 60);
+    for later in [1, 2, 100] {
+        let Verdict::Refused { standing, retry_after_seconds } = cluster.call(1, START + later) else {
+            panic!("sixty were admitted")
+        };
+        assert_eq!((standing.minute.remaining, standing.hour.remaining), (0, 940), "{later} ms later");
+        assert!((60..=65).contains(&retry_after_seconds), "{retry_after_seconds}");
+    }
 }
 
 /// What a node reports long after its lease has left the windows takes nothing from the leases of others.

@@ -5,7 +5,7 @@
 //!
 //! An account has a counter for strangers, and one for each browser that signed in to it before: who fails on purpose locks out
 //! strangers, never the owner. Names that nobody has are counted and lock like accounts. Every refusal has the same bytes and takes
-//! [`FLOOR`] from when the door was opened, whatever was found behind it.
+//! [`FLOOR`] from when the door was opened, whatever was found behind it; those that come at once leave one [`pace`] behind another.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,14 +29,17 @@ use crate::error::{Error, Result};
 use crate::fields::email;
 use crate::mail;
 
+mod pace;
 mod slot;
 mod unlock;
 
+use pace::Pace;
 use slot::{Gates, Slot};
 pub use unlock::{LockStatus, lock_status, sweep, unlock, unlock_by_email, unlock_by_link};
 
-/// How long every refusal takes at least: longer than the slowest hash on an idle machine, the predecessor's bcrypt included.
-pub const FLOOR: Duration = Duration::from_millis(200);
+/// How long every refusal takes at least: twice as long as the slowest hash that the predecessor stored, bcrypt of cost 12, takes on an
+/// idle machine.
+pub const FLOOR: Duration = Duration::from_millis(400);
 
 /// What counting needs besides the store.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct Attempts {
     pub(crate) key: Arc<CounterKey>,
     sources: Sources,
     gates: Gates,
+    pace: Pace,
     /// When admins were told last, unix milliseconds.
     told_of_spraying: AtomicI64,
     /// Whether refusals are made alike in time. Off only in the test that shows what this is for.
@@ -61,6 +65,7 @@ impl Attempts {
             key: Arc::new(CounterKey::new(Secret::new(bytes))),
             sources: Sources::default(),
             gates: Gates::default(),
+            pace: Pace::default(),
             told_of_spraying: AtomicI64::new(0),
             alike,
         })
@@ -92,7 +97,8 @@ pub(crate) struct Attempt {
     email: String,
     /// The browser that signed in to this account before.
     pub(crate) known_device: Option<[u8; 32]>,
-    opened: Instant,
+    /// When it is refused, if it is.
+    leaves: Instant,
     network: Option<Network>,
 }
 
@@ -150,6 +156,7 @@ impl Attempt {
             Ok::<_, Error>((counter, counted, known, slot))
         });
         let (counter, counted, known, slot) = counting.await.map_err(Error::internal)??;
+        let leaves = app.attempts.pace.leave(counter, opened);
         let (counted, slot) = match (counted, slot.flatten()) {
             (None, _) => (None, Some(Slot::unlimited())),
             (Some(counted), Some(slot)) => (Some(counted), Some(slot)),
@@ -157,7 +164,7 @@ impl Attempt {
         };
         let known_device = presented.filter(|_| known);
         let network = device.network();
-        Ok(Self { counted, counter, slot, owner, realm, email, known_device, opened, network })
+        Ok(Self { counted, counter, slot, owner, realm, email, known_device, leaves, network })
     }
 
     /// Whether the answer may be looked at: a locked account's is not.
@@ -229,7 +236,7 @@ impl Attempt {
             tracing::error!(%error, "a lock could not be told of");
         }
         if app.attempts.alike {
-            tokio::time::sleep_until(self.opened + FLOOR + wait).await;
+            tokio::time::sleep_until(self.leaves + wait).await;
         }
         match self.counted {
             Some(Counted { standing: Standing { locked_until: Some(until), .. }, .. })

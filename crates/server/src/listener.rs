@@ -28,7 +28,7 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::{Semaphore, watch},
 };
 
@@ -54,12 +54,30 @@ const LAST_COME: Duration = Duration::from_millis(2);
 /// How long accepted requests may take to finish once the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Listens on `host` (an address or a name that resolves to one).
+/// Listens on `host` (an address or a name that resolves to some: the first that can be had).
 ///
 /// # Errors
 /// Those of the system: the address is taken, not ours, or not allowed.
 pub async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((host.trim_start_matches('[').trim_end_matches(']'), port)).await
+    let mut failed = None;
+    for address in lookup_host((host.trim_start_matches('[').trim_end_matches(']'), port)).await? {
+        match listen(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the name leads to no address")))
+}
+
+/// As the runtime would, but for the backlog: its own is 128, and of connections past it each is tried again after a second or three.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of a process that has just ended do not keep the next one from starting. Elsewhere this would share the port.
+    if cfg!(unix) {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop` is ready, then lets accepted requests finish (30 s at most) and returns.

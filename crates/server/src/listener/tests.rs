@@ -53,6 +53,17 @@ fn status(answer: &str) -> &str {
     answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or(answer)
 }
 
+/// The runtime's own backlog is 128: what came past it got in a second later, or three.
+#[tokio::test]
+async fn connections_that_come_at_once_wait_to_be_taken_and_are_not_sent_away() {
+    let listener = bind("127.0.0.1", 0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody takes any: what does not fit is tried for minutes.
+    let coming = futures_util::future::join_all((0..300).map(|_| TcpStream::connect(address)));
+    let came = tokio::time::timeout(Duration::from_secs(20), coming).await.expect("there is room for all");
+    assert!(came.iter().all(Result::is_ok));
+}
+
 const HOST: &str = "Host: cms.example.com\r\nConnection: close\r\n";
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub(crate) mod rotation;
 
 pub use ages::watch_ages;
 pub use check::{Checked, check};
+pub(crate) use inventory::figures;
 pub use inventory::{Item, KEY_DAYS, OTHER_DAYS, State, list};
 pub use rotation::rotate;
 
@@ -309,7 +310,7 @@ fn reads(wants: &Managed, held: &BTreeMap<Reference, Resolution>, found: &Resolv
 
 /// Whether two faults of a reference are the same turn of events.
 fn same_kind(one: &Unresolved, other: &Unresolved) -> bool {
-    std::mem::discriminant(&one.why) == std::mem::discriminant(&other.why)
+    one.why.is_like(&other.why)
 }
 
 /// Between 75 and 95 hundredths of a time.

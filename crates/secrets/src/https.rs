@@ -113,7 +113,7 @@ impl Https {
     pub async fn ask(&self, request: Request<'_>) -> Result<Answer, Why> {
         let name = request.url.host_str().unwrap_or_default().to_owned();
         let asked = tokio::time::timeout(ANSWER, self.converse(request));
-        asked.await.unwrap_or_else(|_| Err(Why::Unreachable(format!("`{name}` does not answer in time"))))
+        asked.await.unwrap_or_else(|_| Err(Why::Silent(format!("`{name}` does not answer in time"))))
     }
 
     async fn converse(&self, request: Request<'_>) -> Result<Answer, Why> {
@@ -129,7 +129,7 @@ impl Https {
         let connected = tokio::time::timeout(CONNECT, TcpStream::connect((address.as_str(), port)));
         let socket = connected
             .await
-            .map_err(|_| Why::Unreachable(format!("`{name}:{port}` does not answer")))?
+            .map_err(|_| Why::Silent(format!("`{name}:{port}` does not answer")))?
             .map_err(|error| Why::Unreachable(format!("`{name}:{port}`: {error}")))?;
         if !is_tls {
             return exchange(socket, request, &name, port).await;

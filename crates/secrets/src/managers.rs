@@ -48,6 +48,27 @@ pub struct Managers {
 #[derive(Default)]
 struct Round {
     documents: BTreeMap<(Place, String), Result<Arc<Document>, Why>>,
+    /// Managers that said nothing: each is waited for once a round, however many secrets it keeps.
+    silent: BTreeMap<Host, Why>,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Host {
+    Vault,
+    Aws,
+    Azure(String),
+}
+
+impl Host {
+    fn of(reference: &Reference) -> Option<Self> {
+        match reference {
+            Reference::Vault { .. } => Some(Self::Vault),
+            Reference::Aws { .. } => Some(Self::Aws),
+            Reference::Azure { vault, .. } => Some(Self::Azure(vault.clone())),
+            Reference::Environment(_) | Reference::File(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +101,15 @@ impl Managers {
     ) -> BTreeMap<Reference, Result<Resolution, Unresolved>> {
         let (mut round, mut found) = (Round::default(), BTreeMap::new());
         for (reference, wanted) in wanted {
-            let resolution = self.follow_one(&mut round, reference, *wanted, held.get(reference)).await;
+            let host = Host::of(reference);
+            let silence = host.as_ref().and_then(|host| round.silent.get(host)).cloned();
+            let resolution = match silence {
+                Some(why) => Err(why),
+                None => self.follow_one(&mut round, reference, *wanted, held.get(reference)).await,
+            };
+            if let (Some(host), Err(why @ Why::Silent(_))) = (host, &resolution) {
+                round.silent.insert(host, why.clone());
+            }
             found.insert(reference.clone(), resolution.map_err(|why| why.of(reference)));
         }
         found

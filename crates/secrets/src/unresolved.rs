@@ -30,6 +30,9 @@ pub enum Why {
     /// Nobody answered, or nobody who could.
     #[error("cannot be reached ({0}): check the manager, its address and the network")]
     Unreachable(String),
+    /// Nobody answered for as long as we wait: whoever asks again at once waits as long.
+    #[error("cannot be reached ({0}): check the manager, its address and the network")]
+    Silent(String),
     /// Somebody answered who is not the manager, or asks for what is not his.
     #[error("is not asked for: {0}")]
     Untrusted(String),
@@ -41,7 +44,13 @@ pub enum Why {
 impl Why {
     /// Whether waiting may help.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Sealed | Self::Unreachable(_))
+        matches!(self, Self::Sealed | Self::Unreachable(_) | Self::Silent(_))
+    }
+
+    /// Whether this is the same turn of events: in how many ways a manager is away tells nobody anything.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let is_away = |why: &Self| matches!(why, Self::Unreachable(_) | Self::Silent(_));
+        std::mem::discriminant(self) == std::mem::discriminant(other) || (is_away(self) && is_away(other))
     }
 
     /// The same about this reference.

@@ -17,6 +17,9 @@ use crate::unresolved::Why;
 const MARGIN: i64 = 300;
 /// Where instances ask who they are.
 const METADATA: &str = "http://169.254.169.254";
+/// Where no way to an identity leads anywhere.
+const NOBODY: &str =
+    "nobody says who we are to AWS: no access key, no web identity, no container, and no metadata service of version 2";
 /// How long a token of the metadata service is to last, in seconds.
 const METADATA_TOKEN_SECONDS: &str = "21600";
 
@@ -143,13 +146,13 @@ async fn container(https: &Https, url: &Url, token_file: Option<&Path>) -> Resul
 /// What the instance's metadata service knows, in version 2 alone: version 1 answers whoever can make us ask.
 async fn instance(https: &Https, endpoint: Option<&Url>) -> Result<Credentials, Why> {
     let base = endpoint.map_or(METADATA, Url::as_str).trim_end_matches('/').to_owned();
-    let at = |path: &str| Url::parse(&format!("{base}/latest/{path}")).map_err(|_| nobody());
+    let at = |path: &str| Url::parse(&format!("{base}/latest/{path}")).map_err(|_| Why::Unreachable(NOBODY.to_owned()));
     let url = at("api/token")?;
     let ask = Request { method: "PUT", ..Request::get(&url) }
         .with("x-aws-ec2-metadata-token-ttl-seconds", METADATA_TOKEN_SECONDS);
-    let answer = https.ask(ask).await.map_err(|_| nobody())?;
+    let answer = https.ask(ask).await.map_err(|why| nobody(&why))?;
     if answer.status != 200 {
-        return Err(nobody());
+        return Err(Why::Unreachable(NOBODY.to_owned()));
     }
     let token = Secret::new(String::from_utf8_lossy(answer.body.expose()).trim().to_owned());
     let list = at("meta-data/iam/security-credentials/")?;
@@ -165,9 +168,12 @@ async fn instance(https: &Https, endpoint: Option<&Url>) -> Result<Credentials, 
     Temporary::read(&answer, "the metadata service")
 }
 
-fn nobody() -> Why {
-    let message = "nobody says who we are to AWS: no access key, no web identity, no container, and no metadata service of version 2";
-    Why::Unreachable(message.to_owned())
+/// What becomes of whatever keeps the metadata service from answering: mostly there is none.
+fn nobody(why: &Why) -> Why {
+    match why {
+        Why::Silent(_) => Why::Silent(NOBODY.to_owned()),
+        _ => Why::Unreachable(NOBODY.to_owned()),
+    }
 }
 
 /// When credentials end; without a sound date at once, after their first use.

@@ -18,6 +18,8 @@ use crate::unresolved::Why;
 const MARGIN: i64 = 300;
 /// Who issues tokens in the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
+/// Where no way to an identity leads anywhere.
+const NOBODY: &str = "nobody says who we are to Azure: no client secret, no workload identity, and no managed identity";
 /// Where machines ask who they are.
 const METADATA: &str = "http://169.254.169.254";
 
@@ -117,18 +119,16 @@ impl Tokens {
     /// App Service where it says so, else the metadata service.
     async fn machine(&self, https: &Https, resource: &str) -> Result<Answer, Why> {
         let settings = &self.settings;
-        let nobody = || {
-            let message =
-                "nobody says who we are to Azure: no client secret, no workload identity, and no managed identity";
-            Why::Unreachable(message.to_owned())
-        };
+        let nobody = || NOBODY.to_owned();
         let app_service = settings.identity_endpoint.as_ref().zip(settings.identity_header.as_ref());
         let base = settings.metadata_endpoint.as_ref().map_or(METADATA, Url::as_str).trim_end_matches('/');
         let (mut url, version) = match app_service {
             Some((endpoint, _)) => (endpoint.clone(), "2019-08-01"),
-            None => {
-                (Url::parse(&format!("{base}/metadata/identity/oauth2/token")).map_err(|_| nobody())?, "2018-02-01")
-            }
+            None => (
+                Url::parse(&format!("{base}/metadata/identity/oauth2/token"))
+                    .map_err(|_| Why::Unreachable(nobody()))?,
+                "2018-02-01",
+            ),
         };
         if !is_own_service(&url) {
             return Err(Why::Untrusted(
@@ -143,7 +143,10 @@ impl Tokens {
             Some((_, header)) => Request::get(&url).with("x-identity-header", header.expose()),
             None => Request::get(&url).with("metadata", "true"),
         };
-        let answer = https.ask(request).await.map_err(|_| nobody())?;
+        let answer = https.ask(request).await.map_err(|why| match why {
+            Why::Silent(_) => Why::Silent(nobody()),
+            _ => Why::Unreachable(nobody()),
+        })?;
         match answer.status {
             200 => Ok(answer),
             400 => Err(Why::Denied("this machine has no such managed identity".to_owned())),

@@ -1,18 +1,20 @@
 //! What is promised of Azure Key Vault.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::azure_double::{CLIENT_SECRET, KeyVault};
 use super::load::under_load;
 use super::{GRACE, REFRESH, events, freshness, refusal, signing_key, wait_for};
 use crate::keys::{KEY_B, KEY_C, forge};
-use crate::process::SECRET;
+use crate::process::{SECRET, Server};
 
 const NAME: &str = "SECRET-KEY";
+/// How long a manager that says nothing is waited for, and a little more.
+const SILENCE: Duration = Duration::from_secs(9);
 
 #[test]
 fn a_key_that_rotates_in_azure_is_followed_and_an_outage_is_lived_through_and_nobody_notices() {
-    let vault = KeyVault::start();
+    let mut vault = KeyVault::start();
     vault.put(NAME, SECRET);
     let mut server = vault.server(&[]);
     server.start();
@@ -20,7 +22,7 @@ fn a_key_that_rotates_in_azure_is_followed_and_an_outage_is_lived_through_and_no
     assert_eq!(signing_key(&server), forge::kid(SECRET));
 
     let refresh = Duration::from_secs(REFRESH);
-    let ((took, stale), tally) = under_load(&server, &admin, || {
+    let (took, tally) = under_load(&server, &admin, || {
         vault.put(NAME, KEY_B);
         let took = wait_for("the new key signs", refresh * 3 + GRACE, || signing_key(&server) == forge::kid(KEY_B));
         // A token that ends before its time is a reason to ask for another, and none to be stale.
@@ -28,19 +30,34 @@ fn a_key_that_rotates_in_azure_is_followed_and_an_outage_is_lived_through_and_no
         vault.end_tokens();
         wait_for("another token", refresh * 2 + GRACE, || vault.tokens_issued() > 0);
         assert_eq!((issued > 0, freshness(&server, &admin).as_str()), (true, "fresh"));
-        vault.down(true);
-        let stale = wait_for("readiness says so", refresh + GRACE, || freshness(&server, &admin) == "stale");
+
+        // There, and says nothing: the slowest way to fail.
+        vault.signal("-STOP");
+        let hanging = wait_for("readiness says so", refresh + SILENCE + GRACE, || is_stale(&server, &admin));
+        std::thread::sleep(refresh);
+        assert_eq!(signing_key(&server), forge::kid(KEY_B));
+        let figures = server.call("GET", "/api/v1/admin/metrics/prometheus", Some(&admin), None).body;
+        let figures = String::from_utf8(figures).unwrap();
+        assert!(figures.contains("fastcms_secret_stale{name=\"SECRET_KEY\"} 1\n"), "{figures}");
+        assert!(figures.contains("fastcms_secret_age_seconds{name=\"SECRET_KEY\"} "), "{figures}");
+        vault.signal("-CONT");
+        wait_for("it is fresh again", SILENCE + refresh * 2 + GRACE, || !is_stale(&server, &admin));
+
+        // Gone, and back.
+        vault.kill();
+        let gone = wait_for("readiness says so", refresh + GRACE, || is_stale(&server, &admin));
         std::thread::sleep(refresh * 2);
         assert_eq!(signing_key(&server), forge::kid(KEY_B));
-        vault.down(false);
-        wait_for("it is fresh again", refresh * 2 + GRACE, || freshness(&server, &admin) == "fresh");
-        (took, stale)
+        vault.start_again();
+        wait_for("it is fresh again", refresh * 2 + GRACE, || !is_stale(&server, &admin));
+        (took, hanging, gone)
     });
     assert!(tally.faults.is_empty(), "{} of {:?}: {:?}", tally.faults.len(), tally.answers, tally.faults.first());
     assert!(tally.answers[&200] > 500, "too little load to prove anything: {tally:?}");
-    println!("the new key signed after {took:?}, stale was said after {stale:?}, {:?}", tally.answers);
+    println!("the new key signed, a hanging and a killed vault were said after {took:?}, {:?}", tally.answers);
     let read = events(&server, &admin, "secret_read");
     assert_eq!(read.iter().filter(|event| event["outcome"] == "success").count(), 2, "{read:#?}");
+    assert_eq!(read.iter().filter(|event| event["outcome"] == "error").count(), 2, "{read:#?}");
 
     // Where it comes from and that it is old is told to admins; what it is, to nobody.
     let told = server.call("GET", "/api/v1/admin/secrets", Some(&admin), None).json();
@@ -53,6 +70,45 @@ fn a_key_that_rotates_in_azure_is_followed_and_an_outage_is_lived_through_and_no
     for secret in [SECRET, KEY_B, CLIENT_SECRET] {
         assert!(!said.contains(secret), "a secret is in what the server says");
     }
+}
+
+/// Whether readiness says so; it does not wait for a manager that says nothing.
+fn is_stale(server: &Server, admin: &str) -> bool {
+    let asked = Instant::now();
+    let said = freshness(server, admin);
+    assert!(asked.elapsed() < SILENCE / 2, "readiness took {:?}", asked.elapsed());
+    said == "stale"
+}
+
+/// However many secrets it keeps: who says nothing is waited for once a round.
+#[test]
+fn a_vault_that_says_nothing_holds_up_neither_readiness_nor_a_start_nor_an_end() {
+    let vault = KeyVault::start();
+    let names = ["SMTP_PASSWORD", "GOOGLE_CLIENT_SECRET", "GITHUB_CLIENT_SECRET", "FACEBOOK_CLIENT_SECRET"];
+    vault.put(NAME, SECRET);
+    let place = |name: &str| name.replace('_', "-");
+    let references = names.map(|name| {
+        vault.put(&place(name), KEY_C);
+        (name, format!("azure-kv:localhost:{}/{}", vault.port, place(name)))
+    });
+    let more: Vec<(&str, &str)> = references.iter().map(|(name, reference)| (*name, reference.as_str())).collect();
+    let mut server = vault.server(&more);
+    server.start();
+    let admin = server.set_up();
+    let refresh = Duration::from_secs(REFRESH);
+    vault.signal("-STOP");
+    wait_for("readiness says so", refresh + SILENCE + GRACE, || is_stale(&server, &admin));
+    // The next round is under way by then.
+    std::thread::sleep(refresh + GRACE);
+    let (status, took) = server.terminate();
+    assert!(status.success() && took < SILENCE / 2, "{status} after {took:?}");
+    let said = refusal(&server, SILENCE * 2 + GRACE);
+    for name in names.into_iter().chain(["SECRET_KEY"]) {
+        let line = said.lines().find(|line| line.contains(&format!("{name}: `azure-kv:")));
+        assert!(line.is_some_and(|line| line.contains("does not answer in time")), "{name}: {said}");
+    }
+    vault.signal("-CONT");
+    server.start();
 }
 
 #[test]

@@ -1,79 +1,113 @@
-//! A double of Azure Key Vault and of those who issue tokens for it, Entra ID and the instance metadata service: over TLS, challenges
-//! included. It speaks the protocol as far as Microsoft's own SDK for Python takes it for the real thing.
+//! A double of Azure Key Vault and of those who issue tokens for it, Entra ID and the instance metadata service: a process of its own,
+//! so that it can be stopped, and be gone, as the real thing can.
+
+mod answers;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::listener::{Request, Said, Stream, serve};
 use super::openbao::pem;
+use super::wait_for;
 use crate::mails::certificate::Certificate;
-use crate::process::Server;
+use crate::process::{Server, free_port, read_answer};
 
 /// The client secret that Entra ID takes.
 pub const CLIENT_SECRET: &str = "the-client-secret-of-our-identity";
 
-/// A running double. Its threads end with the process.
+/// Names the folder of the process that is to be the double.
+const FOLDER: &str = "FASTCMS_TEST_AZURE_DOUBLE";
+/// Files in it.
+const CERTIFICATE: &str = "certificate.der";
+const KEY: &str = "key.der";
+const PORTS: &str = "ports.json";
+/// Path of the metadata service that takes an [`Order`].
+const ORDERS: &str = "orders";
+
+/// A running double, killed when dropped.
 pub struct KeyVault {
     pub port: u16,
     pub metadata_port: u16,
     folder: TempDir,
-    state: Arc<Mutex<State>>,
+    child: Child,
 }
 
-#[derive(Default)]
-struct State {
-    secrets: BTreeMap<String, Vec<Version>>,
-    tokens: Vec<String>,
-    /// What tokens are wanted for.
-    resource: String,
-    /// Secrets that our identity may not read.
-    forbidden: Vec<String>,
-    is_down: bool,
-    /// Our identity may not write.
-    is_read_only: bool,
-    base: String,
+/// What is wanted of the double.
+#[derive(Serialize, Deserialize)]
+enum Order {
+    Look,
+    Put(String, String),
+    DisableNewest(String),
+    Forbid(String),
+    WantTokensFor(String),
+    EndTokens,
+    OnlyRead(bool),
 }
 
-struct Version {
-    id: String,
-    value: String,
-    is_enabled: bool,
-    created: i64,
+/// How it stands with the double.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    tokens: usize,
+    versions: BTreeMap<String, usize>,
 }
 
 impl KeyVault {
     pub fn start() -> Self {
         let (folder, own) = (TempDir::new().unwrap(), Certificate::for_name("localhost"));
-        std::fs::write(folder.path().join("authority.pem"), pem("CERTIFICATE", &own.certificate)).unwrap();
-        let provider = tokio_rustls::rustls::crypto::ring::default_provider();
-        let config = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(own.certificate)], PrivateKeyDer::try_from(own.key).unwrap())
-            .unwrap();
-        let (vault, metadata) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-        let (port, metadata_port) = (vault.local_addr().unwrap().port(), metadata.local_addr().unwrap().port());
-        let state = State {
-            resource: "https://localhost".to_owned(),
-            base: format!("https://localhost:{port}"),
-            ..State::default()
-        };
-        let state = Arc::new(Mutex::new(state));
-        let config = Arc::new(config);
-        let tls = move |stream| -> Box<dyn Stream> {
-            Box::new(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream))
-        };
-        serve(vault, tls, answering(&state));
-        serve(metadata, |stream| Box::new(stream), answering(&state));
-        Self { port, metadata_port, folder, state }
+        let (port, metadata_port) = (free_port(), free_port());
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        write("authority.pem", pem("CERTIFICATE", &own.certificate).as_bytes());
+        write(CERTIFICATE, &own.certificate);
+        write(KEY, &own.key);
+        write(PORTS, &serde_json::to_vec(&[port, metadata_port]).unwrap());
+        let child = spawn(folder.path());
+        let vault = Self { port, metadata_port, folder, child };
+        vault.wait();
+        vault
+    }
+
+    /// Ends the process at once, as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again: it knows its secrets, and no token.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.folder.path());
+        self.wait();
+    }
+
+    /// `-STOP`: who calls is neither answered nor refused; `-CONT`: everybody is answered.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn wait(&self) {
+        let output = || std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default();
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the double answers", Duration::from_mins(1), || self.try_order(&Order::Look).is_ok());
+        }));
+        assert!(asked.is_ok(), "{}", output());
+    }
+
+    fn order(&self, order: &Order) -> Seen {
+        self.try_order(order).unwrap()
+    }
+
+    fn try_order(&self, order: &Order) -> std::io::Result<Seen> {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.metadata_port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let body = serde_json::to_string(order)?;
+        write!(stream, "POST /{ORDERS} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        let answer = read_answer(&mut std::io::BufReader::new(stream))?;
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 
     pub fn authority(&self) -> PathBuf {
@@ -82,45 +116,40 @@ impl KeyVault {
 
     /// Writes a new version.
     pub fn put(&self, name: &str, value: &str) {
-        self.state.lock().unwrap().put(name, value);
+        self.order(&Order::Put(name.to_owned(), value.to_owned()));
     }
 
     /// Takes the newest version out of force.
     pub fn disable_newest(&self, name: &str) {
-        self.state.lock().unwrap().secrets.get_mut(name).unwrap().last_mut().unwrap().is_enabled = false;
+        self.order(&Order::DisableNewest(name.to_owned()));
     }
 
     pub fn forbid(&self, name: &str) {
-        self.state.lock().unwrap().forbidden.push(name.to_owned());
+        self.order(&Order::Forbid(name.to_owned()));
     }
 
     /// Wants tokens for something else from now on.
     pub fn want_tokens_for(&self, resource: &str) {
-        resource.clone_into(&mut self.state.lock().unwrap().resource);
+        self.order(&Order::WantTokensFor(resource.to_owned()));
     }
 
     /// Ends every token that was issued.
     pub fn end_tokens(&self) {
-        self.state.lock().unwrap().tokens.clear();
+        self.order(&Order::EndTokens);
     }
 
     pub fn tokens_issued(&self) -> usize {
-        self.state.lock().unwrap().tokens.len()
+        self.order(&Order::Look).tokens
     }
 
     /// Lets our identity read, and only read.
     pub fn only_read(&self, is_read_only: bool) {
-        self.state.lock().unwrap().is_read_only = is_read_only;
+        self.order(&Order::OnlyRead(is_read_only));
     }
 
     /// How many versions there are, disabled ones included.
     pub fn versions(&self, name: &str) -> usize {
-        self.state.lock().unwrap().secrets[name].len()
-    }
-
-    /// Closes each connection before it answers, or answers again.
-    pub fn down(&self, is_down: bool) {
-        self.state.lock().unwrap().is_down = is_down;
+        self.order(&Order::Look).versions[name]
     }
 
     /// A server whose signing key is here.
@@ -142,121 +171,50 @@ impl KeyVault {
     }
 }
 
-/// What the double says; nothing where it is down.
-fn answering(state: &Arc<Mutex<State>>) -> impl Fn(&Request) -> Option<Said> + Send + Sync + 'static {
-    let state = Arc::clone(state);
-    move |request| {
-        let mut state = state.lock().unwrap();
-        let (status, challenge, body) = (!state.is_down).then(|| state.answer(request))?;
-        Some((status, challenge, body.to_string()))
+impl Drop for KeyVault {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-type Answered = (u16, Option<String>, Value);
+/// This very program again, with nothing to run but the test below.
+fn spawn(folder: &Path) -> Child {
+    let output = std::fs::File::options().create(true).append(true).open(folder.join("output")).unwrap();
+    // With the test's thread the program ends too, whatever becomes of the test.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(std::env::current_exe().unwrap());
+    command.args([
+        "--exact",
+        "managers::azure_double::the_double_stops_and_goes_on_and_dies_by_signals",
+        "--nocapture",
+    ]);
+    command.env(FOLDER, folder).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    command.spawn().expect("util-linux has setpriv")
+}
 
-impl State {
-    fn put(&mut self, name: &str, value: &str) -> String {
-        let versions = self.secrets.entry(name.to_owned()).or_default();
-        let id = format!("{:032x}", versions.len() + 1);
-        let created = i64::try_from(versions.len()).unwrap() + 1_700_000_000;
-        versions.push(Version { id: id.clone(), value: value.to_owned(), is_enabled: true, created });
-        id
+/// And in the process that it starts for this, the double itself.
+#[test]
+fn the_double_stops_and_goes_on_and_dies_by_signals() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        answers::run(Path::new(&folder));
     }
-
-    fn answer(&mut self, request: &Request) -> Answered {
-        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        match parts.as_slice() {
-            [tenant, .., "openid-configuration"] => {
-                let at = |path: &str| format!("{}/{tenant}/{path}", self.base);
-                let endpoints = json!({"token_endpoint": at("oauth2/v2.0/token"), "authorization_endpoint": at("authorize"), "issuer": at("v2.0")});
-                (200, None, endpoints)
-            }
-            [_, "oauth2", "v2.0", "token"] => self.issue(&request.body),
-            ["metadata", "identity", "oauth2", "token"] => {
-                let mut asked = url::form_urlencoded::parse(query.as_bytes());
-                let is_for_a_vault = asked.any(|(name, value)| name == "resource" && value.starts_with("https://"));
-                if request.headers.get("metadata").map(String::as_str) != Some("true") || !is_for_a_vault {
-                    return (400, None, json!({"error": "invalid_request"}));
-                }
-                self.token()
-            }
-            ["secrets", rest @ ..] => self.secret(request, rest),
-            _ => (404, None, json!({})),
-        }
-    }
-
-    fn issue(&mut self, body: &str) -> Answered {
-        let form: BTreeMap<_, _> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-        let is = |name: &str, value: &str| form.get(name).map(String::as_str) == Some(value);
-        let assertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        let is_workload = is("client_assertion_type", assertion) && is("client_assertion", "token-of-the-workload");
-        let is_known = is("grant_type", "client_credentials") && (is("client_secret", CLIENT_SECRET) || is_workload);
-        if is_known && form.get("scope").is_some_and(|scope| scope.ends_with("/.default")) {
-            self.token()
-        } else {
-            (401, None, json!({"error": "invalid_client", "error_description": "AADSTS7000215"}))
-        }
-    }
-
-    fn token(&mut self) -> Answered {
-        let token = format!("token-{}", self.tokens.len() + 1);
-        self.tokens.push(token.clone());
-        // As text, which is what the metadata service does.
-        (
-            200,
-            None,
-            json!({"token_type": "Bearer", "access_token": token, "expires_in": "3599", "ext_expires_in": 3599}),
-        )
-    }
-
-    fn secret(&mut self, request: &Request, rest: &[&str]) -> Answered {
-        let bearer = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        if !bearer.is_some_and(|bearer| self.tokens.iter().any(|token| token == bearer)) {
-            let challenge = format!("Bearer authorization=\"{}/tenant\", resource=\"{}\"", self.base, self.resource);
-            return (401, Some(challenge), json!({"error": {"code": "Unauthorized", "message": "AKV10000"}}));
-        }
-        let name = *rest.first().unwrap_or(&"");
-        if self.forbidden.iter().any(|one| one == name) {
-            return (403, None, json!({"error": {"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}}));
-        }
-        let base = format!("{}/secrets/{name}", self.base);
-        let mut wanted = rest.get(1).copied().unwrap_or_default().to_owned();
-        if self.is_read_only && request.method != "GET" {
-            return (403, None, json!({"error": {"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}}));
-        }
-        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
-        if let (Some(is_enabled), "PATCH") = (body["attributes"]["enabled"].as_bool(), request.method.as_str()) {
-            let mut versions = self.secrets.get_mut(name).into_iter().flatten();
-            if let Some(version) = versions.find(|version| version.id == wanted) {
-                version.is_enabled = is_enabled;
-                return (200, None, json!({"id": format!("{base}/{wanted}"), "attributes": {"enabled": is_enabled}}));
-            }
-        }
-        if request.method == "PUT" {
-            wanted = self.put(name, body["value"].as_str().unwrap_or_default());
-        }
-        let absent = || (404, None, json!({"error": {"code": "SecretNotFound"}}));
-        let Some(versions) = self.secrets.get(name) else { return absent() };
-        let about = |version: &Version| json!({"enabled": version.is_enabled, "created": version.created, "updated": version.created, "recoveryLevel": "Recoverable"});
-        if wanted == "versions" {
-            // One a page, so that the rest has to be asked for.
-            let skip = request.path.split_once("skip=").and_then(|(_, skip)| skip.parse::<usize>().ok()).unwrap_or(0);
-            let page: Vec<Value> = versions
-                .iter()
-                .skip(skip)
-                .take(1)
-                .map(|version| json!({"id": format!("{base}/{}", version.id), "attributes": about(version)}))
-                .collect();
-            let next =
-                (skip + 1 < versions.len()).then(|| format!("{base}/versions?api-version=7.4&skip={}", skip + 1));
-            return (200, None, json!({"value": page, "nextLink": next}));
-        }
-        let found = versions.iter().rfind(|version| wanted.is_empty() || version.id == wanted);
-        let Some(found) = found else { return absent() };
-        if !found.is_enabled {
-            return (403, None, json!({"error": {"code": "Forbidden", "innererror": {"code": "SecretDisabled"}}}));
-        }
-        (200, None, json!({"value": found.value, "id": format!("{base}/{}", found.id), "attributes": about(found)}))
-    }
+    let ask = |vault: &KeyVault| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", vault.metadata_port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        std::io::Write::write_all(&mut stream, b"GET /secrets/A HTTP/1.1\r\n\r\n")?;
+        read_answer(&mut std::io::BufReader::new(stream)).map(|answer| answer.status)
+    };
+    let why = |answered: std::io::Result<u16>| answered.unwrap_err().kind();
+    let mut vault = KeyVault::start();
+    vault.put("A", "value");
+    assert_eq!(ask(&vault).unwrap(), 401);
+    vault.signal("-STOP");
+    assert_eq!(why(ask(&vault)), std::io::ErrorKind::WouldBlock);
+    vault.signal("-CONT");
+    wait_for("it goes on", Duration::from_mins(1), || ask(&vault).is_ok());
+    vault.kill();
+    assert_eq!(why(ask(&vault)), std::io::ErrorKind::ConnectionRefused);
+    vault.start_again();
+    assert_eq!((ask(&vault).unwrap(), vault.versions("A")), (401, 1));
 }

@@ -196,6 +196,11 @@ impl Error {
 
     /// A fault of ours: logged once at the edge, answered with the request id only.
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(error.into())
+        let error = error.into();
+        // Its text repeats that of the panic, which may hold anything that was at hand.
+        if error.is::<tokio::task::JoinError>() {
+            return Self::Internal("a task did not end".into());
+        }
+        Self::Internal(error)
     }
 }

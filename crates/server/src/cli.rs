@@ -33,6 +33,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use reference::reference_markdown;
 
+use crate::logging::panics;
+
 /// A headless CMS in one binary that hardens itself
 #[derive(Debug, Parser)]
 #[command(name = "fastcms", version, propagate_version = true, arg_required_else_help = true)]
@@ -346,6 +348,7 @@ enum MigrateAction {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
+    panics::take_over();
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Serve(listen) => serve::serve(listen),

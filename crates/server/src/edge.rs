@@ -23,7 +23,7 @@ use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,6 +61,7 @@ use crate::{
     api::operation::{BodyLimit, Operation, Patience, Running},
     error::Refusal,
     extract::Audience,
+    logging::panics,
 };
 
 /// Longest path and query, bytes (contract 16).
@@ -185,11 +186,15 @@ impl<S: Backend> Edge<S> {
         let asks_first = body.is_some() && parts.headers.contains_key(header::EXPECT);
 
         // 1. Outermost: request id, security headers and the panic guard. Whatever happens below, the answer has them.
-        let admitted = inner.admit(connection, parts, body, progress.as_deref(), request_id, &mut seen);
-        let response = match AssertUnwindSafe(admitted).catch_unwind().await {
+        let admitted = {
+            let admitted = pin!(inner.admit(connection, parts, body, progress.as_deref(), request_id, &mut seen));
+            AssertUnwindSafe(panics::named(request_id, admitted)).catch_unwind().await
+        };
+        let response = match admitted {
             Ok(Ok(response)) => inner.room.hold(response).unwrap_or_else(IntoResponse::into_response),
             Ok(Err(refusal)) => refusal.into_response(),
-            Err(panic) => Refusal::Core(Error::internal(panic_text(panic.as_ref()))).into_response(),
+            // Where and why is in the log already, as far as it may be told.
+            Err(_) => Refusal::Core(Error::internal("a handler panicked")).into_response(),
         };
         let took = started.elapsed();
         let mut response = inner.outgoing.finish(response, &request_id, &seen, took);
@@ -481,11 +486,6 @@ async fn within(patience: Patience, mut running: Running, progress: Option<&Prog
             _ => return Err(Error::Timeout.into()),
         }
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("a handler panicked: {}", text.unwrap_or("no message"))
 }
 
 /// The edge as a tower service for one connection: in-process callers and tests.

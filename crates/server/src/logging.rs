@@ -3,6 +3,7 @@
 
 mod line;
 mod output;
+pub(crate) mod panics;
 mod visible;
 
 use std::io::{self, Stdout, Write};
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Kept(pub(super) Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

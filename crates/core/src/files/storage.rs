@@ -134,7 +134,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> io::Result<T> + Send + 'static,
 {
-    tokio::task::spawn_blocking(job).await.unwrap_or_else(|failed| Err(io::Error::other(failed)))
+    tokio::task::spawn_blocking(job).await.unwrap_or_else(|_| Err(io::Error::other("a task did not end")))
 }
 
 /// A folder that its owner alone may look into, made with all that leads there.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 mod ask;
+mod panics;
 
 pub const SECRET: &str = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";
 pub const PASSWORD: &str = "Correct-Horse7-battery";

@@ -13,8 +13,8 @@ pub mod sinks;
 
 pub use reading::{Tally, Wanted, page, tally, total};
 
-/// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a group.
-const CHUNKS: [usize; 3] = [50, 7, 1];
+/// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a group, and few are run for it.
+const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// One event as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod bind;
 mod fault;
 mod listener;
+mod opened;
 mod session;
 mod tls;
 
@@ -24,6 +25,7 @@ use fault::{meaning, pool_meaning};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use listener::{CHANNEL, Listener};
+use opened::Opened;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -228,44 +230,42 @@ impl Postgres {
 impl Link {
     /// Runs a job in a transaction; an error is what became of it instead of its answer.
     async fn write(&self, budget: Option<Duration>, job: &mut dyn WriteJob) -> Result<()> {
-        let mut client = self.writes.load_full().get().await.map_err(pool_meaning)?;
-        let transaction = client.transaction().await.map_err(meaning)?;
+        let opened = Opened::begin(self.writes.load_full().get().await.map_err(pool_meaning)?).await?;
         if let Some(budget) = budget {
-            limit_statements(&transaction, budget).await?;
+            opened.session()?.script(&limit(budget)).await?;
         }
-        let mut tx = Tx::postgres(Session::in_transaction(&transaction));
+        let mut tx = Tx::postgres(opened.session()?);
         let is_good = job.start(&mut tx).await;
         match (is_good, tx.finish()) {
-            (true, Ok(effects)) => self.commit(transaction, effects).await,
+            (true, Ok(effects)) => self.commit(opened, effects).await,
             (true, Err(error)) => {
-                roll_back(transaction).await;
+                opened.roll_back().await;
                 Err(error)
             }
             (false, _) => {
-                roll_back(transaction).await;
+                opened.roll_back().await;
                 Ok(())
             }
         }
     }
 
-    async fn commit(&self, transaction: Transaction<'_>, mut effects: Effects) -> Result<()> {
-        for insertion in audit::insertions(Dialect::Postgres, std::mem::take(&mut effects.audit)) {
-            Session::in_transaction(&transaction).execute(&insertion).await?;
-        }
+    async fn commit(&self, opened: Opened, mut effects: Effects) -> Result<()> {
+        let mut last = audit::insertions(Dialect::Postgres, std::mem::take(&mut effects.audit));
         // Every write of a record fills the outbox, and commits that notify queue on one lock of the whole server: nodes
         // look into the outbox by the clock, and only what corrects memory is sent.
         let sent: Vec<Change> =
             effects.changes.iter().filter(|change| change.kind.is_told_to_others()).cloned().collect();
         if !sent.is_empty() {
-            let mut session = Session::in_transaction(&transaction);
-            for message in wire::encode(&self.node, &sent) {
-                let notify = Sql::with(Dialect::Postgres, "SELECT pg_notify(?, ?)", [CHANNEL, message.as_str()]);
-                session.execute(&notify).await?;
-            }
+            let told = wire::encode(&self.node, &sent).into_iter();
+            last.extend(
+                told.map(|message| Sql::with(Dialect::Postgres, "SELECT pg_notify(?, ?)", [CHANNEL, message.as_str()])),
+            );
         }
-        if let Err(error) = transaction.commit().await.map_err(meaning) {
+        if let Err((error, may_be_committed)) = opened.commit(&last).await {
             // Whether it was committed is not known when the connection broke just then: memory is to look again.
-            self.feed.publish(&[Change::everything()]);
+            if may_be_committed {
+                self.feed.publish(&[Change::everything()]);
+            }
             return Err(error);
         }
         if effects.altered {
@@ -287,7 +287,7 @@ impl Link {
         let snapshot = client.build_transaction().read_only(true);
         let snapshot = snapshot.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead);
         let transaction = snapshot.start().await.map_err(meaning)?;
-        limit_statements(&transaction, budget).await?;
+        transaction.batch_execute(&limit(budget)).await.map_err(meaning)?;
         job.start(&mut Reader::postgres(Session::in_transaction(&transaction))).await;
         roll_back(transaction).await;
         Ok(())
@@ -302,9 +302,8 @@ impl Link {
 }
 
 /// Gives each statement of a transaction so long.
-async fn limit_statements(transaction: &Transaction<'_>, budget: Duration) -> Result<()> {
-    let limit = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
-    transaction.batch_execute(&limit).await.map_err(meaning)
+fn limit(budget: Duration) -> String {
+    format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1))
 }
 
 async fn roll_back(transaction: Transaction<'_>) {

@@ -11,7 +11,7 @@ use fastcms_store::{BoxFuture, Error as StoreError, Tx};
 use serde_json::Value as Json;
 
 use super::actor::Actor;
-use super::entry::{Entry, tamed, written};
+use super::entry::{Entry, Together, tamed, written};
 use super::signer::Signer;
 use crate::app::App;
 use crate::caller::Caller;
@@ -79,19 +79,17 @@ impl std::fmt::Debug for Scribe {
 impl Scribe {
     /// The row of an event that happens now.
     pub(super) fn row(&self, actor: &Actor, entry: Entry) -> AuditRow {
-        let Entry { event, resource, account, details, error } = entry;
-        let mut all = actor.details.clone();
+        let Entry { event, resource, account, mut details, error } = entry;
         let (user_id, user_email) = match account {
             None => (actor.user_id.clone(), actor.user_email.clone()),
             Some((id, email)) => {
                 // Somebody is signed in, and this is about somebody else.
                 if let Some(by) = actor.user_id.as_ref().filter(|by| Some(*by) != id.as_ref()) {
-                    all.insert("by".to_owned(), Json::from(by.as_str()));
+                    details.entry("by").or_insert_with(|| Json::from(by.as_str()));
                 }
                 (id, email.as_deref().map(tamed))
             }
         };
-        all.extend(details);
         let now = self.clock.now().as_millis();
         let (resource_type, resource_id) = resource.map_or((None, None), |(kind, id)| (Some(kind), Some(tamed(&id))));
         let mut row = AuditRow {
@@ -108,7 +106,7 @@ impl Scribe {
             resource_type: resource_type.map(Cow::Borrowed),
             resource_id,
             description: event.sentence(),
-            details: written(&all),
+            details: written(&Together(&actor.details, &details)),
             error_message: error.as_deref().map(tamed),
             shift: 0,
             key_id: 0,

@@ -6,7 +6,7 @@ use crate::error::{Error, Fault, Result};
 use crate::sql::Sql;
 use crate::value::Columns;
 use deadpool_postgres::{Client, StatementCache, Transaction};
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use std::pin::pin;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{RowStream, Statement};
@@ -20,6 +20,8 @@ pub(crate) struct Session<'c>(Link<'c>);
 enum Link<'c> {
     Plain(&'c Client),
     Transaction(&'c Transaction<'c>),
+    /// In a transaction that somebody else ends.
+    Within(&'c Client),
 }
 
 impl<'c> Session<'c> {
@@ -31,6 +33,11 @@ impl<'c> Session<'c> {
     /// Statements inside a transaction.
     pub(super) fn in_transaction(transaction: &'c Transaction<'c>) -> Self {
         Self(Link::Transaction(transaction))
+    }
+
+    /// Statements inside the transaction that this connection is in.
+    pub(super) fn within(client: &'c Client) -> Self {
+        Self(Link::Within(client))
     }
 
     /// Runs a statement and answers how many rows it changed.
@@ -55,42 +62,79 @@ impl<'c> Session<'c> {
     /// Runs statements without binds.
     pub(crate) async fn script(&mut self, text: &str) -> Result<()> {
         tracing::trace!(target: "fastcms_store::sql", text);
-        let done = match &self.0 {
-            Link::Plain(client) => client.batch_execute(text).await,
+        self.batch(text).await.map_err(meaning)
+    }
+
+    async fn batch(&self, text: &str) -> Result<(), tokio_postgres::Error> {
+        match &self.0 {
+            Link::Plain(client) | Link::Within(client) => client.batch_execute(text).await,
             Link::Transaction(transaction) => transaction.batch_execute(text).await,
-        };
-        done.map_err(meaning)
+        }
     }
 
     async fn start(&self, sql: &Sql) -> Result<RowStream> {
         tracing::trace!(target: "fastcms_store::sql", text = sql.text());
         let statement = self.prepare(sql).await?;
-        let (wanted, given) = (statement.params().len(), sql.binds().len());
-        if wanted != given {
-            return Err(Error::internal(format!("a statement with {wanted} placeholders has {given} binds")));
-        }
-        let done = self.query(sql, &statement).await;
-        let Err(error) = &done else {
-            return done.map_err(meaning);
-        };
-        if !is_stale(error) {
-            return done.map_err(meaning);
-        }
-        // The table changed since the statement was prepared. Outside a transaction it is simply prepared again; a
-        // transaction is lost with it, but the same job will succeed when tried again.
-        self.cache().remove(sql.text(), &[]);
-        match &self.0 {
-            Link::Plain(_) => {
+        match self.query(sql, &statement).await {
+            Ok(rows) => Ok(rows),
+            // Outside a transaction it is simply prepared again.
+            Err(error) if is_stale(&error) && matches!(self.0, Link::Plain(_)) => {
+                self.cache().remove(sql.text(), &[]);
                 let statement = self.prepare(sql).await?;
                 self.query(sql, &statement).await.map_err(meaning)
             }
-            Link::Transaction(_) => Err(Error::Busy(Fault::new("stale", "a table was changed meanwhile"))),
+            Err(error) => Err(self.fault(sql, error)),
         }
+    }
+
+    /// Runs statements, and the COMMIT after them, without waiting for the server in between: they are on their way together. Where one
+    /// of them fails the server rolls back, whatever follows it. An error with `false` came before the COMMIT was sent.
+    pub(super) async fn end_with(&mut self, statements: &[Sql]) -> Result<(), (Error, bool)> {
+        let mut prepared = Vec::with_capacity(statements.len());
+        for sql in statements {
+            tracing::trace!(target: "fastcms_store::sql", text = sql.text());
+            prepared.push((sql, self.prepare(sql).await.map_err(|error| (error, false))?));
+        }
+        let mut sent = Vec::with_capacity(prepared.len());
+        for (sql, statement) in &prepared {
+            let mut asked = Box::pin(self.ask(sql, statement));
+            // What is polled is sent; what cannot be sent must not be followed by a COMMIT.
+            match (&mut asked).now_or_never() {
+                Some(done) => done.map_err(|error| (error, false))?,
+                None => sent.push(asked),
+            }
+        }
+        let mut commit = pin!(self.batch("COMMIT"));
+        let committed = commit.as_mut().now_or_never();
+        for asked in sent {
+            asked.await.map_err(|error| (error, true))?;
+        }
+        let committed = match committed {
+            Some(done) => done,
+            None => commit.await,
+        };
+        committed.map_err(|error| (meaning(error), true))
+    }
+
+    async fn ask(&self, sql: &Sql, statement: &Statement) -> Result<()> {
+        let mut rows = pin!(self.query(sql, statement).await.map_err(|error| self.fault(sql, error))?);
+        while rows.try_next().await.map_err(meaning)?.is_some() {}
+        Ok(())
+    }
+
+    /// What an error of a statement in a transaction means. The table may have changed since the statement was prepared: the transaction
+    /// is lost with it, but the same job will succeed when tried again.
+    fn fault(&self, sql: &Sql, error: tokio_postgres::Error) -> Error {
+        if !is_stale(&error) {
+            return meaning(error);
+        }
+        self.cache().remove(sql.text(), &[]);
+        Error::Busy(Fault::new("stale", "a table was changed meanwhile"))
     }
 
     fn cache(&self) -> &StatementCache {
         match &self.0 {
-            Link::Plain(client) => &client.statement_cache,
+            Link::Plain(client) | Link::Within(client) => &client.statement_cache,
             Link::Transaction(transaction) => &transaction.statement_cache,
         }
     }
@@ -98,7 +142,7 @@ impl<'c> Session<'c> {
     async fn query(&self, sql: &Sql, statement: &Statement) -> Result<RowStream, tokio_postgres::Error> {
         let binds = sql.binds().iter().map(Bind);
         match &self.0 {
-            Link::Plain(client) => client.query_raw(statement, binds).await,
+            Link::Plain(client) | Link::Within(client) => client.query_raw(statement, binds).await,
             Link::Transaction(transaction) => transaction.query_raw(statement, binds).await,
         }
     }
@@ -108,10 +152,16 @@ impl<'c> Session<'c> {
             self.cache().clear();
         }
         let prepared = match &self.0 {
-            Link::Plain(client) => client.prepare_cached(sql.text()).await,
+            Link::Plain(client) | Link::Within(client) => client.prepare_cached(sql.text()).await,
             Link::Transaction(transaction) => transaction.prepare_cached(sql.text()).await,
         };
-        prepared.map_err(meaning)
+        let statement = prepared.map_err(meaning)?;
+        let (wanted, given) = (statement.params().len(), sql.binds().len());
+        if wanted == given {
+            Ok(statement)
+        } else {
+            Err(Error::internal(format!("a statement with {wanted} placeholders has {given} binds")))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::secrets;
 
 mod prometheus;
 
@@ -76,6 +77,19 @@ pub struct Figures {
     pub request_log_lost: u64,
     /// Whether the limits that nodes share are counted on this node alone, because their backend does not answer.
     pub limits_degraded: bool,
+    /// The secrets that the settings hold.
+    pub secrets: Vec<SecretAge>,
+}
+
+/// How it stands with a secret of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretAge {
+    /// The setting.
+    pub name: &'static str,
+    /// Since the version in force was written, s, where its source says when that was.
+    pub age_seconds: Option<i64>,
+    /// Whether its manager did not answer for it at the last look.
+    pub is_stale: bool,
 }
 
 /// Answers with one status to one method.
@@ -98,18 +112,18 @@ pub struct Durations {
 }
 
 /// The figures of this process.
-pub fn figures(caller: &Caller, app: &App) -> Result<Figures> {
+pub async fn figures(caller: &Caller, app: &App) -> Result<Figures> {
     access::require(caller, Permission::MetricsRead)?;
-    Ok(read(app))
+    Ok(read(app).await)
 }
 
 /// The same in the text format of Prometheus (version 0.0.4).
-pub fn prometheus(caller: &Caller, app: &App) -> Result<String> {
+pub async fn prometheus(caller: &Caller, app: &App) -> Result<String> {
     access::require(caller, Permission::MetricsRead)?;
-    Ok(prometheus::text(&read(app)))
+    Ok(prometheus::text(&read(app).await))
 }
 
-fn read(app: &App) -> Figures {
+async fn read(app: &App) -> Figures {
     let metrics = &app.metrics;
     let mut answers = Vec::new();
     let mut durations = Vec::new();
@@ -138,5 +152,6 @@ fn read(app: &App) -> Figures {
         durations,
         request_log_lost: app.request_log.lost(),
         limits_degraded: app.limits.is_degraded(),
+        secrets: secrets::figures(app).await,
     }
 }

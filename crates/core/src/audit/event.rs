@@ -304,6 +304,7 @@ events! {
     SecretUsed => System SecretUse Info Success "A stored secret was used",
     SecretUnsealFailed => System SecretUse Critical Error "A sealed value could not be opened",
     SecretRotated => System SecretRotate Critical Success "A secret was rotated",
+    SecretRotationRefused => System SecretRotate Warning Failure "A secret could not be rotated",
     AccessDenied => Security AccessDenied Warning Failure "Access was denied",
     RateLimited => Security RateLimit Warning Failure "The rate limit was reached",
     SuspiciousActivity => Security SuspiciousActivity Warning Failure "Something suspicious was refused",

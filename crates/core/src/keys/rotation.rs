@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::{Origin, catalog};
 use crate::error::{Error, Result};
-use crate::secrets::rotation::{Care, replace_key};
+use crate::secrets::rotation::{Care, noting_refusal, replace_key};
 
 /// Makes a new key where it is kept, by a manager, a file, or the settings file.
 ///
@@ -21,10 +21,12 @@ use crate::secrets::rotation::{Care, replace_key};
 /// [`Error::RotationRefused`] and [`Error::SecretNotWritable`] with what stands in the way; nothing has changed then.
 pub async fn rotate(caller: &Recent, app: &App) -> Result<Kid> {
     access::require(caller, Permission::KeysRotate)?;
-    match replace_key(caller, app, &catalog::SECRET_KEY, Care::Full).await? {
-        Some(replaced) => kid_of(&replaced.fresh),
-        None => rotate_in_settings(caller, app).await,
-    }
+    let done = match replace_key(caller, app, &catalog::SECRET_KEY, Care::Full).await {
+        Ok(Some(replaced)) => kid_of(&replaced.fresh),
+        Ok(None) => rotate_in_settings(caller, app).await,
+        Err(error) => Err(error),
+    };
+    noting_refusal(caller, app, &catalog::SECRET_KEY, done).await
 }
 
 /// Puts a new key into the settings file, the old one among the previous ones, and both in force here at once. A staged key is the new
@@ -46,7 +48,8 @@ pub(crate) async fn rotate_in_settings(caller: &Recent, app: &App) -> Result<Kid
 pub async fn stage(caller: &Recent, app: &App) -> Result<Kid> {
     access::require(caller, Permission::KeysRotate)?;
     let before = app.keys.load().current().kid();
-    let material = write(app, Change::Stage).await?;
+    let staged = write(app, Change::Stage).await;
+    let material = noting_refusal(caller, app, &catalog::SECRET_KEY, staged).await?;
     let kid = material.next.first().map_or_else(|| material.current.kid(), fastcms_guard::keys::SecretKey::kid);
     app.replace_keys(material).await?;
     tracing::info!(%kid, "a next signing key was staged");
@@ -89,7 +92,8 @@ pub async fn revoke_everything(caller: &Recent, app: &App) -> Result<Emergency> 
     recheck(caller, app).await?;
     tracing::warn!(sessions, "every session was ended and every token revoked in an emergency");
     let before = app.keys.load().current().kid();
-    let replaced = match supersede(caller, app).await {
+    let superseded = supersede(caller, app).await;
+    let replaced = match noting_refusal(caller, app, &catalog::SECRET_KEY, superseded).await {
         Ok(kid) => {
             note(caller, app, kid, "current", before).await?;
             Ok(kid)

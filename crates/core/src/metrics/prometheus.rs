@@ -41,6 +41,16 @@ pub(super) fn text(figures: &Figures) -> String {
         "1 while the limits that nodes share are counted on this node alone",
         u8::from(figures.limits_degraded),
     );
+    page.head("fastcms_secret_age_seconds", "gauge", "Age of the secrets whose source says when they were written");
+    for secret in &figures.secrets {
+        if let Some(age) = secret.age_seconds {
+            page.row("fastcms_secret_age_seconds", &format!("name=\"{}\"", secret.name), age);
+        }
+    }
+    page.head("fastcms_secret_stale", "gauge", "1 while the manager of a secret does not answer for it");
+    for secret in &figures.secrets {
+        page.row("fastcms_secret_stale", &format!("name=\"{}\"", secret.name), u8::from(secret.is_stale));
+    }
     page.0
 }
 
@@ -64,7 +74,7 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answers, Durations};
+    use super::super::{Answers, Durations, SecretAge};
     use super::*;
 
     #[test]
@@ -78,6 +88,10 @@ mod tests {
             durations: vec![Durations { method: "GET", count: 4, micros: 31_005, within }],
             request_log_lost: 2,
             limits_degraded: true,
+            secrets: vec![
+                SecretAge { name: "SECRET_KEY", age_seconds: Some(86_400), is_stale: true },
+                SecretAge { name: "SMTP_PASSWORD", age_seconds: None, is_stale: false },
+            ],
         };
         let text = text(&figures);
         for line in [
@@ -91,6 +105,9 @@ mod tests {
             "fastcms_uptime_seconds 7",
             "fastcms_request_log_lost_total 2",
             "fastcms_rate_limit_degraded 1",
+            "fastcms_secret_age_seconds{name=\"SECRET_KEY\"} 86400",
+            "fastcms_secret_stale{name=\"SECRET_KEY\"} 1",
+            "fastcms_secret_stale{name=\"SMTP_PASSWORD\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

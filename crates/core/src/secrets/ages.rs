@@ -37,6 +37,7 @@ pub async fn watch_ages(caller: &Caller, app: &App) -> Result<()> {
             if let Err(error) = rotate(caller, app, variable).await
                 && !is_seen_to(app, variable).await?
             {
+                rotation::note_refusal(caller, app, variable, &error).await;
                 tell(app, variable, &about, (Stage::Due, age, limit), &format!("It could not be rotated: {error}."))
                     .await?;
             }

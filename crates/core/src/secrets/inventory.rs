@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::config::{Kind, Origin, Variable, catalog};
 use crate::error::Result;
+use crate::metrics::SecretAge;
 
 /// Age in days from which a key is due for rotation: nobody notices one.
 pub const KEY_DAYS: u32 = 90;
@@ -61,6 +62,17 @@ pub async fn list(caller: &Caller, app: &App) -> Result<Vec<Item>> {
         items.extend(item(app, variable).await);
     }
     Ok(items)
+}
+
+/// The same for the metrics.
+pub(crate) async fn figures(app: &App) -> Vec<SecretAge> {
+    let mut ages = Vec::new();
+    for variable in secrets() {
+        let Some((about, is_stale)) = about(app, variable).await else { continue };
+        let age_seconds = about.created.map(|created| (app.now_seconds() - created).max(0));
+        ages.push(SecretAge { name: variable.name, age_seconds, is_stale });
+    }
+    ages
 }
 
 /// The settings that are secrets.

@@ -20,6 +20,7 @@ use super::{Custody, Item, inventory};
 use crate::access::{self, Permission, Recent};
 use crate::app::App;
 use crate::audit::{self, Event};
+use crate::caller::Caller;
 use crate::config::{Origin, Variable, catalog};
 use crate::data_keys;
 use crate::error::{Error, Result};
@@ -69,11 +70,34 @@ pub async fn rotate(caller: &Recent, app: &App, name: &str) -> Result<Item> {
     let variable = catalog::find(name).filter(|variable| variable.is_secret() && variable.name == name);
     let variable =
         variable.filter(|variable| *app.config.origin(variable) != Origin::Default).ok_or(Error::NotFound)?;
-    match Place::of(app, variable)? {
-        Place::DotEnv => keys::rotate_in_settings(caller, app).await.map(drop).map_err(shown)?,
-        place => replace(caller, app, variable, &place, Care::Full).await.map(drop)?,
-    }
+    let done = match Place::of(app, variable) {
+        Ok(Place::DotEnv) => keys::rotate_in_settings(caller, app).await.map(drop).map_err(shown),
+        Ok(place) => replace(caller, app, variable, &place, Care::Full).await.map(drop),
+        Err(refused) => Err(refused),
+    };
+    noting_refusal(caller, app, variable, done).await?;
     inventory::item(app, variable).await.ok_or(Error::NotFound)
+}
+
+/// Has the audit log say that somebody wanted a secret made anew, where something stood in the way. Not by the queue of what has no
+/// transaction: a command ends before that is written.
+pub(crate) async fn noting_refusal<T>(
+    caller: &Caller,
+    app: &App,
+    variable: &'static Variable,
+    done: Result<T>,
+) -> Result<T> {
+    if let Err(error) = &done {
+        note_refusal(caller, app, variable, error).await;
+    }
+    done
+}
+
+pub(super) async fn note_refusal(caller: &Caller, app: &App, variable: &'static Variable, error: &Error) {
+    let (name, event) = (variable.name, Event::SecretRotationRefused.on("secret", variable.name).error(error));
+    if let Err(error) = audit::record(caller, app, event).await {
+        tracing::error!(%error, name, "a refused rotation is missing in the audit log");
+    }
 }
 
 /// The same for a key, where it is not kept by the settings file; `None`: it is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use fastcms_core::App;
-use fastcms_core::metrics::{self, Answers, BOUNDS, Durations, Figures};
+use fastcms_core::metrics::{self, Answers, BOUNDS, Durations, Figures, SecretAge};
 use http::header;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -35,7 +35,10 @@ fn schema() -> Value {
     let series = json!({"type": "object", "required": ["method", "status", "count"], "properties": {
         "method": {"type": "string"}, "status": {"type": "integer"}, "count": {"type": "integer"},
     }});
-    json!({"type": "object", "required": ["uptime_seconds", "requests", "durations_ms", "request_log_lost", "limits_degraded"], "properties": {
+    let secret = json!({"type": "object", "required": ["name", "age_seconds", "stale"], "properties": {
+        "name": {"type": "string"}, "age_seconds": {"type": ["integer", "null"]}, "stale": {"type": "boolean"},
+    }});
+    json!({"type": "object", "required": ["uptime_seconds", "requests", "durations_ms", "request_log_lost", "limits_degraded", "secrets"], "properties": {
         "uptime_seconds": {"type": "integer"},
         "requests": {"type": "array", "items": series},
         "durations_ms": {"type": "array", "items": {"type": "object", "properties": {
@@ -44,6 +47,7 @@ fn schema() -> Value {
         }}},
         "request_log_lost": {"type": "integer"},
         "limits_degraded": {"type": "boolean"},
+        "secrets": {"type": "array", "items": secret},
     }})
 }
 
@@ -54,6 +58,20 @@ struct FiguresBody {
     durations_ms: Vec<DurationsBody>,
     request_log_lost: u64,
     limits_degraded: bool,
+    secrets: Vec<SecretBody>,
+}
+
+#[derive(Serialize)]
+struct SecretBody {
+    name: &'static str,
+    age_seconds: Option<i64>,
+    stale: bool,
+}
+
+impl From<SecretAge> for SecretBody {
+    fn from(SecretAge { name, age_seconds, is_stale }: SecretAge) -> Self {
+        Self { name, age_seconds, stale: is_stale }
+    }
 }
 
 #[derive(Serialize)]
@@ -91,18 +109,19 @@ impl From<Durations> for DurationsBody {
 }
 
 async fn as_json(Admin(caller): Admin, State(app): State<Arc<App>>) -> Answer<Json<FiguresBody>> {
-    let Figures { uptime_seconds, answers, durations, request_log_lost, limits_degraded } =
-        metrics::figures(&caller, &app)?;
+    let Figures { uptime_seconds, answers, durations, request_log_lost, limits_degraded, secrets } =
+        metrics::figures(&caller, &app).await?;
     Ok(Json(FiguresBody {
         uptime_seconds,
         requests: answers.into_iter().map(SeriesBody::from).collect(),
         durations_ms: durations.into_iter().map(DurationsBody::from).collect(),
         request_log_lost,
         limits_degraded,
+        secrets: secrets.into_iter().map(SecretBody::from).collect(),
     }))
 }
 
 async fn as_text(Admin(caller): Admin, State(app): State<Arc<App>>) -> Answer<Response> {
-    let text = metrics::prometheus(&caller, &app)?;
+    let text = metrics::prometheus(&caller, &app).await?;
     Ok(([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response())
 }

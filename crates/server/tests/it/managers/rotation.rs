@@ -235,6 +235,19 @@ fn what_somebody_else_knows_too_is_not_made_anew_from_here() {
     refused(&server.call("POST", ROTATE, Some(&admin), None), "SECRET_KEY comes from environment: change it there");
     let from_here = server.run(&["secrets", "rotate", "SECRET_KEY"], "");
     assert_eq!(from_here.status.code(), Some(1));
+    // Who asked for what, and what stood in the way, is kept.
+    let kept = || events(&server, &admin, "secret_rotate");
+    wait_for("they are in the audit log", GRACE, || kept().len() == 3);
+    let mut refused: Vec<String> = kept()
+        .iter()
+        .map(|event| {
+            let name = event["resource_id"].as_str().unwrap().to_owned();
+            assert!(event["error_message"].as_str().unwrap().contains(&name), "{event}");
+            format!("{} {name}", event["outcome"].as_str().unwrap())
+        })
+        .collect();
+    refused.sort_unstable();
+    assert_eq!(refused, ["failure SECRET_KEY", "failure SECRET_KEY", "failure SMTP_PASSWORD"]);
     assert!(
         String::from_utf8_lossy(&from_here.stderr).contains("error: SECRET_KEY comes from environment"),
         "{from_here:?}"

@@ -10,7 +10,7 @@ const DAY: i64 = 86_400_000;
 /// `2026-01-31T09:30:00.000Z` for milliseconds since the Unix epoch.
 pub fn stamp(unix_millis: i64) -> String {
     if let Some(text) = written(unix_millis) {
-        return text.iter().copied().map(char::from).collect();
+        return String::from_utf8_lossy(&text).into_owned();
     }
     let at = Timestamp::from_millisecond(unix_millis).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{at:.3}")

@@ -85,8 +85,7 @@ pub fn operations() -> Vec<Operation> {
 pub fn served(with_docs: bool) -> Vec<Operation> {
     let mut operations = operations();
     if with_docs {
-        let catalogue = Catalogue::of(&operations);
-        operations.extend(docs::routes(catalogue));
+        operations.extend(docs::routes());
     }
     operations
 }

@@ -10,7 +10,7 @@ use fastcms_guard::cookie::Cookie;
 use fastcms_guard::headers::Nonce;
 use http::{HeaderName, HeaderValue, header};
 
-use super::{Operation, get};
+use super::{Operation, get, operations};
 use crate::{
     edge::EdgeSettings,
     extract::{Anyone, Json},
@@ -25,12 +25,11 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'nonce-R'; style-src 
     'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='; img-src data:; \
     connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The routes, describing the `catalogue` of all others.
-pub fn routes(catalogue: Catalogue) -> Vec<Operation> {
-    let catalogue = Arc::new(catalogue);
-    let schema = move |_: Anyone, State(app): State<Arc<App>>| {
+/// The routes, describing all others. What they describe is made when somebody asks: kept, it would be a megabyte of memory.
+pub fn routes() -> Vec<Operation> {
+    let schema = |_: Anyone, State(app): State<Arc<App>>| {
         // Wherever the document was fetched from is where its requests go: by name or by number, behind a proxy or not.
-        let document = describe(&app, &catalogue, "/");
+        let document = describe(&app, &Catalogue::of(&operations()), "/");
         async move { Json(document) }
     };
     let page = |path, template: &'static str, policy: &'static str| {

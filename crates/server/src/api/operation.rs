@@ -114,6 +114,18 @@ macro_rules! methods {
 }
 methods!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
 
+impl<S> Operation<S> {
+    /// The route without its schemas: whoever serves it needs the names of query parameters alone.
+    pub(crate) fn undescribed(mut self) -> Self {
+        let Docs { query, body, form, answers, .. } = &mut self.docs;
+        for (_, schema, _) in query {
+            *schema = Value::Null;
+        }
+        (*body, *form, *answers) = (None, None, Vec::new());
+        self
+    }
+}
+
 impl<S: Clone + Send + Sync + 'static> Operation<S> {
     fn new<H, T>(method: Method, path: &'static str, handler: H) -> Self
     where

@@ -8,10 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fastcms_core::time;
 use serde::Serialize;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level};
+use tracing::{Event, Level, Metadata};
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers { line: Vec::new(), rest: Vec::new() }) };
+    static BUFFERS: RefCell<Buffers> =
+        const { RefCell::new(Buffers { line: Vec::new(), rest: Vec::new(), origin: None, place: Vec::new() }) };
 }
 
 /// What is kept of the buffers between two lines, bytes.
@@ -22,6 +23,9 @@ struct Buffers {
     line: Vec<u8>,
     /// The fields of the event but its message.
     rest: Vec<u8>,
+    /// Where the last line came from, and what is written of that: nearly always the same place, that of the access log.
+    origin: Option<&'static Metadata<'static>>,
+    place: Vec<u8>,
 }
 
 /// Hands the line of an event to `done`, its line end included.
@@ -35,7 +39,7 @@ pub(super) fn write(event: &Event<'_>, done: impl FnOnce(&[u8])) {
 
 impl Buffers {
     fn fill(&mut self, event: &Event<'_>) -> &[u8] {
-        let Self { line, rest } = self;
+        let Self { line, rest, origin, place } = self;
         for buffer in [&mut *line, rest] {
             buffer.clear();
             buffer.shrink_to(KEPT);
@@ -56,9 +60,14 @@ impl Buffers {
         if line.len() == before {
             line.extend_from_slice(b"null");
         }
-        put(line, "module", &metadata.module_path().unwrap_or_default());
-        put(line, "function", &metadata.target().rsplit("::").next().unwrap_or_default());
-        put(line, "line", &metadata.line());
+        if !origin.is_some_and(|origin| std::ptr::eq(origin, metadata)) {
+            *origin = Some(metadata);
+            place.clear();
+            put(place, "module", &metadata.module_path().unwrap_or_default());
+            put(place, "function", &metadata.target().rsplit("::").next().unwrap_or_default());
+            put(place, "line", &metadata.line());
+        }
+        line.extend_from_slice(place);
         line.extend_from_slice(rest);
         line.extend_from_slice(b"}\n");
         visible::in_json(line);

@@ -14,7 +14,7 @@ use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
 use crate::sql::Dialect;
 use crate::transaction::Effects;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +27,8 @@ type Jobs = VecDeque<Write>;
 /// The way to the writer thread.
 pub(super) struct Writer {
     queue: Sender<Message>,
+    /// How many jobs may wait.
+    most: usize,
     closing: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -40,13 +42,14 @@ impl Writer {
     /// Starts the thread. Jobs that may run longer than `grouped` are run alone.
     pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize, grouped: Duration) -> Result<Self> {
         let conn = TimedConnection::writer(path)?;
-        let (sender, receiver) = bounded(queue);
+        // A bounded channel makes room for the most there may be at once: half a megabyte that hardly any server ever needs.
+        let (sender, receiver) = unbounded();
         let work = Work { conn, path: path.to_owned(), feed, grouped };
         let thread = thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || work.serve(&receiver))
             .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))?;
-        Ok(Self { queue: sender, closing: AtomicBool::new(false), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: sender, most: queue, closing: AtomicBool::new(false), thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues a job, or answers [`Error::Overloaded`] at once.
@@ -54,10 +57,11 @@ impl Writer {
         if self.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => Error::closed(),
-        })
+        // Those that come at the same moment may be a few more.
+        if self.queue.len() >= self.most {
+            return Err(Error::Overloaded);
+        }
+        self.queue.send(Message::Job(job)).map_err(|_| Error::closed())
     }
 
     /// Whether the thread can take work.

@@ -47,47 +47,48 @@ mod users;
 
 pub use operation::{Operation, delete, get, patch, post, put};
 
+/// The routes of each noun.
+const NOUNS: [fn() -> Vec<Operation>; 28] = [
+    root::routes,
+    health::routes,
+    pages::routes,
+    setup::routes,
+    auth::routes,
+    two_factor::routes,
+    api_keys::routes,
+    links::routes,
+    email::routes,
+    email_templates::routes,
+    users::routes,
+    supervision::routes,
+    roles::routes,
+    keys::routes,
+    secrets::routes,
+    settings::routes,
+    collections::routes,
+    indexes::routes,
+    records::routes,
+    bulk::routes,
+    collection_accounts::routes,
+    files::routes,
+    downloads::routes,
+    logs::routes,
+    ip_rules::routes,
+    limits::routes,
+    metrics::routes,
+    audit::routes,
+];
+
 /// All routes but those that describe the others.
 pub fn operations() -> Vec<Operation> {
-    let mut operations = Vec::new();
-    operations.extend(root::routes());
-    operations.extend(health::routes());
-    operations.extend(pages::routes());
-    operations.extend(setup::routes());
-    operations.extend(auth::routes());
-    operations.extend(two_factor::routes());
-    operations.extend(api_keys::routes());
-    operations.extend(links::routes());
-    operations.extend(email::routes());
-    operations.extend(email_templates::routes());
-    operations.extend(users::routes());
-    operations.extend(supervision::routes());
-    operations.extend(roles::routes());
-    operations.extend(keys::routes());
-    operations.extend(secrets::routes());
-    operations.extend(settings::routes());
-    operations.extend(collections::routes());
-    operations.extend(indexes::routes());
-    operations.extend(records::routes());
-    operations.extend(bulk::routes());
-    operations.extend(collection_accounts::routes());
-    operations.extend(files::routes());
-    operations.extend(downloads::routes());
-    operations.extend(logs::routes());
-    operations.extend(ip_rules::routes());
-    operations.extend(limits::routes());
-    operations.extend(metrics::routes());
-    operations.extend(audit::routes());
-    operations
+    NOUNS.iter().flat_map(|routes| routes()).collect()
 }
 
-/// What is served: all routes, and their documentation where it is to be seen.
-pub fn served(with_docs: bool) -> Vec<Operation> {
-    let mut operations = operations();
-    if with_docs {
-        operations.extend(docs::routes());
-    }
-    operations
+/// What is served: all routes, and their documentation where it is to be seen. Their schemas go noun by noun: those of all together
+/// would be a megabyte of memory that nobody needs again before the document is asked for.
+fn served(with_docs: bool) -> Vec<Operation> {
+    let documentation = with_docs.then_some(docs::routes as fn() -> Vec<Operation>);
+    NOUNS.iter().chain(&documentation).flat_map(|routes| routes().into_iter().map(Operation::undescribed)).collect()
 }
 
 /// The product behind its edge, ready to be served.

@@ -123,6 +123,14 @@ mod tests {
         assert_eq!(line["user_agent"], "a\nb\u{1b}[31m");
         assert_eq!(line["status"], 404);
         assert!(!text.contains('\u{1b}'));
+        let quoted = r#"a "path" \ or two"#;
+        kept.0.lock().unwrap().clear();
+        tracing::subscriber::with_default(JsonLines::new(LevelFilter::INFO, kept.clone()), || {
+            tracing::info!(message = quoted, path = quoted, client = "192.0.2.1", error = "none");
+        });
+        let said: Value = serde_json::from_slice(&kept.0.lock().unwrap()).unwrap();
+        assert_eq!([&said["message"], &said["path"], &said["client"]], [quoted, quoted, "192.0.2.1"]);
+        assert_eq!((&said["exception"], said["line"] != line["line"]), (&Value::from("none"), true), "{said}");
         for key in ["timestamp", "logger", "message", "module", "function", "line"] {
             assert!(!line[key].is_null(), "{key} in {text}");
         }

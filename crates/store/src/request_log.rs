@@ -6,6 +6,8 @@ use crate::{Dialect, Reader, Result, Row, Sql, Tx, Value};
 
 /// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a batch.
 const CHUNKS: [usize; 3] = [100, 10, 1];
+/// Values of a row.
+const COLUMNS: usize = 8;
 
 /// One answered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +73,9 @@ pub async fn insert(tx: &mut Tx<'_>, rows: Vec<LoggedRequest>) -> Result<()> {
     Ok(())
 }
 
-fn insertion(dialect: Dialect, rows: impl Iterator<Item = LoggedRequest>) -> Sql {
+fn insertion(dialect: Dialect, rows: impl ExactSizeIterator<Item = LoggedRequest>) -> Sql {
     let mut sql = Sql::new(dialect);
+    sql.reserve(rows.len() * COLUMNS);
     sql.push("INSERT INTO request_logs (id, method, url, status, duration, ip_address, user_id, created) VALUES ");
     sql.comma_list(rows, |sql, row| {
         sql.push("(").binds_of([

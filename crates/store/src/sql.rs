@@ -118,6 +118,16 @@ impl Sql {
         sql
     }
 
+    /// Makes room for so many more values and their placeholders.
+    pub(crate) fn reserve(&mut self, values: usize) -> &mut Self {
+        /// Of a usual placeholder with what stands around it, bytes.
+        const PLACEHOLDER: usize = 7;
+        self.binds.reserve(values);
+        self.numbers.reserve(values);
+        self.text.reserve(values * PLACEHOLDER);
+        self
+    }
+
     /// The engine this is for.
     pub fn dialect(&self) -> Dialect {
         self.dialect

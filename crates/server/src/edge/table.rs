@@ -44,7 +44,7 @@ impl<'t, S> Found<'t, S> {
 impl<S> Table<S> {
     pub(super) fn new(operations: Vec<Operation<S>>) -> Self {
         let mut places: Vec<(&'static str, Vec<Operation<S>>)> = Vec::new();
-        for operation in operations.into_iter().map(Operation::undescribed) {
+        for operation in operations {
             match places.iter_mut().find(|(path, _)| *path == operation.path) {
                 Some((path, there)) => {
                     let twice = there.iter().any(|other| other.method == operation.method);

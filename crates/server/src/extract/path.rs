@@ -21,7 +21,9 @@ pub struct Params<'a> {
 impl<'a> Params<'a> {
     /// The `n`th segment, decoded; `None` when there is none or it is not UTF-8.
     pub fn get(&self, n: usize) -> Option<std::borrow::Cow<'a, str>> {
-        self.raw[..self.count].get(n).and_then(|raw| percent_decode_str(raw).decode_utf8().ok())
+        let raw = *self.raw[..self.count].get(n)?;
+        // What is to be decoded is rare.
+        if raw.contains('%') { percent_decode_str(raw).decode_utf8().ok() } else { Some(raw.into()) }
     }
 }
 

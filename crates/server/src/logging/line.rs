@@ -114,7 +114,22 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        if !is_plain(value) {
+            return self.put(field, value);
+        }
+        let out = match field.name() {
+            "message" => &mut *self.message,
+            name => {
+                let rest = &mut *self.rest;
+                rest.extend_from_slice(b",\"");
+                rest.extend_from_slice(if name == "error" { "exception" } else { name }.as_bytes());
+                rest.extend_from_slice(b"\":");
+                rest
+            }
+        };
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -136,6 +151,11 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, &Printed(value));
     }
+}
+
+/// Whether a text stands in JSON as it is. Looks at every byte whatever was found: that is done for many at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().filter(|byte| !matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')).count() == 0
 }
 
 /// What a value prints, as a JSON text without a `String` in between.

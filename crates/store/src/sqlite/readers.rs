@@ -8,7 +8,7 @@ use crate::error::{Error, Fault, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -28,13 +28,24 @@ struct Shared {
     connections: usize,
     closing: Arc<AtomicBool>,
     slots: Mutex<Vec<Weak<Slot>>>,
+    /// Jobs that wait for a reader thread or run on one.
+    under_way: AtomicUsize,
 }
 
 /// All readers of one store.
 pub(super) struct Readers {
     shared: Arc<Shared>,
     queue: Sender<Message>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// `None` once the store closes.
+    crew: Mutex<Option<Crew>>,
+    /// How many threads there may be. A thread comes when there is a job for it: each has a connection, which knows all tables by heart.
+    most: usize,
+}
+
+/// The threads that were started so far, and where they take their jobs from.
+struct Crew {
+    jobs: Receiver<Message>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 enum Message {
@@ -46,18 +57,34 @@ impl Readers {
     pub(super) fn start(path: &Path, threads: usize, queue: usize) -> Result<Self> {
         let closing = Arc::new(AtomicBool::new(false));
         let connections = threads + thread::available_parallelism().map_or(1, usize::from);
-        let shared = Arc::new(Shared { path: path.to_owned(), connections, closing, slots: Mutex::default() });
-        let (sender, receiver) = bounded(queue);
-        let threads = (0..threads)
-            .map(|number| {
-                let (shared, jobs) = (Arc::clone(&shared), receiver.clone());
-                let thread = thread::Builder::new().name(format!("store-read-{number}"));
-                thread
-                    .spawn(move || serve(&shared, &jobs))
-                    .map_err(|error| Error::Unavailable(Fault::new("thread", error.to_string())))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { shared, queue: sender, threads: Mutex::new(threads) })
+        let (slots, under_way) = (Mutex::default(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { path: path.to_owned(), connections, closing, slots, under_way });
+        let (queue, jobs) = bounded(queue);
+        let crew = Mutex::new(Some(Crew { jobs, threads: Vec::new() }));
+        let readers = Self { shared, queue, crew, most: threads };
+        readers.have_threads_for(1)?;
+        Ok(readers)
+    }
+
+    /// Starts threads until there is one for each of so many jobs, or as many as there may be.
+    fn have_threads_for(&self, jobs: usize) -> Result<()> {
+        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Crew { jobs: queue, threads }) = &mut *crew else { return Err(Error::closed()) };
+        while threads.len() < jobs.min(self.most) {
+            let (shared, jobs) = (Arc::clone(&self.shared), queue.clone());
+            let thread = thread::Builder::new().name(format!("store-read-{}", threads.len()));
+            match thread.spawn(move || serve(&shared, &jobs)) {
+                Ok(thread) => threads.push(thread),
+                Err(error) if threads.is_empty() => {
+                    return Err(Error::Unavailable(Fault::new("thread", error.to_string())));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no further thread for reads: those that there are do them all");
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Runs a job at once, on this thread.
@@ -73,16 +100,26 @@ impl Readers {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(Error::closed());
         }
-        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => Error::closed(),
-        })
+        let jobs = self.shared.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        let queued = if jobs <= self.most { self.have_threads_for(jobs) } else { Ok(()) };
+        let queued = queued.and_then(|()| {
+            self.queue.try_send(Message::Job(job)).map_err(|error| match error {
+                TrySendError::Full(_) => Error::Overloaded,
+                TrySendError::Disconnected(_) => Error::closed(),
+            })
+        });
+        if queued.is_err() {
+            self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        queued
     }
 
     /// Ends the threads and closes the connections of all others; what runs is interrupted.
     pub(super) fn stop(&self) -> Vec<JoinHandle<()>> {
         self.shared.closing.store(true, Ordering::Relaxed);
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // The queue's other end goes with its last thread: what comes too late is refused.
+        let crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let threads = crew.map_or_else(Vec::new, |crew| crew.threads);
         // A full queue drains by itself: each waiting job is refused without being run.
         for _ in &threads {
             let _ = self.queue.send(Message::Stop);
@@ -156,24 +193,27 @@ impl Shared {
 fn serve(shared: &Shared, jobs: &Receiver<Message>) {
     let mut opened = None;
     while let Ok(Message::Job(job)) = jobs.recv() {
+        shared.read(job, &mut opened);
+        shared.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Runs a job on the connection of a reader thread, unless nobody waits for it any more.
+    fn read(&self, job: Read, opened: &mut Option<TimedConnection>) {
         if !job.is_wanted() {
-            continue;
+            return;
         }
-        if shared.closing.load(Ordering::Relaxed) {
-            job.fail(Error::closed());
-            continue;
+        if self.closing.load(Ordering::Relaxed) {
+            return job.fail(Error::closed());
         }
         let deadline = job.deadline();
         if deadline <= Instant::now() {
-            job.fail(Error::Timeout);
-            continue;
+            return job.fail(Error::Timeout);
         }
-        let conn = match opened.take().map_or_else(|| shared.connect(), Ok) {
+        let conn = match opened.take().map_or_else(|| self.connect(), Ok) {
             Ok(conn) => opened.insert(conn),
-            Err(error) => {
-                job.fail(error);
-                continue;
-            }
+            Err(error) => return job.fail(error),
         };
         conn.until(deadline, |conn, counts| {
             // One snapshot for all statements of the job: a page and its total belong together.
@@ -183,7 +223,7 @@ fn serve(shared: &Shared, jobs: &Receiver<Message>) {
             }
         });
         if !conn.end() {
-            opened = None;
+            *opened = None;
         }
     }
 }

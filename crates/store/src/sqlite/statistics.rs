@@ -13,12 +13,15 @@ use crate::error::Result;
 const LARGE: i64 = 10_000;
 /// Entries of each index that are looked at: milliseconds, however large the table is.
 const LOOKED_AT: i64 = 400;
+/// What is kept in memory of the pages that are looked at, KiB: no page is needed twice.
+const CACHE: i64 = 256;
 /// Look at all tables, and measure those that have grown or shrunk tenfold since.
 const ALL_TABLES: i64 = 0x1_0002;
 
 /// Measures anew what needs it. A file that cannot be written to keeps its figures.
 pub(super) fn refresh(path: &Path) -> Result<()> {
     let conn = connection::writer(path)?;
+    conn.pragma_update(None, "cache_size", -CACHE).map_err(meaning)?;
     conn.execute_batch(&format!("PRAGMA analysis_limit = {LOOKED_AT}; PRAGMA optimize = {ALL_TABLES};"))
         .map_err(meaning)?;
     let is_kept = conn

@@ -32,6 +32,8 @@ use round::Round;
 const WRONG_USAGE: u8 = 2;
 /// Broken promises told of one round: one cause breaks many.
 const TOLD: usize = 5;
+/// Rounds after which an empty database takes the place of the one so far, which has grown to a good part of the small disk.
+const STRETCH: u64 = 100;
 /// Rounds between two lines of progress.
 const PROGRESS: u64 = 25;
 
@@ -92,6 +94,11 @@ fn run(options: &Options, engine: Engine) -> Result<Report, String> {
     let mut round = Round::new(&options.binary, cluster.as_ref(), &faults, random.fork())?;
     let began = Instant::now();
     for number in 1..=options.rounds {
+        if number > 1 && number % STRETCH == 1 {
+            report.end(&mut round);
+            drop(round);
+            round = Round::new(&options.binary, cluster.as_ref(), &faults, random.fork())?;
+        }
         let fault = choose(&faults, number, &mut random);
         let broken = round.play(fault);
         if !broken.is_empty() {
@@ -103,7 +110,7 @@ fn run(options: &Options, engine: Engine) -> Result<Report, String> {
             report.broken.push(format!("round {number}, {}: {line}", fault.name()));
         }
         if number.is_multiple_of(PROGRESS) || number == options.rounds {
-            let answered = round.journal.answered;
+            let answered = report.answered + round.journal.answered;
             let seconds = began.elapsed().as_secs();
             announce(&format!(
                 "{}: {number} of {} rounds in {seconds} s, {answered} requests answered, {} promises broken",
@@ -113,10 +120,19 @@ fn run(options: &Options, engine: Engine) -> Result<Report, String> {
             ));
         }
     }
-    report.broken.extend(round.conclude().into_iter().map(|line| format!("in the end: {line}")));
-    (report.answered, report.refused) = (round.journal.answered, round.journal.refused);
-    (report.interrupted, report.slowest_start_ms) = (round.journal.broken, round.slowest_start.as_millis());
+    report.end(&mut round);
     Ok(report)
+}
+
+impl Report {
+    /// Looks at all that a server was asked to keep, and takes over what it counted.
+    fn end(&mut self, round: &mut Round<'_>) {
+        self.broken.extend(round.conclude().into_iter().map(|line| format!("in the end: {line}")));
+        self.answered += round.journal.answered;
+        self.refused += round.journal.refused;
+        self.interrupted += round.journal.broken;
+        self.slowest_start_ms = self.slowest_start_ms.max(round.slowest_start.as_millis());
+    }
 }
 
 /// The last lines of the server's log, for whoever has to find out.

@@ -86,10 +86,19 @@ fn level_name(level: Level) -> &'static str {
 
 /// Writes `,"name":value`.
 fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, value: &T) {
+    begin(out, name);
+    write_json(out, value);
+}
+
+/// Writes `,"name":`.
+fn begin(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-    let written = serde_json::to_writer(&mut *out, value);
+}
+
+fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "writing to memory cannot fail");
 }
 
@@ -100,15 +109,19 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
+    /// Where the value of a field is to be written; its name stands there already.
+    fn place(&mut self, field: &Field) -> &mut Vec<u8> {
+        let name = match field.name() {
+            "message" => return self.message,
+            "error" => "exception",
+            name => name,
+        };
+        begin(self.rest, name);
+        self.rest
+    }
+
     fn put<T: Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
-        match field.name() {
-            "message" => {
-                let written = serde_json::to_writer(&mut *self.message, value);
-                debug_assert!(written.is_ok(), "writing to memory cannot fail");
-            }
-            "error" => put(self.rest, "exception", value),
-            name => put(self.rest, name, value),
-        }
+        write_json(self.place(field), value);
     }
 }
 
@@ -117,16 +130,7 @@ impl Visit for Fields<'_> {
         if !is_plain(value) {
             return self.put(field, value);
         }
-        let out = match field.name() {
-            "message" => &mut *self.message,
-            name => {
-                let rest = &mut *self.rest;
-                rest.extend_from_slice(b",\"");
-                rest.extend_from_slice(if name == "error" { "exception" } else { name }.as_bytes());
-                rest.extend_from_slice(b"\":");
-                rest
-            }
-        };
+        let out = self.place(field);
         out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');

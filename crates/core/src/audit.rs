@@ -21,7 +21,7 @@ use std::sync::Arc;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
 use fastcms_store::audit::chain as rows;
-use fastcms_store::{Plan, Store};
+use fastcms_store::{Error as StoreError, Plan, Store};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::{App, Process};
@@ -32,6 +32,7 @@ use crate::error::{Error, Result};
 mod actor;
 mod body;
 mod chain;
+mod checkpoints;
 mod entry;
 mod event;
 mod queue;
@@ -43,7 +44,7 @@ mod verify;
 
 pub use actor::Actor;
 pub use body::EventBody;
-pub use chain::{CHECKPOINTS, Checkpoint};
+pub use checkpoints::{CHECKPOINTS, Checkpoint, HEAD};
 pub use entry::{Entry, MASK, MAX_DETAILS, MAX_TEXT};
 pub use event::{Action, Event, EventType, Outcome, Severity};
 pub use fastcms_store::audit::chain::PlacedRow;
@@ -70,7 +71,13 @@ pub struct Audit {
     chainer: Arc<Chainer>,
     /// One for each key that could be opened.
     signers: Vec<Signer>,
+    /// The key in use could not be opened, and this process made no other: it writes nothing.
+    is_foreign: bool,
 }
+
+/// Why a command whose keys are not the server's writes nothing.
+const FOREIGN: &str = "the key of the audit log cannot be opened with the keys given, so that nothing can be changed: \
+    run the command with the SECRET_KEY (or ENCRYPTION_KEY) that the server has";
 
 /// What the audit log of a product is made of.
 pub(crate) struct Parts {
@@ -90,6 +97,7 @@ impl Audit {
         let shift = shift(&store).await?;
         let signers: Vec<Signer> = keys.all.iter().map(|(id, key)| Signer::new(*id, key, shift)).collect();
         let (id, key) = &keys.current;
+        let is_foreign = keys.is_foreign;
         let signer = Signer::new(*id, key, shift);
         let scribe = Arc::new(Scribe {
             clock,
@@ -102,12 +110,17 @@ impl Audit {
         if process == Process::Server {
             spawn(&chainer, &scribe);
         }
-        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers })
+        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers, is_foreign })
     }
 
     /// How many events were not written since the start: they came faster than the queue took them, or the store refused.
     pub fn lost(&self) -> u64 {
         self.queue.lost()
+    }
+
+    /// Whether this process may write into the log at all.
+    fn is_ours(&self) -> Result<(), StoreError> {
+        if self.is_foreign { Err(StoreError::internal(FOREIGN)) } else { Ok(()) }
     }
 
     /// Has nothing recorded of what succeeds from now on: for measuring what that costs, and for nothing else.
@@ -171,13 +184,18 @@ pub(crate) async fn record(caller: &Caller, app: &App, entry: impl Into<Entry>) 
 /// Takes note of an event that has no transaction of its own: something that was refused. Never waits; of a flood from one source
 /// only [`ONE_BY_ONE`] a minute are written one by one.
 pub fn note(caller: &Caller, app: &App, entry: impl Into<Entry>) {
-    app.audit.queue.note(&app.audit.scribe, caller, entry.into());
+    if app.audit.is_ours().is_ok() {
+        app.audit.queue.note(&app.audit.scribe, caller, entry.into());
+    }
 }
 
 /// Has everything written that was noted before, and linked what is committed; a checkpoint says how far that is. To be called before
 /// the store is closed.
 pub async fn flush(_operator: &Caller, app: &App) -> Result<()> {
     app.audit.queue.flush().await;
+    if app.audit.is_foreign {
+        return Ok(());
+    }
     app.audit.chainer.run(&app.audit.scribe).await?;
     app.audit.chainer.checkpoint_now(&app.audit.scribe).await
 }

@@ -66,6 +66,9 @@ pub(crate) struct Opened {
     pub all: Vec<(i64, DataKey)>,
     /// The one in use was made now, although there had been another: that one could not be opened.
     pub replaced: Option<i64>,
+    /// The one in use cannot be opened, and this process has no business to make another: what it has as current is nothing that is
+    /// stored.
+    pub is_foreign: bool,
 }
 
 /// The name that a data key is bound to.
@@ -87,7 +90,7 @@ pub(crate) async fn open(
     let opened = opened(&stored, wrapping, signing);
     if let Some(current) = in_use(&stored, &opened) {
         rewrap(store, rng, wrapping, signing, &stored, &opened).await?;
-        return Ok(Opened { current, all: opened, replaced: None });
+        return Ok(Opened { current, all: opened, replaced: None, is_foreign: false });
     }
     let fresh = DataKey::generate(rng);
     let (wrapped, now) = (fresh.wrap(rng, wrapping.current(signing), &name(purpose)), stamp(now_millis));
@@ -119,7 +122,23 @@ pub(crate) async fn open(
             "a data key cannot be opened with any key configured: a new one was made"
         );
     }
-    Ok(Opened { current: (id, fresh), all, replaced })
+    Ok(Opened { current: (id, fresh), all, replaced, is_foreign: false })
+}
+
+/// Opens what can be opened of a purpose, for a process that only looks: where there are keys, but the one in use does not open, none is
+/// made. Whoever runs a command with other keys than the server's would take the server's from it. `None`: it opens, or nothing is stored
+/// yet.
+pub(crate) async fn foreign(
+    store: &Store,
+    rng: &dyn Rng,
+    wrapping: &Wrapping,
+    signing: &KeyRing,
+    purpose: &'static str,
+) -> Result<Option<Opened>> {
+    let stored = stored(store, purpose).await?;
+    let all = opened(&stored, wrapping, signing);
+    let is_foreign = !stored.is_empty() && in_use(&stored, &all).is_none();
+    Ok(is_foreign.then(|| Opened { current: (0, DataKey::generate(rng)), all, replaced: None, is_foreign }))
 }
 
 fn opened(stored: &[StoredKey], wrapping: &Wrapping, signing: &KeyRing) -> Vec<(i64, DataKey)> {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::egress::Egress;
 use fastcms_guard::ids::{self, Rng};
-use fastcms_guard::keys::SecretKey;
+use fastcms_guard::keys::{KeyRing, SecretKey};
 use fastcms_guard::password::{Hasher, MIN_LENGTH, Policy, host_labels};
 use fastcms_secrets::Secret;
 use fastcms_store::{Store, StoreConfig, migrations};
@@ -22,7 +22,7 @@ use crate::audit::{self, Audit, Event};
 use crate::breaches::Breaches;
 use crate::caller::Caller;
 use crate::config::{Config, SealedData};
-use crate::data_keys::{self, Wrapping};
+use crate::data_keys::{self, Opened, Wrapping};
 use crate::error::Error;
 use crate::fields::Cleaning;
 use crate::files::Files;
@@ -118,7 +118,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let schema = crate::collections::load(&store).await?;
     // Before anything is made anew: a start that is refused changes nothing.
     let unreadable = judge(&config, process, sealing::check(&store, &wrapping, &ring, &schema).await?)?;
-    let data_keys = data_keys::open(&store, &*rng, now, &wrapping, &ring, audit::PURPOSE).await?;
+    let data_keys = log_keys(&store, &*rng, now, &wrapping, &ring, process).await?;
     let replaced = data_keys.replaced;
     if process == Process::Server {
         data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
@@ -186,6 +186,23 @@ async fn begin(app: &Arc<App>, unopened: sealing::Reports, said: Vec<audit::Entr
         audit::record(&Caller::background(), app, event).await?;
     }
     Ok(())
+}
+
+/// The keys of the audit log. Only a server makes another in the place of one that cannot be opened.
+async fn log_keys(
+    store: &Store,
+    rng: &dyn Rng,
+    now_millis: i64,
+    wrapping: &Wrapping,
+    ring: &KeyRing,
+    process: Process,
+) -> Result<Opened, Error> {
+    if process == Process::Command
+        && let Some(foreign) = data_keys::foreign(store, rng, wrapping, ring, audit::PURPOSE).await?
+    {
+        return Ok(foreign);
+    }
+    data_keys::open(store, rng, now_millis, wrapping, ring, audit::PURPOSE).await
 }
 
 /// What of a start the audit log says.

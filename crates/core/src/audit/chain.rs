@@ -4,16 +4,14 @@
 //! same number one fails and looks again. Now and then a checkpoint says outside the database how far the chain went, so that what is
 //! taken from its end shows.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use fastcms_guard::chain::{Hash, Kind, START};
-use fastcms_store::audit::chain::{self as rows, Block, Closing, Link, Linkable, Segment};
+use fastcms_guard::chain::{Hash, START};
+use fastcms_store::audit::chain::{self as rows, Block, Closing, HashAt, Link, Linkable, Segment};
 use fastcms_store::{Error as StoreError, Plan, Store};
-use serde::{Deserialize, Serialize};
 
+use super::checkpoints::{Checkpoint, Outside};
 use super::signer::{Signer, hash_of, hex};
 use super::trail::Scribe;
 use crate::error::{Error, Result};
@@ -25,42 +23,6 @@ pub(super) const BLOCK: i64 = 4_000;
 pub(super) const PAUSE: Duration = Duration::from_millis(400);
 /// Links of one segment at most; another is begun each day as well.
 const SEGMENT: i64 = 1_000_000;
-/// A checkpoint is due after so many links, or so many milliseconds.
-const CHECKPOINT_LINKS: i64 = 10_000;
-const CHECKPOINT_MILLIS: i64 = 3600 * 1000;
-/// Name of the file in the data folder that checkpoints are appended to.
-pub const CHECKPOINTS: &str = "audit-checkpoints.jsonl";
-
-/// How far the chain went at a moment, signed: a line of the checkpoint file and of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    pub time: String,
-    /// Number of the last link.
-    pub link: i64,
-    /// Its hash, in hex.
-    pub hash: String,
-    /// Which data key signed.
-    pub key_id: i64,
-    /// In hex.
-    pub signature: String,
-}
-
-impl Checkpoint {
-    fn new(signer: &Signer, time: String, link: i64, hash: &[u8]) -> Self {
-        let signature = hex(&Self::signature(signer, &time, link, &hex(hash)));
-        Self { time, link, hash: hex(hash), key_id: signer.key_id, signature }
-    }
-
-    fn signature(signer: &Signer, time: &str, link: i64, hash: &str) -> Hash {
-        let parts: [&[u8]; 3] = [time.as_bytes(), &link.to_be_bytes(), hash.as_bytes()];
-        signer.key.sign(Kind::Checkpoint, parts.map(Some))
-    }
-
-    /// Whether `signer` made it.
-    pub(super) fn is_by(&self, signer: &Signer) -> bool {
-        hex(&Self::signature(signer, &self.time, self.link, &self.hash)) == self.signature
-    }
-}
 
 /// The end of the chain.
 pub(super) struct Head {
@@ -115,17 +77,14 @@ async fn last_number(store: &Store) -> Result<i64> {
 pub(super) struct Chainer {
     store: Store,
     signer: Signer,
-    /// What the folder of checkpoints is; nothing is written where it cannot be.
-    folder: PathBuf,
-    /// Link and time (unix milliseconds) of the last checkpoint.
-    checkpointed: Mutex<Option<(i64, i64)>>,
+    outside: Outside,
     /// One run at a time on this node.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Chainer {
     pub(super) fn new(store: Store, signer: Signer, folder: PathBuf) -> Self {
-        Self { store, signer, folder, checkpointed: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+        Self { store, outside: Outside::new(signer.clone(), folder), signer, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Links everything that could be linked when it was called, and answers how much that was. What comes in meanwhile waits for the
@@ -134,7 +93,11 @@ impl Chainer {
         let _turn = self.turn.lock().await;
         let mut linked = 0;
         loop {
+            let known = self.outside.head();
             let head = head(&self.store).await?;
+            if let Some(known) = known {
+                self.compare(&known, &head, scribe).await?;
+            }
             let (position, shift) = (head.position, self.signer.shift);
             let (found, is_all) = self.linkable(position, shift).await?;
             if found.is_empty() {
@@ -212,7 +175,29 @@ impl Chainer {
                 })
             })
             .await?;
-        self.checkpoint(link, &hash, now, turned);
+        self.outside.keep(link, &hash, now);
+        self.outside.checkpoint(link, &hash, now, turned);
+        Ok(())
+    }
+
+    /// Whether the chain still goes through what this node knows as its end. What comes before it hangs on its hash.
+    async fn compare(&self, known: &Checkpoint, head: &Head, scribe: &Scribe) -> Result<()> {
+        if known.link == head.link && known.hash == hex(&head.hash) {
+            return Ok(());
+        }
+        let number = known.link;
+        let at = self.store.read(Plan::Bounded, move |reader| Box::pin(rows::hash_at(reader, number))).await?;
+        let is_there = match at {
+            HashAt::Linked(hash) => hex(&hash) == known.hash,
+            HashAt::Pruned => true,
+            HashAt::Nowhere => false,
+        };
+        if is_there {
+            // Another node went on from there.
+            self.outside.keep(head.link, &head.hash, scribe.clock.now().as_millis());
+        } else {
+            self.outside.lost(known);
+        }
         Ok(())
     }
 
@@ -254,43 +239,12 @@ impl Chainer {
         (closing, Some(begin(segment.number + 1)))
     }
 
-    /// Says outside the database how far the chain went, when that is due.
-    fn checkpoint(&self, link: i64, hash: &Hash, now: i64, is_due: bool) {
-        let mut last = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = last.is_some_and(|(at, when)| link - at < CHECKPOINT_LINKS && now - when < CHECKPOINT_MILLIS);
-        if waits && !is_due {
-            return;
-        }
-        *last = Some((link, now));
-        drop(last);
-        self.say(&Checkpoint::new(&self.signer, stamp(now), link, hash));
-    }
-
     /// A checkpoint at the end of the chain, whether or not one is due.
     pub(super) async fn checkpoint_now(&self, scribe: &Scribe) -> Result<()> {
         let head = head(&self.store).await?;
-        let known =
-            self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|(at, _)| at == head.link);
-        if head.link > 0 && !known {
-            self.checkpoint(head.link, &head.hash, scribe.clock.now().as_millis(), true);
+        if head.link > 0 && !self.outside.is_appended(head.link) {
+            self.outside.checkpoint(head.link, &head.hash, scribe.clock.now().as_millis(), true);
         }
         Ok(())
-    }
-
-    fn say(&self, checkpoint: &Checkpoint) {
-        let Checkpoint { time, link, hash, key_id, signature } = checkpoint;
-        tracing::info!(target: "fastcms::audit", time, link, hash, key_id, signature, "audit checkpoint");
-        let appended = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&self.folder)?;
-            let mut options = std::fs::OpenOptions::new();
-            options.append(true).create(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let line = serde_json::to_string(checkpoint).map_err(std::io::Error::other)?;
-            writeln!(options.open(self.folder.join(CHECKPOINTS))?, "{line}")
-        };
-        if let Err(error) = appended() {
-            tracing::error!(%error, "an audit checkpoint could not be written to its file");
-        }
     }
 }

@@ -133,6 +133,7 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
+    app.audit.is_ours()?;
     let trail = Trail::new(app, caller.into());
     app.store
         .write(move |tx| {
@@ -156,6 +157,7 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
+    app.audit.is_ours()?;
     let trail = Trail::new(app, caller.into());
     app.store
         .write_within(budget, move |tx| {

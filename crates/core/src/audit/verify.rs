@@ -7,11 +7,13 @@ use fastcms_guard::chain::{Hash, START};
 use fastcms_store::audit::chain::{self as rows, Block, Link, PlacedRow, Segment};
 use fastcms_store::{Plan, Store};
 
-use super::chain::{BLOCK, Checkpoint};
+use super::chain::BLOCK;
+use super::checkpoints::Checkpoint;
 use super::signer::{Signer, hash_of, hex};
 use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::data_keys;
 use crate::error::Result;
 
 /// What verifying came to.
@@ -21,7 +23,7 @@ pub struct Report {
     pub links: i64,
     /// Links of segments whose rows were taken away by retention; their ends are sealed.
     pub pruned: i64,
-    /// Links under keys that cannot be opened: nothing can be said of them.
+    /// Events, those taken away by retention among them, under keys that are stored and cannot be opened: nothing can be said of them.
     pub unreadable: i64,
     /// Rows not linked yet, each with a good signature. Of those, a deletion would not be seen.
     pub tail: i64,
@@ -29,6 +31,13 @@ pub struct Report {
     pub checkpoints: usize,
     /// The first thing that is wrong.
     pub finding: Option<Finding>,
+}
+
+impl Report {
+    /// Whether everything was looked at, and nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.finding.is_none() && self.unreadable == 0
+    }
 }
 
 /// Something is wrong here.
@@ -99,9 +108,11 @@ pub async fn verify(
 ) -> Result<Report> {
     access::require(caller, Permission::AuditRead)?;
     let signers = app.audit.signers.iter().map(|signer| (signer.key_id, signer)).collect();
+    let stored = data_keys::stored(&app.store, super::PURPOSE).await?;
     let mut walk = Walk {
         store: &app.store,
         signers,
+        stored: stored.iter().map(|key| key.id).collect(),
         checkpoints: known(checkpoints, &app.audit.signers),
         report: Report::default(),
         link: 0,
@@ -129,6 +140,8 @@ fn known(checkpoints: &[Checkpoint], signers: &[Signer]) -> VecDeque<Checkpoint>
 struct Walk<'w> {
     store: &'w Store,
     signers: HashMap<i64, &'w Signer>,
+    /// Numbers of all keys that the log has or had, those that cannot be opened among them.
+    stored: HashSet<i64>,
     checkpoints: VecDeque<Checkpoint>,
     report: Report,
     /// Where the walk is: number and hash of the last link, position of the last row.
@@ -141,12 +154,16 @@ struct Walk<'w> {
 impl Walk<'_> {
     async fn all(&mut self) -> Result<(), Stop> {
         let segments = self.store.read(Plan::Scan, |reader| Box::pin(rows::segments(reader))).await?;
+        let before = self.store.read(Plan::Scan, |reader| Box::pin(rows::rows_between(reader, i64::MIN, 0, 1))).await?;
+        if let Some(row) = before.first() {
+            return Err(Finding::new("a row was put before the first of the log").row(row).into());
+        }
         let mut block = 0;
         for (at, segment) in segments.iter().enumerate() {
             self.begin(segment, at)?;
             block = self.segment(segment, block).await?;
         }
-        self.tail().await?;
+        self.report.tail = self.rows_up_to(i64::MAX).await?;
         if let Some(checkpoint) = self.checkpoints.front() {
             let missing = format!(
                 "the chain ends at link {}, but a checkpoint of {} knows link {}: rows were taken from its end",
@@ -155,8 +172,8 @@ impl Walk<'_> {
             return Err(Finding::new(missing).link(self.link + 1).into());
         }
         let doubled = self.store.read(Plan::Scan, |reader| Box::pin(rows::doubled_id(reader))).await?;
-        if let Some(id) = doubled {
-            return Err(Finding { row_id: Some(id), ..Finding::new("two rows have the same id") }.into());
+        if let Some((id, seq)) = doubled {
+            return Err(Finding { row_id: Some(id), ..Finding::new("two rows have the same id").seq(seq) }.into());
         }
         Ok(())
     }
@@ -178,6 +195,10 @@ impl Walk<'_> {
     /// Walks one segment and answers the number of its last block.
     async fn segment(&mut self, segment: &Segment, mut last: i64) -> Result<i64, Stop> {
         let signer = self.signers.get(&segment.key_id).copied();
+        if !self.stored.contains(&segment.key_id) {
+            let what = format!("segment {} names a key that does not exist", segment.number);
+            return Err(Finding::new(what).link(segment.first_link + 1).into());
+        }
         if let (Some(signer), Some(closing)) = (signer, &segment.closing)
             && signer.closing(segment, closing).as_slice() != closing.seal
         {
@@ -187,7 +208,12 @@ impl Walk<'_> {
             if signer.is_some_and(|signer| !signer.is_pruned(closing, pruning)) {
                 return Err(Finding::new(format!("segment {} was not pruned by us", segment.number)).into());
             }
-            self.report.pruned += closing.links;
+            match signer {
+                Some(_) => self.report.pruned += closing.links,
+                None => self.report.unreadable += closing.links,
+            }
+            // Rows that are still to be taken away are ours; there are no others.
+            self.rows_up_to(closing.last_position).await?;
             self.skip(segment.first_link + closing.links, &closing.last_hash, closing.last_position);
             return Ok(last);
         }
@@ -199,10 +225,7 @@ impl Walk<'_> {
             if let Some(signer) = signer {
                 self.block(signer, block).await?;
             } else {
-                let count = i64::try_from(block.entries.len()).unwrap_or(i64::MAX);
-                self.report.unreadable += count;
-                let hash = block.entries.last().map(|link| link.hash.clone()).unwrap_or_default();
-                self.skip(self.link + count, &hash, block.last_position);
+                self.unreadable(&block)?;
             }
         }
         if let Some(closing) = &segment.closing
@@ -212,6 +235,25 @@ impl Walk<'_> {
             return Err(Finding::new(what).link(self.link + 1).into());
         }
         Ok(last)
+    }
+
+    /// Passes over links whose key cannot be opened. What was said of them outside holds all the same.
+    fn unreadable(&mut self, block: &Block) -> Result<(), Finding> {
+        let count = i64::try_from(block.entries.len()).unwrap_or(i64::MAX);
+        while let Some(checkpoint) = self.checkpoints.front().filter(|known| known.link <= self.link + count) {
+            let at = usize::try_from(checkpoint.link - self.link - 1).ok().and_then(|at| block.entries.get(at));
+            if at.is_none_or(|entry| hex(&entry.hash) != checkpoint.hash) {
+                let what =
+                    format!("the chain up to here is not the one that a checkpoint of {} knows", checkpoint.time);
+                return Err(Finding::new(what).link(checkpoint.link));
+            }
+            self.report.checkpoints += 1;
+            self.checkpoints.pop_front();
+        }
+        self.report.unreadable += count;
+        let hash = block.entries.last().map(|link| link.hash.clone()).unwrap_or_default();
+        self.skip(self.link + count, &hash, block.last_position);
+        Ok(())
     }
 
     fn skip(&mut self, link: i64, hash: &[u8], position: i64) {
@@ -270,17 +312,21 @@ impl Walk<'_> {
     }
 
     /// Whether the row says what was signed. Under a key that cannot be opened nothing can be said.
-    fn signature(&self, row: &PlacedRow) -> Result<(), Finding> {
+    fn signature(&mut self, row: &PlacedRow) -> Result<(), Finding> {
         match self.signers.get(&row.row.key_id) {
             Some(signer) if signer.row(&row.row).as_slice() == row.row.mac => Ok(()),
             Some(_) => Err(Finding::new("the row was changed, or was not written by us").row(row)),
-            None if self.report.unreadable > 0 => Ok(()),
+            None if self.stored.contains(&row.row.key_id) => {
+                self.report.unreadable += 1;
+                Ok(())
+            }
             None => Err(Finding::new("the row names a key that does not exist").row(row)),
         }
     }
 
-    /// Rows that were not linked yet.
-    async fn tail(&mut self) -> Result<(), Stop> {
+    /// Looks at the rows from here to a position, that one included, which no link is held against; answers how many they are.
+    async fn rows_up_to(&mut self, position: i64) -> Result<i64, Stop> {
+        let mut count = 0;
         // Rows of one position may lie on both sides of nothing: positions are linked whole.
         let mut place = (self.position, i64::MAX);
         if self.store.dialect() == fastcms_store::Dialect::Sqlite {
@@ -290,11 +336,14 @@ impl Walk<'_> {
             let after = place;
             let found =
                 self.store.read(Plan::Scan, move |reader| Box::pin(rows::rows_after(reader, after, BLOCK))).await?;
-            let Some(last) = found.last() else { return Ok(()) };
+            let Some(last) = found.last() else { return Ok(count) };
             place = (last.position, last.seq);
             for row in &found {
+                if row.position > position {
+                    return Ok(count);
+                }
                 self.signature(row)?;
-                self.report.tail += 1;
+                count += 1;
             }
         }
     }

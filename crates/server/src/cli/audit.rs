@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fastcms_core::audit::{self, CHECKPOINTS, Checkpoint, PlacedRow, Report};
+use fastcms_core::audit::{self, CHECKPOINTS, Checkpoint, HEAD, PlacedRow, Report};
 use fastcms_core::config::{Command, Sources};
 use fastcms_core::{App, Caller};
 
@@ -21,9 +21,14 @@ const WORD: i64 = 100_000;
 /// Exit code 0: sound; 1: something is wrong, or could not be looked at.
 pub fn verify(as_json: bool, checkpoints: Option<PathBuf>) -> Outcome {
     let config = settings(&Sources::from_process(), Command::Other)?;
-    let given = checkpoints.is_some();
-    let file = checkpoints.unwrap_or_else(|| config.data_directory().join(CHECKPOINTS));
-    let checkpoints = read_checkpoints(&file, given)?;
+    let checkpoints = if let Some(file) = checkpoints {
+        read_checkpoints(&file, true)?
+    } else {
+        let folder = config.data_directory();
+        let mut known = read_checkpoints(&folder.join(CHECKPOINTS), false)?;
+        known.extend(read_checkpoints(&folder.join(HEAD), false)?);
+        known
+    };
     let report = block_on(async {
         let app = open(config).await?;
         let talks = !as_json && std::io::stderr().is_terminal();
@@ -43,7 +48,7 @@ pub fn verify(as_json: bool, checkpoints: Option<PathBuf>) -> Outcome {
     } else {
         print(&report)?;
     }
-    Ok(if report.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A file that was named must be there; the usual one may not exist yet.
@@ -64,7 +69,7 @@ fn json(report: &Report) -> serde_json::Value {
         })
     });
     serde_json::json!({
-        "sound": report.finding.is_none(), "links": report.links, "pruned": report.pruned,
+        "sound": report.is_sound(), "links": report.links, "pruned": report.pruned,
         "unreadable": report.unreadable, "not_linked": report.tail, "checkpoints": report.checkpoints,
         "finding": finding,
     })
@@ -80,7 +85,11 @@ fn print(report: &Report) -> Result<(), Failure> {
     }
     say!("{} events are not linked yet: a deletion among them would not be seen", report.tail)?;
     let Some(finding) = &report.finding else {
-        return say!("SOUND");
+        return if report.is_sound() {
+            say!("SOUND")
+        } else {
+            say!("NOT VERIFIED: give the key that wrapped theirs in SECRET_KEY_PREVIOUS or ENCRYPTION_KEY_PREVIOUS")
+        };
     };
     let mut place = Vec::new();
     place.extend(finding.row_id.as_ref().map(|id| format!("id {id}")));

@@ -6,6 +6,7 @@ mod operations;
 mod segments;
 mod shipping;
 mod tampering;
+mod unkeyed;
 
 use fastcms_store::{Plan, Sql};
 use serde_json::{Value, json};

@@ -154,6 +154,35 @@ pub async fn last_block(reader: &mut Reader<'_>) -> Result<Option<Block>> {
     reader.fetch_one(&sql).await?.as_ref().map(block_of).transpose()
 }
 
+/// What is known of a link of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashAt {
+    /// Its hash.
+    Linked(Vec<u8>),
+    /// Its segment went by retention.
+    Pruned,
+    /// There is no such link.
+    Nowhere,
+}
+
+/// The hash of the link of this number.
+pub async fn hash_at(reader: &mut Reader<'_>, number: i64) -> Result<HashAt> {
+    let mut sql = reader.sql();
+    sql.push(BLOCK).push(" WHERE first_link <= ").bind(number).push(" ORDER BY number DESC LIMIT 1");
+    let block = reader.fetch_one(&sql).await?.as_ref().map(block_of).transpose()?;
+    let hash = block.and_then(|block| {
+        let at = usize::try_from(number - block.first_link).ok()?;
+        block.entries.into_iter().nth(at).map(|link| link.hash)
+    });
+    if let Some(hash) = hash {
+        return Ok(HashAt::Linked(hash));
+    }
+    let mut sql = reader.sql();
+    sql.push("SELECT 1 FROM audit_segments WHERE pruned IS NOT NULL AND first_link < ").bind(number);
+    sql.push(" AND first_link + links >= ").bind(number);
+    Ok(if reader.fetch_one(&sql).await?.is_some() { HashAt::Pruned } else { HashAt::Nowhere })
+}
+
 /// The first block of a segment beyond this number.
 pub async fn block_after(reader: &mut Reader<'_>, segment: i64, number: i64) -> Result<Option<Block>> {
     let mut sql = reader.sql();
@@ -213,11 +242,11 @@ pub async fn count_after(reader: &mut Reader<'_>, after: i64) -> Result<i64> {
     reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
 }
 
-/// An id that more than one row has.
-pub async fn doubled_id(reader: &mut Reader<'_>) -> Result<Option<String>> {
+/// An id that more than one row has, and the number of the last of these.
+pub async fn doubled_id(reader: &mut Reader<'_>) -> Result<Option<(String, i64)>> {
     let mut sql = reader.sql();
-    sql.push("SELECT id FROM audit_logs GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1");
-    reader.fetch_one(&sql).await?.map(|row| row.text(0).map(str::to_owned)).transpose()
+    sql.push("SELECT id, max(seq) FROM audit_logs GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1");
+    reader.fetch_one(&sql).await?.map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).transpose()
 }
 
 /// By how much the next transaction lags behind what was linked: more than nothing after a dump was restored into another cluster.

@@ -78,7 +78,7 @@ async fn a_lost_key_opens_a_new_segment_that_says_so(product: &Product) {
     note(&node.app, 5);
     flushed(&node).await;
     let report = verified(&node.app).await;
-    assert_eq!((report.finding.clone(), report.unreadable), (None, 10), "{report:?}");
+    assert_eq!((report.finding.clone(), report.unreadable, report.is_sound()), (None, 10, false), "{report:?}");
     assert_eq!(report.links, 6);
     let rows = audit::following(&Caller::operator(), &node.app, None).await.unwrap();
     let first = &rows[10].row;

@@ -82,7 +82,7 @@ pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Cus
         held = values(&found);
         let faults = || found.values().filter_map(|found| found.as_ref().err());
         let is_lost = faults().any(|fault| !fault.why.is_passing());
-        if held.len() == found.len() || is_lost || Instant::now() + pause >= deadline {
+        if held.len() == found.len() || is_lost || Instant::now() >= deadline {
             break found;
         }
         for fault in faults() {
@@ -90,7 +90,8 @@ pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Cus
             let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs();
             tracing::warn!(names, %fault, seconds_left, "the start waits for a secret (SECRETS_BOOT_TIMEOUT)");
         }
-        tokio::time::sleep(jittered(pause, rng)).await;
+        // Who comes back late in the time that was given is still asked: the last look is at its end.
+        tokio::time::sleep_until(deadline.min(Instant::now() + jittered(pause, rng))).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     };
     let custody = Custody {

@@ -11,6 +11,7 @@ mod load;
 mod logins;
 mod moto;
 pub mod openbao;
+mod patience;
 mod rotation;
 mod vault;
 

@@ -1,5 +1,5 @@
-//! Servers of other people that the tests run against: where they are missing, root on Debian installs their packages, and anyone else
-//! is told which. Installing starts none of them.
+//! Programs of other people that the tests run against: where they are missing, root on Debian installs their packages, and anyone else
+//! is told which. Installing starts none of the servers.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use crate::announce;
 
 /// Program and package.
-const PROGRAMS: [(&str, &str); 3] = [("redis-server", "redis-server"), ("nginx", "nginx-light"), ("caddy", "caddy")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("age", "age"), ("redis-server", "redis-server"), ("nginx", "nginx-light"), ("caddy", "caddy")];
 
 /// Debian's switch against services that start with their installation.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -26,7 +27,7 @@ pub fn find_or_install(is_root: bool) -> io::Result<()> {
     let can = is_root && Path::new("/usr/bin/apt-get").is_file();
     if !can {
         return Err(io::Error::other(format!(
-            "servers that the tests need are missing: install them (Debian, Ubuntu: `apt-get install {packages}`)"
+            "programs that the tests need are missing: install them (Debian, Ubuntu: `apt-get install {packages}`)"
         )));
     }
     announce(&format!("installing Debian's {packages}"));

@@ -7,11 +7,11 @@
 //! This module does not know what the values are used for, opens no connection and touches no global but in
 //! [`Sources::from_process`].
 
+mod age;
 mod audit;
 pub mod catalog;
 mod cors;
 mod database;
-pub(crate) mod dotenv;
 mod fault;
 mod keys;
 mod kind;
@@ -60,7 +60,6 @@ pub use tokens::{Algorithm, Tokens};
 use std::path::{Path, PathBuf};
 
 use reader::Reader;
-use source::Lookup;
 
 /// What is being started: some defaults and refusals depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +127,7 @@ impl Config {
     /// # Errors
     /// All faults together: malformed values and, when a server is to be started, the rules of the mode it is started in.
     pub fn load(sources: &Sources, command: Command) -> Result<Self, Faults> {
-        let lookup = Lookup::collect(sources);
-        let mut read = Reader::new(sources, lookup);
+        let mut read = Reader::new(sources);
         typos::warn(&mut read);
 
         let server = Server::read(&mut read, command);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{Error, Secret};
 
@@ -20,26 +20,8 @@ pub const MAX_FILE_BYTES: usize = 64 * 1024;
 /// Each [`Error`] names the path and what to do; none carries any of the content.
 pub fn read_file(path: impl AsRef<Path>) -> Result<Secret<String>, Error> {
     let path = path.as_ref();
-    let refused = |source: io::Error| match source.kind() {
-        ErrorKind::NotFound => Error::NotFound(path.into()),
-        ErrorKind::PermissionDenied => Error::PermissionDenied(path.into()),
-        ErrorKind::IsADirectory => Error::IsFolder(path.into()),
-        _ => Error::Unreadable { path: path.into(), source },
-    };
-    let file = File::open(path).map_err(refused)?;
-
-    // Sized for the whole limit at once, so that growing never leaves a copy behind in freed
-    // memory.
-    let mut bytes = Vec::with_capacity(MAX_FILE_BYTES + 1);
-    let limit = u64::try_from(MAX_FILE_BYTES + 1).expect("64 KiB fits into 64 bits");
-    if let Err(source) = file.take(limit).read_to_end(&mut bytes) {
-        bytes.zeroize();
-        return Err(refused(source));
-    }
-    if bytes.len() > MAX_FILE_BYTES {
-        bytes.zeroize();
-        return Err(Error::TooLarge(path.into()));
-    }
+    let mut bytes = read_bytes(path, MAX_FILE_BYTES)?;
+    let mut bytes = std::mem::take(&mut *bytes);
     if bytes.ends_with(b"\n") {
         bytes.pop();
         if bytes.ends_with(b"\r") {
@@ -58,6 +40,23 @@ pub fn read_file(path: impl AsRef<Path>) -> Result<Secret<String>, Error> {
             Err(Error::NotText(path.into()))
         }
     }
+}
+
+/// Reads a file of at most `limit` bytes.
+pub(crate) fn read_bytes(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let refused = |source: io::Error| match source.kind() {
+        ErrorKind::NotFound => Error::NotFound(path.into()),
+        ErrorKind::PermissionDenied => Error::PermissionDenied(path.into()),
+        ErrorKind::IsADirectory => Error::IsFolder(path.into()),
+        _ => Error::Unreadable { path: path.into(), source },
+    };
+    let file = File::open(path).map_err(refused)?;
+    // Sized for the whole limit at once, so that growing never leaves a copy behind in freed
+    // memory.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    let most = u64::try_from(limit + 1).expect("limits of files fit into 64 bits");
+    file.take(most).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.len() > limit { Err(Error::TooLarge(path.into())) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

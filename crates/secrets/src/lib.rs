@@ -1,15 +1,18 @@
 //! Where secrets come from, and the box they stay in.
 //!
 //! [`Secret`] holds a value that must not be printed, serialised or left in memory. A [`Reference`]
-//! says where one is kept: a [`Place`] follows it on this machine, [`Managers`] follow it to Vault, AWS or Azure. Nothing here
+//! says where one is kept: a [`Place`] follows it on this machine, into files of age too, [`Managers`] follow it to Vault, AWS or
+//! Azure. Nothing here
 //! watches, retries at leisure or remembers: that is for whoever holds what was found.
 //!
 //! This crate does not know what a secret is for: key strength, rotation and use belong to its
 //! callers.
 
+mod age;
 mod aws;
 mod azure;
 mod document;
+pub mod dotenv;
 mod file;
 mod https;
 mod local;
@@ -21,6 +24,7 @@ mod secret;
 mod unresolved;
 mod vault;
 
+pub use age::{BadIdentities, Identities, MAX_AGE_BYTES, MAX_IDENTITIES, read_text as read_age_file};
 pub use aws::AwsSettings;
 pub use azure::AzureSettings;
 pub use file::{MAX_FILE_BYTES, read_file};

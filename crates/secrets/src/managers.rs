@@ -66,7 +66,7 @@ impl Host {
             Reference::Vault { .. } => Some(Self::Vault),
             Reference::Aws { .. } => Some(Self::Aws),
             Reference::Azure { vault, .. } => Some(Self::Azure(vault.clone())),
-            Reference::Environment(_) | Reference::File(_) => None,
+            Reference::Environment(_) | Reference::File(_) | Reference::Age { .. } => None,
         }
     }
 }
@@ -141,7 +141,7 @@ impl Managers {
             Reference::Azure { vault, name, .. } => {
                 self.azure()?.replace((vault, name), &was.current.label, fresh).await?;
             }
-            Reference::Environment(_) | Reference::File(_) => return Err(elsewhere().into()),
+            Reference::Environment(_) | Reference::File(_) | Reference::Age { .. } => return Err(elsewhere().into()),
         }
         let found = self.follow_one(&mut Round::default(), reference, Wanted::Ring, None).await?;
         if found.current.value.expose() == fresh.expose() { Ok(found) } else { Err(Unwritten::Conflict) }
@@ -186,7 +186,7 @@ impl Managers {
             Reference::Azure { vault, name, version: None } => {
                 in_azure(self.azure()?, (vault, name), is_ring, held).await
             }
-            Reference::Environment(_) | Reference::File(_) => Err(elsewhere()),
+            Reference::Environment(_) | Reference::File(_) | Reference::Age { .. } => Err(elsewhere()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! reference = "env:" NAME
 //!           | "file:" PATH
+//!           | "age:" PATH [ "#" FIELD ]
 //!           | "vault:" MOUNT "/" PATH "#" FIELD [ "@" VERSION ]
 //!           | "aws-sm:" ID [ "#" FIELD [ "@" STAGE ] ]
 //!           | "azure-kv:" VAULT "/" NAME [ "@" VERSION ]
@@ -24,6 +25,13 @@ pub enum Reference {
     Environment(String),
     /// A file whose whole content it is; a relative one starts at the working directory.
     File(PathBuf),
+    /// A file of age; a relative one starts at the working directory.
+    Age {
+        /// The file.
+        path: PathBuf,
+        /// The name in its dotenv text, or the member of its JSON object; none: the whole text.
+        field: Option<String>,
+    },
     /// A field of a secret in Vault or `OpenBao`, secrets engine KV version 2.
     Vault {
         /// Where the engine is mounted.
@@ -73,10 +81,8 @@ pub enum Malformed {
     /// Not the form of Azure.
     #[error("begins like a reference, but is not `azure-kv:vault/name` or `azure-kv:vault/name@version`")]
     Azure,
-    /// Files of age are not read.
-    #[error(
-        "begins like a reference into a file of age, which is not read: decrypt it into a file, and refer to that by `file:/path`"
-    )]
+    /// Not the form of a file of age.
+    #[error("begins like a reference, but is not `age:/path` or `age:/path#field`")]
     Age,
     /// Longer than [`MAX_REFERENCE`].
     #[error("begins like a reference, but is longer than {MAX_REFERENCE} bytes")]
@@ -96,7 +102,7 @@ impl Reference {
             "vault" => vault,
             "aws-sm" => aws,
             "azure-kv" => azure,
-            "age" => |_| None,
+            "age" => age,
             _ => return Ok(None),
         };
         let malformed = match scheme {
@@ -122,7 +128,7 @@ impl Reference {
     pub const fn is_pinned(&self) -> bool {
         match self {
             Self::Environment(_) => true,
-            Self::File(_) => false,
+            Self::File(_) | Self::Age { .. } => false,
             Self::Vault { version, .. } => version.is_some(),
             Self::Aws { stage, .. } => stage.is_some(),
             Self::Azure { version, .. } => version.is_some(),
@@ -136,6 +142,10 @@ impl fmt::Display for Reference {
         match self {
             Self::Environment(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Age { path, field } => {
+                let field = field.as_ref().map_or_else(String::new, |field| format!("#{field}"));
+                write!(f, "age:{}{field}", path.display())
+            }
             Self::Vault { mount, path, field, version } => {
                 write!(f, "vault:{mount}/{path}#{field}{}", at(version.as_ref().map(|it| it as _)))
             }
@@ -158,6 +168,12 @@ fn environment(name: &str) -> Option<Reference> {
 fn file(path: &str) -> Option<Reference> {
     let is_path = !path.is_empty() && !path.contains(char::is_control);
     is_path.then(|| Reference::File(path.into()))
+}
+
+fn age(rest: &str) -> Option<Reference> {
+    let (path, field) = rest.split_once('#').map_or((rest, None), |(path, field)| (path, Some(field)));
+    let is_sound = !path.is_empty() && !path.contains(char::is_control) && field.is_none_or(|it| is_of(it, "_-."));
+    is_sound.then(|| Reference::Age { path: path.into(), field: field.map(Into::into) })
 }
 
 fn vault(rest: &str) -> Option<Reference> {
@@ -206,6 +222,8 @@ mod tests {
             "env:SECRET_KEY",
             "file:/run/secrets/key",
             "file:key",
+            "age:/etc/fastcms/secrets.age",
+            "age:secrets.age#SECRET_KEY",
             "vault:secret/fastcms/prod#SECRET_KEY",
             "vault:kv/a#b@12",
             "aws-sm:fastcms/prod",
@@ -254,7 +272,12 @@ mod tests {
             "azure-kv:a/b/c",
             "azure-kv:a@b/c",
             "azure-kv:/b",
-            "age:f#x",
+            "age:",
+            "age:#x",
+            "age:f#",
+            "age:f#x y",
+            "age:f#x#y",
+            "age:f\ng#x",
         ] {
             let fault = Reference::parse(text).expect_err(text).to_string();
             let rest = text.split_once(':').unwrap().1;

@@ -285,7 +285,8 @@ catalog! {
         SECRETS_REFRESH_SECONDS: Open, Whole { min: 1, max: 3_600 }, Is("60"), "Seconds between two looks at a secret manager.";
         SECRETS_BOOT_TIMEOUT: Open, Whole { min: 1, max: 600 }, Is("30"), "Seconds that a start waits for a secret manager that does not answer.";
         SECRET_MAX_AGE_DAYS: Open, Whole { min: 1, max: 3_650 }, Unset, "Age in days from which a secret is reported as due for rotation; unset: 90 for keys, 365 for others.";
-        SECRETS_AGE_FILE: Open, Path, Unset, "Not read, a start error when set: files of age are decrypted outside.";
+        SECRETS_AGE_FILE: Open, Path, Unset, "File of age with settings in the form of `.env`: they count after all that is given in plain sight, and are followed while the server runs.";
+        SECRETS_AGE_IDENTITY: Secret, Text, Unset, "Identities (`AGE-SECRET-KEY-1…`, one a line, at most 20) that open files of age; as a rule by `SECRETS_AGE_IDENTITY_FILE`, the file that `age-keygen` wrote.";
         VAULT_ADDR ["BAO_ADDR"]: Open, Url, Unset, "Address of Vault or OpenBao.";
         VAULT_NAMESPACE ["BAO_NAMESPACE"]: Open, Text, Unset, "Namespace.";
         VAULT_CACERT ["BAO_CACERT"]: Open, Path, Unset, "Certificate authority of the server, a PEM file.";

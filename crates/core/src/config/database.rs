@@ -7,7 +7,7 @@ use fastcms_store::{DatabaseUrl, TlsMode};
 use super::catalog;
 use super::reader::Reader;
 use super::server::{Environment, environment, is_loopback};
-use super::source::{Lookup, Sources};
+use super::source::Sources;
 
 /// Where collections and records are kept.
 #[derive(Debug, Clone)]
@@ -31,13 +31,15 @@ pub enum Engine {
 }
 
 impl Database {
-    /// Reads the address anew; `None` where it is faulty.
+    /// Reads the address anew; `None` where it is faulty, or may stand in a source that could not be read.
     pub fn reread(sources: &Sources) -> Option<Self> {
-        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let mut read = Reader::new(sources);
         let environment = environment(&mut read);
         let database = Self::read(&mut read, environment);
+        let is_whole = read.is_whole();
         let (_, faults, _) = read.finish();
-        faults.iter().all(|fault| !fault.variable.starts_with(catalog::DATABASE_URL.name)).then_some(database)
+        (is_whole && faults.iter().all(|fault| !fault.variable.starts_with(catalog::DATABASE_URL.name)))
+            .then_some(database)
     }
 
     pub(super) fn read(read: &mut Reader<'_>, environment: Environment) -> Self {

@@ -8,7 +8,7 @@ use super::fault::Faults;
 use super::kind::choice;
 use super::reader::{Reader, reference};
 use super::rules;
-use super::source::{Lookup, Sources};
+use super::source::Sources;
 
 /// What our own examples put where a key belongs; production refuses it.
 pub(super) const PLACEHOLDER: &str = "changeme-run-fastcms-keys-generate";
@@ -66,7 +66,7 @@ impl Keys {
     /// # Errors
     /// All faults together; the keys in force should stay then.
     pub fn reread(sources: &Sources, is_production: bool) -> Result<Self, Faults> {
-        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let mut read = Reader::new(sources);
         let keys = Self::read(&mut read);
         let (_, mut faults, _) = read.finish();
         if is_production {

@@ -3,7 +3,7 @@
 use super::catalog;
 use super::kind::choice;
 use super::reader::Reader;
-use super::source::{Lookup, Sources};
+use super::source::Sources;
 
 choice! {
     /// Least severe messages that are logged.
@@ -43,7 +43,7 @@ pub struct Logging {
 impl Logging {
     /// What the settings say of the log before anything else is read, and whether they say its shape; faults are said at the start.
     pub fn ahead(sources: &Sources) -> (Self, bool) {
-        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let mut read = Reader::new(sources);
         (Self::read(&mut read), read.is_given(&catalog::LOG_FORMAT))
     }
 

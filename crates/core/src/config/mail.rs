@@ -5,7 +5,7 @@ use fastcms_secrets::Secret;
 use super::catalog;
 use super::fault::quoted;
 use super::reader::Reader;
-use super::source::{Lookup, Sources};
+use super::source::Sources;
 
 /// Outgoing mail.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl Mail {
 
     /// Reads the settings of mail anew; a fault is said with all others at a start.
     pub fn reread(sources: &Sources) -> Self {
-        Self::read(&mut Reader::new(sources, Lookup::collect(sources)))
+        Self::read(&mut Reader::new(sources))
     }
 
     /// Whether mail is sent at all: only with user and password.

@@ -4,9 +4,10 @@ use fastcms_secrets::{
     AwsSettings, AzureSettings, Given, ManagerSettings, Reference, Secret, VaultLogin, VaultSettings,
 };
 
+use super::age;
 use super::catalog::{self, Variable};
 use super::reader::Reader;
-use super::source::{Lookup, Origin, Sources};
+use super::source::{Origin, Sources};
 use super::storage::web_url;
 
 /// Secret managers, and how old secrets may become.
@@ -25,16 +26,14 @@ pub struct Secrets {
 impl Secrets {
     /// `SECRET_MAX_AGE_DAYS`, whatever else is wrong.
     pub fn max_age_days(sources: &Sources) -> Option<u32> {
-        Reader::new(sources, Lookup::collect(sources)).whole(&catalog::SECRET_MAX_AGE_DAYS)
+        Reader::new(sources).whole(&catalog::SECRET_MAX_AGE_DAYS)
     }
 
     /// Reads everything; the access key of AWS is that of S3, which is read there.
     pub(super) fn read(read: &mut Reader<'_>, own_key: [Option<Secret<String>>; 2]) -> Self {
-        if read.path(&catalog::SECRETS_AGE_FILE).is_some() {
-            let message =
-                "files of age are not read: decrypt it into files on a tmpfs, or run the server under `sops exec-env`";
-            read.fault(&catalog::SECRETS_AGE_FILE, message);
-        }
+        // Both were looked into before anything else was read.
+        read.path(&catalog::SECRETS_AGE_FILE);
+        age::check(read);
         Self {
             refresh_seconds: read.preset_whole(&catalog::SECRETS_REFRESH_SECONDS),
             boot_timeout_seconds: read.preset_whole(&catalog::SECRETS_BOOT_TIMEOUT),

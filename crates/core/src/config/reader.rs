@@ -1,22 +1,22 @@
 //! From found texts to checked values. Each value is asked for by its [`Variable`]; on the way it is noted where it came from and
 //! what may be shown of it. A faulty value is noted too, and its default goes on in its place so that every fault is found.
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use fastcms_secrets::{Place, Reference, Resolution, Secret};
+use fastcms_secrets::{Identities, Reference, Resolution, Secret, Why};
 use ipnet::IpNet;
 use url::{Position, Url};
 
+use super::age;
 use super::catalog::{self, Preset, Secrecy, Variable};
 use super::fault::{Fault, Warning, quoted};
 use super::kind::{Choice, Kind};
-use super::references::{managed, reaches_managers};
 use super::source::{Lookup, Origin, Raw, Sources};
 
-/// The folder of credentials that systemd makes for a service (systemd.exec(5), `LoadCredential=`).
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What is shown of a secret.
 pub const MASK: &str = "******";
 
@@ -50,19 +50,29 @@ pub(super) struct Reader<'a> {
     warnings: Vec<Warning>,
     /// What references of variables led to, where a manager was asked.
     managed: BTreeMap<&'static str, Resolution>,
+    /// What opens files of age, or why nothing does.
+    identities: Result<Identities, Why>,
+    /// Whether every source could be read.
+    is_whole: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(sources: &'a Sources, lookup: Lookup) -> Self {
-        let Lookup { values, faults, warnings } = lookup;
-        Self {
+    /// Looks into every source once.
+    pub fn new(sources: &'a Sources) -> Self {
+        let Lookup { values, faults, warnings } = Lookup::collect(sources);
+        let mut read = Self {
             sources,
             values,
             effective: Vec::with_capacity(catalog::ALL.len()),
+            is_whole: faults.is_empty(),
             faults,
             warnings,
             managed: BTreeMap::new(),
-        }
+            identities: Err(Why::NotConfigured("no identity is known yet".to_owned())),
+        };
+        read.identities = age::identities(&mut read);
+        age::add(&mut read);
+        read
     }
 
     /// Effective values in the catalog's order, faults, warnings.
@@ -86,6 +96,45 @@ impl<'a> Reader<'a> {
     /// Whether anything was found for a variable; for a list that includes an empty text.
     pub fn is_given(&self, variable: &Variable) -> bool {
         variable.names().any(|name| self.found(name, variable.kind.is_list()).is_some())
+    }
+
+    /// Whether a file is given that a secret lies in.
+    pub fn is_file_given(&self, variable: &Variable) -> bool {
+        variable.names().any(|name| self.found(&format!("{name}_FILE"), false).is_some())
+    }
+
+    /// Every text found, of whichever name.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.values.values().map(|raw| raw.text.expose().as_str())
+    }
+
+    /// Whether every source could be read: what is not found in some may stand in another.
+    pub const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// What opens files of age, or why nothing does.
+    pub const fn identities(&self) -> &Result<Identities, Why> {
+        &self.identities
+    }
+
+    /// Adds a value that nothing gave before.
+    pub fn add(&mut self, name: String, raw: Raw) {
+        self.values.entry(name).or_insert(raw);
+    }
+
+    /// Notes that a source could not be read, or not all of it.
+    pub fn lack(&mut self, fault: Fault) {
+        self.is_whole = false;
+        self.faults.push(fault);
+    }
+
+    /// Looks for something without a word about what is wrong with it.
+    pub fn unsaid<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let said = self.faults.len();
+        let found = look(self);
+        self.faults.truncate(said);
+        found
     }
 
     /// Where relative paths start.
@@ -231,128 +280,9 @@ impl<'a> Reader<'a> {
         result.map_err(|message| self.fault(variable, message)).ok()
     }
 
-    /// The text found under the variable's names, or in the file that names; a faulty file counts as nothing found.
-    fn given(&mut self, variable: &'static Variable) -> Option<Given> {
-        let found = variable
-            .names()
-            .map(|name| {
-                let file = variable.is_secret().then(|| self.found(&format!("{name}_FILE"), false)).flatten();
-                (name, self.found(name, variable.kind.is_list() && !variable.is_secret()), file)
-            })
-            .find(|(_, direct, file)| direct.is_some() || file.is_some());
-        let Some((name, direct, file)) = found else {
-            return self.credential(variable).or_else(|| self.in_secret_path(variable));
-        };
-        match (direct, file) {
-            (Some(_), Some(_)) => {
-                let message = format!("both {name} and {name}_FILE are set: keep one of them");
-                self.faults.push(Fault::new(variable.name, message).check("E008"));
-                None
-            }
-            (direct, None) if variable.is_secret() && !variable.kind.is_list() => self.followed(variable, direct?),
-            (direct, None) => direct,
-            (None, Some(file)) => {
-                let path = self.sources.directory.join(file.text.expose().trim());
-                match fastcms_secrets::read_file(&path) {
-                    Ok(text) => Some(Given { text, origin: Origin::File(path) }),
-                    // A list that may grow is a list while it has nothing in it.
-                    Err(fastcms_secrets::Error::Empty(_)) if variable.kind.is_list() => {
-                        Some(Given { text: Secret::new(String::new()), origin: Origin::File(path) })
-                    }
-                    Err(error) => {
-                        self.faults.push(Fault::new(format!("{name}_FILE"), error.to_string()));
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    /// A credential that systemd passed to the service: the file of the variable's name, in capitals or in small letters.
-    fn credential(&mut self, variable: &'static Variable) -> Option<Given> {
-        let path = self.credential_path(variable)?;
-        let read = fastcms_secrets::read_file(&path).map_err(|error| error.to_string());
-        let text = self.or_fault(variable, read)?;
-        Some(Given { text, origin: Origin::File(path) })
-    }
-
-    fn credential_path(&self, variable: &Variable) -> Option<PathBuf> {
-        let is_hidden = variable.names().any(|name| self.values.contains_key(name));
-        let (_, folder) = self.sources.environment.iter().find(|(name, _)| name == CREDENTIALS)?;
-        if !variable.is_secret() || is_hidden || folder.is_empty() {
-            return None;
-        }
-        let folder = self.sources.directory.join(folder);
-        let names = variable.names().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
-        names.map(|name| folder.join(name)).find(|path| path.exists())
-    }
-
-    /// A secret that lies at `VAULT_SECRET_PATH` under its name, if it does.
-    fn in_secret_path(&mut self, variable: &'static Variable) -> Option<Given> {
-        let reference = self.at_secret_path(variable)?;
-        self.sources.resolved.get(&reference)?;
-        let text = Secret::new(reference.to_string());
-        self.followed(variable, Given { text, origin: Origin::Default })
-    }
-
-    /// What a secret's text stands for: itself, or what its reference leads to.
-    fn followed(&mut self, variable: &'static Variable, given: Given) -> Option<Given> {
-        let reference = self.or_fault(variable, reference(given.text.expose()))?;
-        let Some(reference) = reference else { return Some(given) };
-        let place = Place { directory: &self.sources.directory, environment: &self.sources.environment };
-        let here = place.follow(&reference).map(|found| found.map_err(|why| why.of(&reference).to_string()));
-        let found = here.unwrap_or_else(|| match self.sources.resolved.get(&reference) {
-            Some(found) => found.clone().map_err(|error| error.to_string()),
-            None => Err(format!("`{reference}` was not asked for: nobody asks a secret manager here")),
-        });
-        let found = self.or_fault(variable, found)?;
-        // One reference that leads to another would be taken for the secret itself, and everybody knows its text.
-        if !matches!(Reference::parse(found.current.value.expose()), Ok(None)) {
-            self.fault(variable, format!("`{reference}` leads to another reference: keep the secret itself there"));
-            return None;
-        }
-        let text = found.current.value.clone();
-        let origin = match reference {
-            Reference::File(path) => Origin::File(self.sources.directory.join(path)),
-            Reference::Environment(_) => Origin::Environment,
-            managed => {
-                let version = found.current.label.clone();
-                self.managed.insert(variable.name, found);
-                Origin::Manager(managed, version)
-            }
-        };
-        Some(Given { text, origin })
-    }
-
-    /// The references to managers that a secret is given by.
-    pub fn references(&self, variable: &Variable) -> Vec<Reference> {
-        let given = variable.names().find_map(|name| self.found(name, false));
-        given.map_or_else(Vec::new, |given| managed(given.text.expose(), variable.kind.is_list()))
-    }
-
-    /// Where in the vault a secret is looked for that nobody gave: the field of its name at `VAULT_SECRET_PATH`.
-    pub fn at_secret_path(&self, variable: &Variable) -> Option<Reference> {
-        let place = self.raw(&catalog::VAULT_SECRET_PATH)?;
-        let is_open = variable.is_secret()
-            && !reaches_managers(variable)
-            && self.credential_path(variable).is_none()
-            && variable
-                .names()
-                .all(|name| self.found(name, false).is_none() && self.found(&format!("{name}_FILE"), false).is_none());
-        let reference = is_open.then(|| Reference::parse(&format!("vault:{place}#{}", variable.name)));
-        reference.and_then(|reference| reference.ok().flatten())
-    }
-
     /// Where a variable that was read before came from.
     pub fn origin(&self, variable: &Variable) -> Option<&Origin> {
         self.effective.iter().find(|one| one.name == variable.name).map(|one| &one.source)
-    }
-
-    /// The versions beside the one in force that a manager holds of a variable read before.
-    pub fn neighbours(&self, variable: &Variable) -> (Option<Secret<String>>, Option<Secret<String>>) {
-        let Some(found) = self.managed.get(variable.name) else { return (None, None) };
-        let value = |version: &Option<fastcms_secrets::Version>| version.as_ref().map(|version| version.value.clone());
-        (value(&found.previous), value(&found.next))
     }
 
     /// The text found under exactly this name. Empty texts count only when `empty`.

@@ -6,7 +6,7 @@ use url::Url;
 use super::catalog;
 use super::reader::Reader;
 use super::server::is_loopback_url;
-use super::source::{Lookup, Sources};
+use super::source::Sources;
 
 /// The shared backend of several nodes.
 #[derive(Debug, Clone)]
@@ -20,12 +20,13 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Reads the address anew; `None` where it is faulty.
+    /// Reads the address anew; `None` where it is faulty, or may stand in a source that could not be read.
     pub fn reread(sources: &Sources) -> Option<Self> {
-        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let mut read = Reader::new(sources);
         let redis = Self::read(&mut read);
+        let is_whole = read.is_whole();
         let (_, faults, _) = read.finish();
-        faults.iter().all(|fault| !fault.variable.starts_with(catalog::REDIS_URL.name)).then_some(redis)
+        (is_whole && faults.iter().all(|fault| !fault.variable.starts_with(catalog::REDIS_URL.name))).then_some(redis)
     }
 
     pub(super) fn read(read: &mut Reader<'_>) -> Self {

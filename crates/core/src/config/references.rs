@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastcms_secrets::{ManagerSettings, Reference, Wanted};
 
+use super::age;
 use super::catalog::{self, Concern, Variable};
 use super::fault::Fault;
 use super::kind::Kind;
 use super::managers::Secrets;
 use super::reader::{Reader, reference};
-use super::source::{Lookup, Origin, Sources};
+use super::source::{Origin, Sources};
 
 /// What the settings want of managers.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct Managed {
 impl Managed {
     /// Looks for references; what is wrong with anything else is for [`Config::load`](super::Config::load) to say.
     pub fn find(sources: &Sources) -> Self {
-        let mut read = Reader::new(sources, Lookup::collect(sources));
+        let mut read = Reader::new(sources);
         let (mut wanted, mut names) = (BTreeMap::new(), BTreeMap::<Reference, Vec<&'static str>>::new());
         let mut optional = BTreeSet::new();
         for variable in catalog::ALL.iter().filter(|variable| variable.is_secret() && !reaches_managers(variable)) {
@@ -74,7 +75,7 @@ pub struct Surveyed {
 
 /// Every secret that the settings give, each by itself: what is wrong with one says nothing of another.
 pub fn survey(sources: &Sources) -> Vec<Surveyed> {
-    let mut read = Reader::new(sources, Lookup::collect(sources));
+    let mut read = Reader::new(sources);
     let secrets: Vec<_> = catalog::ALL.iter().copied().filter(|variable| variable.is_secret()).collect();
     for variable in &secrets {
         if variable.kind.is_list() {
@@ -98,6 +99,9 @@ pub fn survey(sources: &Sources) -> Vec<Surveyed> {
     faults.extend(circles);
     for one in &mut all {
         let is_its = |name: &str| one.variable.names().any(|its| its == name || name == format!("{its}_FILE"));
+        // A file that does not open is a matter of what opens it.
+        let is_age = one.variable == &catalog::SECRETS_AGE_IDENTITY;
+        let is_its = |name: &str| is_its(name) || (is_age && name == catalog::SECRETS_AGE_FILE.name);
         one.faults = faults.iter().filter(|fault| is_its(&fault.variable)).map(|fault| fault.message.clone()).collect();
     }
     all.retain(|one| one.origin != Origin::Default || !one.faults.is_empty());
@@ -114,7 +118,7 @@ pub(super) fn circles(read: &mut Reader<'_>) -> Vec<Fault> {
     let own = catalog::ALL.iter().filter(|variable| variable.is_secret() && reaches_managers(variable));
     let in_circles = own.filter(|variable| !read.references(variable).is_empty());
     let message = "takes us to a manager, so no manager can keep it: give it by the environment, or by a file";
-    in_circles.map(|variable| Fault::new(variable.name, message)).collect()
+    in_circles.map(|variable| Fault::new(variable.name, message)).chain(age::circle(read)).collect()
 }
 
 /// References to managers in a text: of a list one an item.

@@ -263,7 +263,7 @@ fn secret_files(config: &Config) -> Vec<(String, PathBuf)> {
             Origin::File(path) => files.push((format!("{}_FILE", one.name), path.clone())),
             Origin::DotEnv(_) => files.push((DOTENV.to_owned(), config.directory.join(DOTENV))),
             Origin::Toml => files.push((TOML.to_owned(), config.directory.join(TOML))),
-            Origin::Default | Origin::Argument | Origin::Environment | Origin::Manager(..) => {}
+            Origin::Default | Origin::Argument | Origin::Environment | Origin::Age(_) | Origin::Manager(..) => {}
         }
     }
     let mut seen = HashSet::new();

@@ -1,5 +1,5 @@
-//! Where values come from: the command line, the process environment, `.env` and `fastcms.toml`, in this order; the first that has
-//! a name wins. Names are case-insensitive. What a value means is not known here.
+//! Where values come from: the command line, the process environment, `.env` and `fastcms.toml`, in this order, then the file of
+//! `SECRETS_AGE_FILE`; the first that has a name wins. Names are case-insensitive. What a value means is not known here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
-use fastcms_secrets::{Reference, Resolution, Secret, Unresolved};
+use fastcms_secrets::{Reference, Resolution, Secret, Unresolved, dotenv};
 
 use super::catalog;
-use super::dotenv;
 use super::fault::{Fault, Warning};
+use super::reader::Reader;
 
 /// The file of variables in the working directory.
 pub(super) const DOTENV: &str = ".env";
@@ -59,9 +59,9 @@ impl Sources {
     /// (`env:NAME`) to such a value names, wherever that reference stands.
     pub fn secret_names(&self) -> Vec<String> {
         let is_secret = |name: &str| catalog::find(name).is_some_and(catalog::Variable::is_secret);
-        let lookup = Lookup::collect(self);
+        let read = Reader::new(self);
         let referred = |name: &str| {
-            let mut texts = lookup.values.values().flat_map(|raw| raw.text.expose().split(','));
+            let mut texts = read.texts().flat_map(|text| text.split(','));
             texts.any(|text| text.trim().strip_prefix("env:").is_some_and(|named| named == name))
         };
         let names = self.environment.iter().map(|(name, _)| name);
@@ -103,6 +103,8 @@ pub enum Origin {
     Toml,
     /// The file that `NAME_FILE` or a reference names.
     File(PathBuf),
+    /// A file of age, and the name inside.
+    Age(Reference),
     /// A secret manager: the reference, and the version found there.
     Manager(Reference, String),
 }
@@ -116,6 +118,7 @@ impl fmt::Display for Origin {
             Self::DotEnv(line) => write!(f, "{DOTENV} line {line}"),
             Self::Toml => f.write_str(TOML),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Age(reference) => reference.fmt(f),
             Self::Manager(reference, version) => write!(f, "{reference} version {version}"),
         }
     }
@@ -136,7 +139,7 @@ pub(super) struct Raw {
     pub origin: Origin,
 }
 
-/// All values of all sources by upper-case name, the winning one each.
+/// All values of all sources in plain sight by upper-case name, the winning one each.
 pub(super) struct Lookup {
     pub values: BTreeMap<String, Raw>,
     pub faults: Vec<Fault>,
@@ -200,21 +203,10 @@ impl Lookup {
     }
 
     fn add_dotenv(&mut self, text: &str) {
-        let (entries, faults) = dotenv::parse(text);
-        for (line, message) in faults {
-            self.faults.push(Fault::new(DOTENV, format!("line {line}: {message}")));
-        }
-        // As in a shell, the last line that sets a name wins.
-        let mut last: BTreeMap<String, (usize, Secret<String>)> = BTreeMap::new();
-        for entry in entries {
-            let name = entry.name.to_ascii_uppercase();
-            if let Some((earlier, _)) = last.insert(name.clone(), (entry.line, entry.value)) {
-                let message =
-                    format!("{name} is set on line {earlier} and again on line {}: the last one counts", entry.line);
-                self.warnings.push(Warning::new(DOTENV, message));
-            }
-        }
-        for (name, (line, value)) in last {
+        let (assigned, faults, warnings) = assigned(text, DOTENV);
+        self.faults.extend(faults);
+        self.warnings.extend(warnings);
+        for (name, (line, value)) in assigned {
             self.values.entry(name).or_insert(Raw { text: value, origin: Origin::DotEnv(line) });
         }
     }
@@ -238,6 +230,27 @@ impl Lookup {
         }
     }
 }
+
+/// What a text of the form of `.env` gives each upper-case name, by the line it stands on; and what is to be said of it, under the name
+/// `about`. As in a shell, the last line that sets a name wins.
+pub(super) fn assigned(text: &str, about: &str) -> (Assigned, Vec<Fault>, Vec<Warning>) {
+    let (entries, faults) = dotenv::parse(text);
+    let faults =
+        faults.into_iter().map(|(line, message)| Fault::new(about, format!("line {line}: {message}"))).collect();
+    let (mut last, mut warnings) = (Assigned::new(), Vec::new());
+    for entry in entries {
+        let name = entry.name.to_ascii_uppercase();
+        if let Some((earlier, _)) = last.insert(name.clone(), (entry.line, entry.value)) {
+            let message =
+                format!("{name} is set on line {earlier} and again on line {}: the last one counts", entry.line);
+            warnings.push(Warning::new(about, message));
+        }
+    }
+    (last, faults, warnings)
+}
+
+/// Lines and values by upper-case name.
+type Assigned = BTreeMap<String, (usize, Secret<String>)>;
 
 /// A value of `fastcms.toml` as the text it would be in the environment.
 fn toml_text(value: toml::Value) -> Result<Secret<String>, &'static str> {

@@ -1,5 +1,6 @@
 //! Claims about the configuration as a whole; what a single file promises is tested in that file.
 
+mod age;
 mod database;
 mod defaults;
 mod faults;

@@ -6,11 +6,11 @@ use std::io::Read;
 use std::path::Path;
 
 use fastcms_guard::keys::{Kid, SecretKey};
-use fastcms_secrets::Secret;
+use fastcms_secrets::{Secret, dotenv};
 
 use super::Material;
 use super::private_file::Held;
-use crate::config::{MAX_SOURCE_BYTES, catalog, dotenv};
+use crate::config::{MAX_SOURCE_BYTES, catalog};
 
 /// How keys change their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,7 +70,9 @@ fn checked(one: &Surveyed, resolved: &Resolved, (now, max_age): (i64, Option<u32
 /// What a new version would come to.
 fn change(variable: &Variable, origin: &Origin) -> &'static str {
     let is_key = [&catalog::SECRET_KEY, &catalog::SECRET_KEY_PREVIOUS, &catalog::SECRET_KEY_NEXT].map(|key| key.name);
-    let is_live = [&catalog::SMTP_PASSWORD, &catalog::DATABASE_URL, &catalog::REDIS_URL].map(|live| live.name);
+    let is_live =
+        [&catalog::SMTP_PASSWORD, &catalog::DATABASE_URL, &catalog::REDIS_URL, &catalog::SECRETS_AGE_IDENTITY]
+            .map(|live| live.name);
     match origin {
         Origin::Manager(reference, _) if reference.is_pinned() => "this version stays",
         Origin::Environment | Origin::Argument => "a new one counts from the next start",

@@ -2,6 +2,8 @@
 
 use std::time::UNIX_EPOCH;
 
+use fastcms_secrets::Reference;
+
 use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
@@ -127,7 +129,7 @@ pub(super) fn limit_days(variable: &Variable, chosen: Option<u32>) -> i64 {
 
 /// When a file was written, unix seconds.
 pub(super) fn written(origin: &Origin) -> Option<i64> {
-    let Origin::File(path) = origin else { return None };
+    let (Origin::File(path) | Origin::Age(Reference::Age { path, .. })) = origin else { return None };
     let at = path.metadata().and_then(|about| about.modified()).ok()?;
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }

@@ -1,6 +1,8 @@
 //! Secrets that managers keep, with the real binary: a real OpenBao in production mode, moto with signatures and policies enforced, and
-//! a double of Azure Key Vault that Microsoft's own SDK takes for the real thing. `cargo xtask test` installs the others.
+//! a double of Azure Key Vault that Microsoft's own SDK takes for the real thing. `cargo xtask test` installs the others. And files that
+//! the real `age` encrypted.
 
+pub mod age;
 mod aws;
 mod aws_identities;
 mod azure;

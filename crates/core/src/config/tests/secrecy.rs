@@ -9,6 +9,8 @@ fn marked(secrecy: Secrecy, name: &str) -> String {
     match (secrecy, name) {
         (Secrecy::Url, "REDIS_URL") => format!("redis://user:{MARKER}@cache.example/0"),
         (Secrecy::Address, _) => format!("https://collector.example/{MARKER}?token={MARKER}"),
+        // Only a comment of it may be of our choice.
+        (_, "SECRETS_AGE_IDENTITY") => format!("{}# {MARKER}", include_str!("age/identity.txt")),
         (Secrecy::Url, _) => format!("postgresql://user:{MARKER}@db.example/cms"),
         _ => MARKER.to_owned(),
     }

@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 use super::proc;
 use crate::canary::{MARKER, found};
 use crate::engine::{Engine, run_blocking};
+use crate::managers::age::KeyPair;
 use crate::managers::openbao::OpenBao;
 use crate::process::{PASSWORD, Server};
+
+/// An identity of age that opens nothing.
+const IDENTITY: &str = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0";
 
 /// A marker of a number; long and varied enough to be a key.
 fn marker(number: usize) -> String {
@@ -25,6 +29,8 @@ fn canaries() -> Vec<(&'static str, String)> {
         let marker = marker(number);
         match (variable.name, variable.secrecy, variable.kind) {
             ("DATABASE_URL", ..) => {}
+            // Of an identity only a comment may be of our choice.
+            (name @ "SECRETS_AGE_IDENTITY", ..) => canaries.push((name, format!("# {marker}\n{IDENTITY}"))),
             // Nobody is there, which is said in the log, of the host alone.
             ("AUDIT_WEBHOOK_URL", ..) => canaries.push((variable.name, format!("http://127.0.0.1:1/{marker}"))),
             ("REDIS_URL", ..) => canaries.push((variable.name, format!("redis://:{marker}@127.0.0.1:1/0"))),
@@ -285,6 +291,19 @@ fn no_secret_of_a_manager_is_found_in_anything_that_leaves_the_process() {
         ("SMTP_USER", "mailer"),
         ("AUDIT_WEBHOOK_URL", "http://127.0.0.1:1/audit"),
     ]);
+    assert_nothing_leaks(&mut server);
+}
+
+/// Nor do secrets that lie in a file of age.
+#[test]
+fn no_secret_in_a_file_of_age_is_found_in_anything_that_leaves_the_process() {
+    let (pair, mut canaries) = (KeyPair::make(), canaries());
+    canaries.retain(|(name, _)| *name != "SECRETS_AGE_IDENTITY");
+    let lines: Vec<String> = canaries.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let identity = pair.identity();
+    let mut server = server(&[], &[("SECRET_KEY", ""), ("SECRETS_AGE_FILE", "secrets.age")]);
+    server.set(&[("SECRETS_AGE_IDENTITY_FILE", identity.to_str().unwrap())]);
+    pair.encrypt(&server.folder.path().join("secrets.age"), &lines.concat());
     assert_nothing_leaks(&mut server);
 }
 

@@ -1,4 +1,4 @@
-//! The syntax of `.env`.
+//! The syntax of `.env`, and of what a file of age may hold.
 //!
 //! ```text
 //! line    = [ "export" ] NAME "=" [ value ] [ "#" comment ]  |  "#" comment  |  nothing
@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use fastcms_secrets::Secret;
+use crate::Secret;
 
 /// One assignment.
-pub(crate) struct Entry {
+pub struct Entry {
     /// The line it starts on, from 1.
     pub line: usize,
     /// The name as written.
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
 ///
 /// # Errors
 /// A text that cannot be read, or a value that cannot be written so that it would be read back.
-pub(crate) fn assign(text: &str, values: &[(&str, &str)]) -> Result<Secret<String>, &'static str> {
+pub fn assign(text: &str, values: &[(&str, &str)]) -> Result<Secret<String>, &'static str> {
     let (entries, faults) = parse(text);
     if !faults.is_empty() {
         return Err("holds lines that cannot be read");
@@ -93,7 +93,7 @@ fn quoted(value: &str) -> Cow<'_, str> {
 }
 
 /// All assignments in order, and what is wrong by line.
-pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
+pub fn parse(text: &str) -> (Vec<Entry>, Vec<(usize, &'static str)>) {
     let mut input = Input { text, rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     while !input.rest.is_empty() {
@@ -176,8 +176,10 @@ impl<'a> Input<'a> {
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
+        const OPEN: &str = "the quote that starts here is never closed";
         let body = &self.rest[1..];
-        let mut value = String::new();
+        // Large enough at once: growing would leave copies of a secret behind in freed memory.
+        let mut value = String::with_capacity(closing(body, quote).ok_or(OPEN)?);
         let mut chars = body.char_indices();
         while let Some((at, c)) = chars.next() {
             match c {
@@ -197,7 +199,7 @@ impl<'a> Input<'a> {
                 c => value.push(c),
             }
         }
-        Err("the quote that starts here is never closed")
+        Err(OPEN)
     }
 
     fn at_end(&self) -> bool {
@@ -224,6 +226,17 @@ impl<'a> Input<'a> {
         self.rest = rest;
         taken
     }
+}
+
+/// Where a quoted value ends, in bytes from its beginning.
+fn closing(body: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    let end = body.char_indices().find(|(_, c)| {
+        let is_end = *c == quote && !is_escaped;
+        is_escaped = quote == '"' && *c == '\\' && !is_escaped;
+        is_end
+    });
+    end.map(|(at, _)| at)
 }
 
 #[cfg(test)]

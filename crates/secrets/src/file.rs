@@ -50,6 +50,7 @@ pub(crate) fn read_bytes(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>
         ErrorKind::IsADirectory => Error::IsFolder(path.into()),
         _ => Error::Unreadable { path: path.into(), source },
     };
+    refuse_pipe(path).map_err(refused)?;
     let file = File::open(path).map_err(refused)?;
     // Sized for the whole limit at once, so that growing never leaves a copy behind in freed
     // memory.
@@ -57,6 +58,15 @@ pub(crate) fn read_bytes(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>
     let most = u64::try_from(limit + 1).expect("limits of files fit into 64 bits");
     file.take(most).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() > limit { Err(Error::TooLarge(path.into())) } else { Ok(bytes) }
+}
+
+/// A pipe is waited for until somebody writes, for ever if need be, and gives its content once: it cannot be looked at again.
+fn refuse_pipe(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::metadata(path)?.file_type()) {
+        return Err(io::Error::other("it is a pipe, write the secret into a file"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -116,6 +126,18 @@ mod tests {
             assert!(matches!(read_file(folder.file(empty)), Err(Error::Empty(_))));
         }
         assert!(matches!(read_file(folder.file([b'a', 0xff])), Err(Error::NotText(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = Folder::new();
+        let path = folder.0.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (done, read) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(read_file(path).unwrap_err().to_string()));
+        let said = read.recv_timeout(std::time::Duration::from_secs(10)).expect("it is not waited for");
+        assert!(said.contains("it is a pipe"), "{said}");
     }
 
     #[test]

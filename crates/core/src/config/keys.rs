@@ -52,10 +52,10 @@ impl Keys {
         };
         // A manager tells by itself what was before and what comes next.
         let (before, next) = read.neighbours(&catalog::SECRET_KEY);
-        add(&mut keys.secret_key_previous, before);
-        keys.secret_key_next = keys.secret_key_next.or(next);
+        add(&mut keys.secret_key_previous, possible(before));
+        keys.secret_key_next = keys.secret_key_next.or(possible(next));
         let (before, _) = read.neighbours(&catalog::ENCRYPTION_KEY);
-        add(&mut keys.encryption_key_previous, before);
+        add(&mut keys.encryption_key_previous, possible(before));
         keys
     }
 }
@@ -79,6 +79,12 @@ impl Keys {
 /// Adds a key to those being retired, unless it is there.
 fn add(keys: &mut Vec<Secret<String>>, key: Option<Secret<String>>) {
     keys.extend(key.filter(|key| keys.iter().all(|known| known.expose() != key.expose())));
+}
+
+/// Another version of a manager's, if it can be a key at all. One that cannot was never in force, and must not keep the one that
+/// somebody wrote after it, to put it right, from being so.
+fn possible(key: Option<Secret<String>>) -> Option<Secret<String>> {
+    key.filter(|key| SecretKey::check_format(key.expose()).is_ok())
 }
 
 fn one(read: &mut Reader<'_>, variable: &'static Variable) -> Option<Secret<String>> {
@@ -113,11 +119,34 @@ pub(super) fn weakness(key: &Secret<String>) -> Option<WeakKey> {
 
 #[cfg(test)]
 mod tests {
+    use fastcms_secrets::{Reference, Resolution, Version};
+
     use super::*;
 
     #[test]
     fn what_our_own_examples_hold_is_refused_in_production() {
         assert_eq!(weakness(&Secret::new(PLACEHOLDER.to_owned())), Some(WeakKey::Placeholder));
+    }
+
+    /// Somebody wrote a key with a blank at its end, and then wrote it again without: found on a real vault, where no server started.
+    #[test]
+    fn a_version_of_a_manager_that_can_be_no_key_does_not_bar_the_one_after_it() {
+        let key = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";
+        let version =
+            |text: &str| Version { value: Secret::new(text.to_owned()), label: "1".to_owned(), created: None };
+        let text = "vault:secret/fastcms/prod#SECRET_KEY";
+        let reference = Reference::parse(text).unwrap().unwrap();
+        for bad in [format!("{key} "), format!("{key},{key}")] {
+            let found = Resolution { current: version(key), previous: Some(version(&bad)), next: Some(version(&bad)) };
+            let sources = Sources {
+                environment: vec![("SECRET_KEY".to_owned(), text.to_owned())],
+                resolved: [(reference.clone(), Ok(found))].into(),
+                ..Sources::default()
+            };
+            let keys = Keys::reread(&sources, true).unwrap();
+            assert_eq!(keys.secret_key.unwrap().expose(), key);
+            assert!(keys.secret_key_previous.is_empty() && keys.secret_key_next.is_none());
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! Rows are not an audit log: nobody is promised that none is missing.
 
 use fastcms_store::Plan;
-use fastcms_store::request_log::{self as rows, Wanted};
-pub use fastcms_store::request_log::{LoggedRequest, Totals};
+pub use fastcms_store::request_log::Totals;
+use fastcms_store::request_log::{self as rows, Number, StoredRequest, Wanted};
 
 use crate::access::{self, Permission};
 use crate::app::App;
@@ -34,6 +34,47 @@ const MAX_WANTED: usize = 64;
 
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
+/// One answered request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedRequest {
+    pub id: String,
+    pub method: String,
+    pub url: String,
+    pub status: i64,
+    /// Microseconds.
+    pub duration: i64,
+    pub ip_address: String,
+    /// `None` for guests.
+    pub user_id: Option<String>,
+    pub created: String,
+}
+
+impl From<StoredRequest> for LoggedRequest {
+    fn from(row: StoredRequest) -> Self {
+        Self {
+            id: id(row.number),
+            method: row.method,
+            url: row.url,
+            status: row.status,
+            duration: row.duration,
+            ip_address: row.ip_address,
+            user_id: row.user_id,
+            created: stamp(row.number.unix_millis()),
+        }
+    }
+}
+
+/// A row's number as a `UUIDv7` (RFC 9562 section 6.2, method 1: what follows the time counts within the millisecond). The rest of it
+/// follows from the number, and is mixed so that two ids do not look alike.
+fn id(number: Number) -> String {
+    let (millis, within) = (number.unix_millis(), number.within());
+    let mut tail = [0; 10];
+    tail[..2].copy_from_slice(&u16::try_from(within >> 9).unwrap_or_default().to_be_bytes());
+    let mixed = (u64::from(within) << 43 ^ millis.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    tail[2..].copy_from_slice(&(mixed ^ mixed >> 32).to_be_bytes());
+    uuid::Builder::from_unix_timestamp_millis(millis.unsigned_abs(), &tail).into_uuid().hyphenated().to_string()
+}
+
 /// Which requests to list; `None` means any.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -57,7 +98,7 @@ pub async fn list(caller: &Caller, app: &App, filter: Filter, limit: u32, offset
     };
     let read =
         app.store.read(Plan::Scan, move |reader| Box::pin(rows::page(reader, wanted, limit.into(), offset.into())));
-    Ok(read.await?)
+    Ok(read.await?.into_iter().map(LoggedRequest::from).collect())
 }
 
 /// What the requests of the last days came to.
@@ -74,7 +115,6 @@ pub async fn cleanup(caller: &Caller, app: &App, retention_days: u32) -> Result<
     let before = days_ago(app, retention_days);
     let mut deleted = 0;
     loop {
-        let before = before.clone();
         let some: u64 = app.store.write(move |tx| Box::pin(rows::delete_before(tx, before, SWEPT_TOGETHER))).await?;
         deleted += some;
         if some < SWEPT_TOGETHER.unsigned_abs() {
@@ -94,8 +134,9 @@ pub async fn flush(_operator: &Caller, app: &App) {
     app.request_log.flush().await;
 }
 
-fn days_ago(app: &App, days: u32) -> String {
-    stamp(app.now_millis() - i64::from(days) * DAY_MILLIS)
+/// In milliseconds since the Unix epoch.
+fn days_ago(app: &App, days: u32) -> i64 {
+    app.now_millis() - i64::from(days) * DAY_MILLIS
 }
 
 /// A text to compare with: what cannot stand in a row is refused before the database is asked.
@@ -108,5 +149,32 @@ fn wanted(parameter: &'static str, text: Option<String>) -> Result<Option<String
         Ok(Some(text))
     } else {
         Err(Error::field(parameter, "Does not match required pattern"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_as_different_and_in_the_same_order_as_their_rows() {
+        let millis = [0, 1, 1_769_851_800_007, 4_398_046_511_103];
+        let within = [0, 1, 511, 512, 513, 1 << 20, Number::EACH_MILLISECOND - 1];
+        let numbers: BTreeSet<Number> =
+            millis.iter().flat_map(|millis| within.map(|within| Number::new(*millis, within))).collect();
+        let ids: Vec<String> = numbers.iter().map(|number| id(*number)).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), millis.len() * within.len());
+        for (id, number) in ids.iter().zip(&numbers) {
+            let uuid = uuid::Uuid::parse_str(id).unwrap();
+            assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122), "{id}");
+            let (seconds, nanos) = uuid.get_timestamp().unwrap().to_unix();
+            assert_eq!(i64::try_from(seconds).unwrap() * 1000 + i64::from(nanos / 1_000_000), number.unix_millis());
+        }
+        // Those of one millisecond are told apart by the head of what follows it: 512 share one.
+        assert!(ids.windows(2).zip(numbers.iter().zip(numbers.iter().skip(1))).all(|(ids, (a, b))| {
+            ids[0] < ids[1] || (a.unix_millis() == b.unix_millis() && a.within() >> 9 == b.within() >> 9)
+        }));
     }
 }

@@ -230,7 +230,7 @@ impl Store {
     pub async fn try_writing(&self) -> Result<()> {
         self.write(|tx| {
             Box::pin(async move {
-                let sql = Sql::with(tx.dialect(), "DELETE FROM request_logs WHERE id = ?", [""]);
+                let sql = Sql::with(tx.dialect(), "DELETE FROM request_logs WHERE number = ?", [0_i64]);
                 tx.execute(&sql).await.map(|_| ())
             })
         })

@@ -7,12 +7,40 @@ use crate::{Dialect, Reader, Result, Row, Sql, Tx, Value};
 /// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a batch.
 const CHUNKS: [usize; 3] = [100, 10, 1];
 /// Values of a row.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 7;
+/// Bits of a number that tell apart the rows of one millisecond.
+const WITHIN: u32 = 21;
+
+/// What a row is known by: its millisecond, and what tells it apart from others of that millisecond. Numbers are in the order of time,
+/// so a row is found by when it came without an index over that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(i64);
+
+impl Number {
+    /// Numbers of one millisecond.
+    pub const EACH_MILLISECOND: u32 = 1 << WITHIN;
+
+    /// Of a row that came in this millisecond since the Unix epoch (nothing before it, nothing after the year 2109).
+    pub fn new(unix_millis: i64, within: u32) -> Self {
+        let millis = unix_millis.clamp(0, i64::MAX >> WITHIN);
+        Self(millis << WITHIN | i64::from(within % Self::EACH_MILLISECOND))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn unix_millis(self) -> i64 {
+        self.0 >> WITHIN
+    }
+
+    /// What tells it apart within its millisecond.
+    pub fn within(self) -> u32 {
+        u32::try_from(self.0 & i64::from(Self::EACH_MILLISECOND - 1)).unwrap_or_default()
+    }
+}
 
 /// One answered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedRequest {
-    pub id: String,
+pub struct StoredRequest {
+    pub number: Number,
     pub method: String,
     pub url: String,
     pub status: i64,
@@ -21,14 +49,13 @@ pub struct LoggedRequest {
     pub ip_address: String,
     /// `None` for guests.
     pub user_id: Option<String>,
-    pub created: String,
 }
 
 /// Which requests are meant; `None` means any.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The earliest `created`.
-    pub since: String,
+    /// The earliest millisecond since the Unix epoch.
+    pub since: i64,
     pub method: Option<String>,
     pub status: Option<i64>,
     pub user_id: Option<String>,
@@ -46,58 +73,66 @@ pub struct Totals {
     pub errors_4xx: i64,
 }
 
-impl LoggedRequest {
+impl StoredRequest {
+    /// In the order of the columns of [`insertion`].
+    fn values(self) -> [Value; COLUMNS] {
+        [
+            self.number.0.into(),
+            self.method.into(),
+            self.url.into(),
+            self.status.into(),
+            self.duration.into(),
+            self.ip_address.into(),
+            self.user_id.into(),
+        ]
+    }
+
     fn of(row: &Row) -> Result<Self> {
         Ok(Self {
-            id: row.text(0)?.to_owned(),
+            number: Number(row.int(0)?),
             method: row.text(1)?.to_owned(),
             url: row.text(2)?.to_owned(),
             status: row.int(3)?,
             duration: row.int(4)?,
             ip_address: row.text(5)?.to_owned(),
             user_id: row.opt_text(6)?.map(str::to_owned),
-            created: row.text(7)?.to_owned(),
         })
     }
 }
 
-/// Stores a batch.
-pub async fn insert(tx: &mut Tx<'_>, rows: Vec<LoggedRequest>) -> Result<()> {
+/// Stores a batch. Of two rows with one number, which two nodes may come to, only one is kept.
+pub async fn insert(tx: &mut Tx<'_>, rows: Vec<StoredRequest>) -> Result<()> {
     let mut left = rows.into_iter();
     for size in CHUNKS {
+        if left.len() < size {
+            continue;
+        }
+        let mut sql = insertion(tx.dialect(), size);
         while left.len() >= size {
-            let sql = insertion(tx.dialect(), left.by_ref().take(size));
+            sql.rebind(left.by_ref().take(size).flat_map(StoredRequest::values));
             tx.execute(&sql).await?;
         }
     }
     Ok(())
 }
 
-fn insertion(dialect: Dialect, rows: impl ExactSizeIterator<Item = LoggedRequest>) -> Sql {
+/// A statement for so many rows, without their values.
+fn insertion(dialect: Dialect, rows: usize) -> Sql {
     let mut sql = Sql::new(dialect);
-    sql.reserve(rows.len() * COLUMNS);
-    sql.push("INSERT INTO request_logs (id, method, url, status, duration, ip_address, user_id, created) VALUES ");
-    sql.comma_list(rows, |sql, row| {
-        sql.push("(").binds_of([
-            Value::from(row.id),
-            Value::from(row.method),
-            Value::from(row.url),
-            Value::from(row.status),
-            Value::from(row.duration),
-            Value::from(row.ip_address),
-            Value::from(row.user_id),
-            Value::from(row.created),
-        ]);
-        sql.push(")");
+    sql.reserve(rows * COLUMNS);
+    sql.push("INSERT INTO request_logs (number, method, url, status, duration, ip_address, user_id) VALUES ");
+    sql.comma_list(0..rows, |sql, _| {
+        sql.push("(").binds_of([const { Value::Null }; COLUMNS]).push(")");
     });
+    sql.push(" ON CONFLICT DO NOTHING");
     sql
 }
 
 /// A page of the requests that are meant, newest first.
-pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i64) -> Result<Vec<LoggedRequest>> {
+pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i64) -> Result<Vec<StoredRequest>> {
     let mut sql = reader.sql();
-    sql.push("SELECT id, method, url, status, duration, ip_address, user_id, created FROM request_logs");
-    sql.push(" WHERE created >= ").bind(wanted.since);
+    sql.push("SELECT number, method, url, status, duration, ip_address, user_id FROM request_logs");
+    sql.push(" WHERE number >= ").bind(Number::new(wanted.since, 0).0);
     if let Some(method) = wanted.method {
         sql.push(" AND method = ").bind(method);
     }
@@ -107,26 +142,27 @@ pub async fn page(reader: &mut Reader<'_>, wanted: Wanted, limit: i64, offset: i
     if let Some(user_id) = wanted.user_id {
         sql.push(" AND user_id = ").bind(user_id);
     }
-    sql.push(" ORDER BY created DESC, id DESC LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
-    reader.fetch(&sql).await?.iter().map(LoggedRequest::of).collect()
+    sql.push(" ORDER BY number DESC LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
+    reader.fetch(&sql).await?.iter().map(StoredRequest::of).collect()
 }
 
 /// What the requests since then came to.
-pub async fn totals(reader: &mut Reader<'_>, since: String) -> Result<Totals> {
+pub async fn totals(reader: &mut Reader<'_>, since: i64) -> Result<Totals> {
     let mut sql = reader.sql();
     sql.push("SELECT count(*), CAST(coalesce(sum(duration), 0) AS BIGINT), count(*) FILTER (WHERE status >= 500), ");
-    sql.push("count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE created >= ").bind(since);
+    sql.push("count(*) FILTER (WHERE status BETWEEN 400 AND 499) FROM request_logs WHERE number >= ")
+        .bind(Number::new(since, 0).0);
     let Some(row) = reader.fetch_one(&sql).await? else {
         return Ok(Totals::default());
     };
     Ok(Totals { requests: row.int(0)?, duration: row.int(1)?, errors_5xx: row.int(2)?, errors_4xx: row.int(3)? })
 }
 
-/// Takes away at most `limit` of the rows from before then, the oldest first, and says how many that were.
-pub async fn delete_before(tx: &mut Tx<'_>, before: String, limit: i64) -> Result<u64> {
+/// Takes away at most `limit` of the rows from before this millisecond since the Unix epoch, the oldest first, and says how many that were.
+pub async fn delete_before(tx: &mut Tx<'_>, before: i64, limit: i64) -> Result<u64> {
     let mut sql = tx.sql();
-    sql.push("DELETE FROM request_logs WHERE (created, id) IN (SELECT created, id FROM request_logs WHERE created < ")
-        .bind(before);
-    sql.push(" ORDER BY created, id LIMIT ").bind(limit).push(")");
+    sql.push("DELETE FROM request_logs WHERE number IN (SELECT number FROM request_logs WHERE number < ")
+        .bind(Number::new(before, 0).0);
+    sql.push(" ORDER BY number LIMIT ").bind(limit).push(")");
     tx.execute(&sql).await
 }

@@ -155,6 +155,15 @@ impl Sql {
         Ok(())
     }
 
+    /// Replaces the values of a statement that is run again, by as many others.
+    pub(crate) fn rebind(&mut self, values: impl IntoIterator<Item = Value>) -> &mut Self {
+        let before = self.binds.len();
+        self.binds.clear();
+        self.binds.extend(values);
+        debug_assert_eq!(self.binds.len(), before, "a value for each placeholder");
+        self
+    }
+
     /// Whether nothing was written yet.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()

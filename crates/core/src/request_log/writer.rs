@@ -7,20 +7,38 @@ use std::time::Duration;
 use fastcms_guard::address::AddressText;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
-use fastcms_store::request_log::{self as rows, LoggedRequest};
+use fastcms_store::request_log::{self as rows, Number, StoredRequest};
 use fastcms_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::queue::{BATCH, CAPACITY, Entry, Shared};
-use crate::time::stamp;
+use super::queue::{BATCH, Entry, Shared};
 
 /// How long a request waits to be written at most, as long as the store keeps up.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the log of the process says that requests were not written.
 const SAYING: Duration = Duration::from_mins(1);
-/// Random bytes of an id.
-const RANDOM: usize = 10;
+/// Random bytes for a row.
+const RANDOM: usize = 4;
+
+/// What is to be written.
+#[derive(Clone, Copy)]
+enum Due {
+    /// Batches that are full.
+    Full,
+    /// All there is.
+    Everything,
+}
+
+impl Due {
+    /// For how many requests a batch is begun.
+    fn least(self) -> usize {
+        match self {
+            Self::Full => BATCH,
+            Self::Everything => 1,
+        }
+    }
+}
 
 /// Writes what comes out of the queue.
 pub(super) struct Writer {
@@ -29,8 +47,8 @@ pub(super) struct Writer {
     store: Store,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-    /// The millisecond of the last row, and how many rows it has: what orders rows of the same millisecond.
-    last: (i64, u16),
+    /// The number of the last row.
+    last: Number,
     /// How many losses were spoken of, and when.
     said: (u64, Option<Instant>),
     /// Why the store refused, if it did since then.
@@ -45,7 +63,7 @@ impl Writer {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { queue, shared, store, clock, rng, last: (0, 0), said: (0, None), cause: None }
+        Self { queue, shared, store, clock, rng, last: Number::new(0, 0), said: (0, None), cause: None }
     }
 
     /// Writes until the log has no owner any more, and what is left then.
@@ -56,10 +74,13 @@ impl Writer {
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => None,
-                () = shared.full.notified() => None,
+                () = shared.full.notified() => {
+                    self.write_waiting(Due::Full).await;
+                    continue;
+                }
                 asked = flushes.recv() => Some(asked),
             };
-            self.write_waiting().await;
+            self.write_waiting(Due::Everything).await;
             self.say_what_was_lost();
             match asked {
                 None => {}
@@ -69,10 +90,12 @@ impl Writer {
         }
     }
 
-    /// Writes what waits now. A refusal of the store ends it: the next time is soon enough.
-    async fn write_waiting(&mut self) {
-        for _ in 0..CAPACITY.div_ceil(BATCH) {
-            let mut batch = Vec::new();
+    /// Writes what waits now, and not what comes meanwhile: a commit and a flush of the disk are worth a batch, not a handful. A
+    /// refusal of the store ends it: the next time is soon enough.
+    async fn write_waiting(&mut self, due: Due) {
+        let mut left = self.queue.len();
+        while left >= due.least() {
+            let mut batch = Vec::with_capacity(left.min(BATCH));
             while batch.len() < BATCH
                 && let Ok(entry) = self.queue.try_recv()
             {
@@ -82,6 +105,7 @@ impl Writer {
                 return;
             }
             let count = batch.len();
+            left = left.saturating_sub(count);
             let batch = self.rows(batch);
             let written = self.store.write(move |tx| Box::pin(rows::insert(tx, batch))).await;
             if let Err(error) = written {
@@ -92,7 +116,7 @@ impl Writer {
         }
     }
 
-    fn rows(&mut self, batch: Vec<Entry>) -> Vec<LoggedRequest> {
+    fn rows(&mut self, batch: Vec<Entry>) -> Vec<StoredRequest> {
         // The edge read one clock, that of durations; what time it was then follows from what time it is now.
         let (now, now_millis) = (Instant::now(), self.clock.now().as_millis());
         let mut random = vec![0; batch.len() * RANDOM];
@@ -100,29 +124,29 @@ impl Writer {
         let row = |(entry, random): (Entry, &[u8])| {
             let ago = now.saturating_duration_since(entry.started + entry.took);
             let created = now_millis - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX / 2);
-            LoggedRequest {
-                id: self.id(created, random),
+            StoredRequest {
+                number: self.number(created, random),
                 method: entry.method.into_owned(),
                 url: entry.url,
                 status: entry.status.into(),
                 duration: i64::try_from(entry.took.as_micros()).unwrap_or(i64::MAX),
                 ip_address: AddressText::new(entry.client).as_str().to_owned(),
                 user_id: entry.account.map(|account| account.id.clone()),
-                created: stamp(created),
             }
         };
         batch.into_iter().zip(random.chunks_exact(RANDOM)).map(row).collect()
     }
 
-    /// A `UUIDv7` whose first bits after the time count within the millisecond (RFC 9562 section 6.2, method 1).
-    fn id(&mut self, millis: i64, random: &[u8]) -> String {
-        let (last, count) = self.last;
-        self.last = (millis, if millis == last { (count + 1).min(0xfff) } else { 0 });
-        let mut tail = [0; RANDOM];
-        tail.copy_from_slice(random);
-        tail[..2].copy_from_slice(&self.last.1.to_be_bytes());
-        let millis = u64::try_from(millis).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid().hyphenated().to_string()
+    /// The next number of a millisecond; the first is anywhere in the lower half, so that several nodes hardly ever come to the same ones.
+    fn number(&mut self, millis: i64, random: &[u8]) -> Number {
+        let within = if self.last.unix_millis() == millis {
+            self.last.within() + 1
+        } else {
+            let random = random.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            random % (Number::EACH_MILLISECOND / 2)
+        };
+        self.last = Number::new(millis, within);
+        self.last
     }
 
     fn say_what_was_lost(&mut self) {

@@ -7,6 +7,7 @@ mod functions;
 mod job;
 mod readers;
 mod session;
+mod snapshots;
 mod statistics;
 mod writer;
 
@@ -20,6 +21,7 @@ use crate::reader::Reader;
 use crate::sql::{Dialect, Sql};
 use futures_util::future::BoxFuture;
 use readers::Readers;
+use snapshots::Snapshots;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,14 +46,15 @@ impl Sqlite {
         let (read_queue, threads, time_budget) =
             (config.read_queue, config.reader_count().max(least), config.time_budget);
         let write_budget = config.write_budget;
+        let snapshots = Snapshots::new();
         let opened = tokio::task::spawn_blocking(move || {
             connection::create_file(&path)?;
             let refreshed = statistics::refresh(&path);
-            let writer = Arc::new(Writer::start(&path, feed, queue, write_budget)?);
+            let writer = Arc::new(Writer::start(&path, feed, Arc::clone(&snapshots), queue, write_budget)?);
             if let Err(error) = refreshed {
                 tracing::warn!(%error, "the planner's figures of the tables stay as they are");
             }
-            let readers = Arc::new(Readers::start(&path, threads, read_queue)?);
+            let readers = Arc::new(Readers::start(&path, threads, read_queue, snapshots)?);
             Ok(Self { writer, readers, time_budget, write_budget, scans: threads })
         });
         opened.await.map_err(|_| Error::internal("opening the database panicked"))?
@@ -76,7 +79,7 @@ impl Sqlite {
 
     /// Runs a job on this thread.
     pub(crate) fn inline(&self, job: &mut dyn ReadJob) {
-        self.readers.inline(Instant::now() + self.time_budget, job);
+        self.readers.inline(self.time_budget, job);
     }
 
     /// Has a job run on a reader thread, and answers it with its answer.

@@ -3,18 +3,16 @@
 use super::connection::TimedConnection;
 use super::job::{self, Read};
 use super::session::control;
+use super::snapshots::{Slot, Snapshots};
 use crate::engine::job::ReadJob;
 use crate::error::{Error, Fault, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
-
-/// A connection of one thread to one store. Locked only by its thread, until the store closes and takes it away.
-type Slot = Mutex<Option<TimedConnection>>;
+use std::time::{Duration, Instant};
 
 thread_local! {
     /// The connections of this thread, by the store they belong to.
@@ -27,7 +25,7 @@ struct Shared {
     /// How many connections there are once all are in use: a thread each, and one for each worker of the runtime.
     connections: usize,
     closing: Arc<AtomicBool>,
-    slots: Mutex<Vec<Weak<Slot>>>,
+    snapshots: Arc<Snapshots>,
     /// Jobs that wait for a reader thread or run on one.
     under_way: AtomicUsize,
 }
@@ -54,11 +52,11 @@ enum Message {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path, threads: usize, queue: usize) -> Result<Self> {
+    pub(super) fn start(path: &Path, threads: usize, queue: usize, snapshots: Arc<Snapshots>) -> Result<Self> {
         let closing = Arc::new(AtomicBool::new(false));
         let connections = threads + thread::available_parallelism().map_or(1, usize::from);
-        let (slots, under_way) = (Mutex::default(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { path: path.to_owned(), connections, closing, slots, under_way });
+        let (path, under_way) = (path.to_owned(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { path, connections, closing, snapshots, under_way });
         let (queue, jobs) = bounded(queue);
         let crew = Mutex::new(Some(Crew { jobs, threads: Vec::new() }));
         let readers = Self { shared, queue, crew, most: threads };
@@ -88,8 +86,10 @@ impl Readers {
     }
 
     /// Runs a job at once, on this thread.
-    pub(super) fn inline(&self, deadline: Instant, job: &mut dyn ReadJob) {
-        let lent = self.lend(&mut |conn| conn.until(deadline, |conn, counts| job::read(job, conn, counts)));
+    pub(super) fn inline(&self, budget: Duration, job: &mut dyn ReadJob) {
+        let now = Instant::now();
+        let deadline = now + budget;
+        let lent = self.lend(now, &mut |conn| conn.until(deadline, |conn, counts| job::read(job, conn, counts)));
         if let Err(error) = lent {
             job.fail(error);
         }
@@ -124,25 +124,25 @@ impl Readers {
         for _ in &threads {
             let _ = self.queue.send(Message::Stop);
         }
-        self.shared.take_connections();
+        self.shared.snapshots.close();
         threads
     }
 
     /// Lends this thread's connection to `read`, opening it at first use.
-    fn lend(&self, read: &mut dyn FnMut(&mut TimedConnection)) -> Result<()> {
+    fn lend(&self, now: Instant, read: &mut dyn FnMut(&mut TimedConnection)) -> Result<()> {
         let slot = self.slot();
-        let mut guard = match slot.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        let Some(_reading) = slot.begin() else {
             // A read inside a read: it gets a connection for itself.
-            Err(TryLockError::WouldBlock) => {
-                read(&mut self.shared.connect()?);
-                return Ok(());
-            }
+            read(&mut self.shared.connect()?);
+            return Ok(());
         };
-        let conn = match &mut *guard {
-            Some(conn) if !self.shared.closing.load(Ordering::Relaxed) => conn,
-            Some(_) => return Err(Error::closed()),
+        let mut lent = slot.lock();
+        if lent.conn.is_some() && self.shared.closing.load(Ordering::Relaxed) {
+            return Err(Error::closed());
+        }
+        self.shared.snapshots.ready(&mut lent, now)?;
+        let conn = match &mut lent.conn {
+            Some(conn) => conn,
             empty => empty.insert(self.shared.connect()?),
         };
         read(conn);
@@ -158,9 +158,7 @@ impl Readers {
             slots.retain(|(store, _)| store.strong_count() > 0);
             let slot = Arc::new(Slot::default());
             slots.push((Arc::downgrade(&self.shared), Arc::clone(&slot)));
-            let mut known = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            known.retain(|slot| slot.strong_count() > 0);
-            known.push(Arc::downgrade(&slot));
+            self.shared.snapshots.add(&slot);
             slot
         })
     }
@@ -169,7 +167,7 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::Relaxed);
-        self.shared.take_connections();
+        self.shared.snapshots.close();
     }
 }
 
@@ -179,13 +177,6 @@ impl Shared {
             return Err(Error::closed());
         }
         TimedConnection::reader(&self.path, self.connections, &self.closing)
-    }
-
-    fn take_connections(&self) {
-        let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
-        for slot in slots.iter().filter_map(Weak::upgrade) {
-            drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 use super::connection::TimedConnection;
 use super::job::Write;
 use super::session::{Session, control, rolled_back};
+use super::snapshots::Snapshots;
 use crate::audit;
 use crate::change::Feed;
 use crate::engine::WRITE_GROUP;
@@ -40,11 +41,17 @@ enum Message {
 
 impl Writer {
     /// Starts the thread. Jobs that may run longer than `grouped` are run alone.
-    pub(super) fn start(path: &Path, feed: Arc<Feed>, queue: usize, grouped: Duration) -> Result<Self> {
+    pub(super) fn start(
+        path: &Path,
+        feed: Arc<Feed>,
+        snapshots: Arc<Snapshots>,
+        queue: usize,
+        grouped: Duration,
+    ) -> Result<Self> {
         let conn = TimedConnection::writer(path)?;
         // A bounded channel makes room for the most there may be at once: half a megabyte that hardly any server ever needs.
         let (sender, receiver) = unbounded();
-        let work = Work { conn, path: path.to_owned(), feed, grouped };
+        let work = Work { conn, path: path.to_owned(), feed, snapshots, grouped };
         let thread = thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || work.serve(&receiver))
@@ -89,6 +96,7 @@ struct Work {
     conn: TimedConnection,
     path: PathBuf,
     feed: Arc<Feed>,
+    snapshots: Arc<Snapshots>,
     grouped: Duration,
 }
 
@@ -159,6 +167,7 @@ impl Work {
             refuse(done, &error);
             return self.recover();
         }
+        self.snapshots.committed();
         self.feed.publish(&effects.unwrap_or_default().changes);
         for job in done {
             job.answer();

@@ -10,4 +10,5 @@ mod migrations;
 mod opening;
 mod reads;
 mod records;
+mod snapshots;
 mod writes;

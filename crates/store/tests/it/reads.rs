@@ -163,6 +163,10 @@ fn a_changed_table_is_read_anew() {
                 }
             }
             ddl(&store, "ALTER TABLE shifting ADD COLUMN b TEXT", "ALTER TABLE shifting ADD COLUMN b TEXT").await;
+            let rows = fetch(&store, Plan::Bounded, statement(&store, "SELECT * FROM shifting")).await.unwrap();
+            assert_eq!(rows[0].values().len(), 2);
+            // Another process may read from a snapshot that it began a quarter of a millisecond before.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             for node in [&store, &other] {
                 let rows = fetch(node, Plan::Bounded, statement(node, "SELECT * FROM shifting")).await.unwrap();
                 assert_eq!(rows[0].values().len(), 2);

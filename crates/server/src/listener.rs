@@ -10,7 +10,7 @@ mod socket;
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -170,14 +170,27 @@ async fn connection<S: Backend>(socket: Socket, line: Arc<Line>, edge: Edge<S>, 
     let mut builder = http1::Builder::new();
     builder.max_buf_size(PARSER_BYTES).header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(socket, service).with_upgrades());
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        // The sender is dropped when the server stops.
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let ended = {
+        // The sender is dropped when the server stops. Asked once, it wakes this task; asking again with every request would be a
+        // lock that all connections share.
+        let (stop, mut asked) = (stopped.clone(), false);
+        let mut stopped = pin!(stopped.changed());
+        poll_fn(|context| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(ended));
+            }
+            if std::mem::replace(&mut asked, true) && stop.has_changed().is_ok() {
+                return Poll::Pending;
+            }
+            stopped.as_mut().poll(context).map(|_| None)
+        })
+        .await
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");

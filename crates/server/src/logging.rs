@@ -1,6 +1,7 @@
 //! The log: JSON lines on standard output, or text for people. Secrets never come this far: they have no way to be printed, and the
 //! edge writes paths without their query.
 
+mod access;
 mod line;
 mod output;
 pub(crate) mod panics;
@@ -14,10 +15,11 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+pub(crate) use self::access::Access;
 use self::{output::Output, visible::Visible};
 
 /// Target of the access log, so that it can be told apart: a line a request.
-pub(crate) const ACCESS: &str = "fastcms::access";
+const ACCESS: &str = "fastcms::access";
 
 /// Starts writing the log of this process, as the settings say. Does nothing where a log is being written already.
 pub fn start(settings: &Logging) {

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use fastcms_core::Error;
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 use url::form_urlencoded;
 
 use crate::error::Refusal;
 
 /// Longest bearer token, bytes (contract 16).
 const MAX_BEARER: usize = 8 * 1024;
+
+/// Known by its name beforehand: looked for in every request.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Names under which people put credentials into URLs. `token` is the file token on the one route that takes it.
 const IN_URL: [&str; 16] = [
@@ -41,9 +44,7 @@ pub(super) enum Presented<'r> {
 
 /// Whether a request presents anything that a caller could be known by.
 pub(super) fn any(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION)
-        || headers.contains_key("x-api-key")
-        || headers.contains_key(header::COOKIE)
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY) || headers.contains_key(header::COOKIE)
 }
 
 /// The one credential of a request; the refusal is for the caller to note.
@@ -53,7 +54,7 @@ pub(super) fn presented(parts: &Parts, file_token: bool) -> Result<Presented<'_>
     }
     let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
-    let mut keys = parts.headers.get_all("x-api-key").iter();
+    let mut keys = parts.headers.get_all(API_KEY).iter();
     let key = keys.next();
     if authorizations.next().is_some() || keys.next().is_some() || (authorization.is_some() && key.is_some()) {
         return Err(Refusal::MultipleCredentials);

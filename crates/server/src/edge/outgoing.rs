@@ -22,7 +22,7 @@ use super::{
     preflight::{self, Shared},
     thinning::Thinning,
 };
-use crate::{error::Refused, logging::ACCESS};
+use crate::{error::Refused, logging::Access};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 /// What a line of the access log shows of a method and a path, bytes: the parser lets far longer ones through, for us to refuse.
@@ -127,16 +127,23 @@ impl Headers {
     /// Completes an answer.
     pub(super) fn finish(&self, response: Response, request_id: &RequestId, seen: &Seen, took: Duration) -> Response {
         let mut response = write_refusal(response, request_id, &self.faults);
-        let own = std::mem::take(response.headers_mut());
+        let mut own = std::mem::take(response.headers_mut());
+        // Most answers say their type and nothing else, which need not be looked for.
+        let kind = own.remove(header::CONTENT_TYPE);
+        let plain = own.is_empty();
         // What was answered because of a cookie is for that browser only: caches know that of Authorization, not of cookies.
-        let personal = (seen.api || seen.cookie != CookieRole::Silent) && !own.contains_key(header::CACHE_CONTROL);
+        let personal =
+            (seen.api || seen.cookie != CookieRole::Silent) && (plain || !own.contains_key(header::CACHE_CONTROL));
         let mut headers = if personal { self.private.clone() } else { self.open.clone() };
-        if !own.contains_key(header::CONTENT_TYPE) {
-            headers.remove(header::CONTENT_TYPE);
+        match kind {
+            Some(kind) => drop(headers.insert(header::CONTENT_TYPE, kind)),
+            None => drop(headers.remove(header::CONTENT_TYPE)),
         }
-        let varies = own.contains_key(header::VARY);
+        let varies = !plain && own.contains_key(header::VARY);
         // What an answer says itself stands: a page has a policy of its own.
-        headers.extend(own);
+        if !plain {
+            headers.extend(own);
+        }
         headers.insert(X_REQUEST_ID, request_id.header());
         if let Some(standing) = &seen.standing {
             limits::write(&mut headers, standing, self.limits);
@@ -196,20 +203,18 @@ impl Seen {
         let Some((method, uri)) = &self.asked else {
             return;
         };
-        let path = head(uri.path(), MAX_LOGGED_PATH);
-        let method = head(method.as_str(), MAX_LOGGED_METHOD);
-        let query = if uri.query().is_some() { "?[redacted]" } else { "" };
-        // Put together by hand: the general formatter costs more than all the rest of the line.
-        let message = [method, " ", path, query, " ", status.as_str()].concat();
-        let status = status.as_u16();
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let client = self.client.map(AddressText::new);
-        let client = client.as_ref().map(AddressText::as_str);
-        let account = self.caller.account().map(|account| account.id.as_str());
-        tracing::info!(
-            target: ACCESS, message = message.as_str(), request_id = request_id.as_str(), method, status, duration_ms, client,
-            account
-        );
+        let answered = Access {
+            method: head(method.as_str(), MAX_LOGGED_METHOD),
+            path: head(uri.path(), MAX_LOGGED_PATH),
+            query: uri.query().is_some(),
+            status,
+            request_id: request_id.as_str(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            client: client.as_ref().map(AddressText::as_str),
+            account: self.caller.account().map(|account| account.id.as_str()),
+        };
+        answered.log();
     }
 
     /// The method of the request; nothing where it was not read.

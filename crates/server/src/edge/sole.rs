@@ -1,7 +1,6 @@
 //! Whether everybody seems to be one: when every request of a minute came from one private address and no proxy is declared, there
 //! is probably one, and limits, lockouts and IP rules take all its clients for a single one.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -18,7 +17,6 @@ const FORWARDING: [HeaderName; 3] = [
 
 /// What was seen of the minute under way. Approximate where a minute turns: it is about a hint.
 pub(super) struct Sole {
-    hasher: RandomState,
     born: Instant,
     minute: AtomicU64,
     address: AtomicU64,
@@ -40,7 +38,6 @@ pub enum Minute {
 impl Default for Sole {
     fn default() -> Self {
         Self {
-            hasher: RandomState::new(),
             born: Instant::now(),
             minute: AtomicU64::new(0),
             address: AtomicU64::new(0),
@@ -64,28 +61,40 @@ impl Sole {
         if self.several.load(Ordering::Relaxed) {
             return None;
         }
-        let hash = self.hasher.hash_one(client);
+        let number = number(client);
         if self.count.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.address.store(hash, Ordering::Relaxed);
-        } else if self.address.load(Ordering::Relaxed) != hash {
+            self.address.store(number, Ordering::Relaxed);
+        } else if self.address.load(Ordering::Relaxed) != number {
             self.several.store(true, Ordering::Relaxed);
         }
-        if FORWARDING.iter().any(|name| headers.contains_key(name)) {
+        if headers.keys().any(|name| FORWARDING.contains(name)) {
             self.forwarded.store(true, Ordering::Relaxed);
         }
         None
     }
 
     fn turn(&self, client: IpAddr, is_next: bool) -> Minute {
-        let hash = self.hasher.hash_one(client);
+        let number = number(client);
         let count = self.count.swap(1, Ordering::Relaxed);
         let was_one = !self.several.swap(false, Ordering::Relaxed);
-        let same = self.address.swap(hash, Ordering::Relaxed) == hash;
+        let same = self.address.swap(number, Ordering::Relaxed) == number;
         let forwarded = self.forwarded.swap(false, Ordering::Relaxed);
         if is_next && was_one && same && count >= ENOUGH && is_private(client) {
             Minute::OneSender { forwarded }
         } else {
             Minute::Ordinary
+        }
+    }
+}
+
+/// What an address is told apart by. Two of IPv6 may share a number: whoever wants to hide so hides nothing but a hint.
+fn number(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+            half(bits >> 64).rotate_left(23) ^ half(bits) ^ u64::MAX
         }
     }
 }

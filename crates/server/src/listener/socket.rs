@@ -17,7 +17,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, header};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
@@ -39,8 +39,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 /// Most bytes taken from the system at a time, of a head and of a body. hyper makes its buffer larger when a read fills the 8 KiB that
 /// it wants to begin with, and each buffer is held for as long as a slow client likes.
-const HEAD_AT_ONCE: usize = 4 * 1024;
-const BODY_AT_ONCE: usize = 8 * 1024 - 1;
+const HEAD_AT_ONCE: u64 = 4 * 1024;
+const BODY_AT_ONCE: u64 = 8 * 1024 - 1;
 /// Bytes of head and body that are joined before they are written: for so few, a copy costs less than handing the system two pieces.
 const COPIED: usize = 8 * 1024;
 /// A head up to this size costs its connection no place among the large ones.
@@ -129,7 +129,8 @@ enum Waiting {
 }
 
 pub(super) struct Socket {
-    stream: TcpStream,
+    /// Each read has its own limit.
+    stream: Take<TcpStream>,
     line: Arc<Line>,
     waiting: Waiting,
     /// Armed lazily: it may ring early and is then set again, so that a request costs no timer.
@@ -158,7 +159,7 @@ impl Socket {
     pub(super) fn new(stream: TcpStream, line: Arc<Line>, refuse: Refuse, large_heads: Arc<Semaphore>) -> Self {
         let waiting = Waiting::Head(Instant::now());
         Self {
-            stream,
+            stream: stream.take(0),
             line,
             waiting,
             alarm: None,
@@ -193,7 +194,7 @@ impl Socket {
             if self.place.is_none() {
                 // Nothing was sent yet, so there is room for this; and if there is not, closing says enough.
                 let text = (self.refuse)(StatusCode::SERVICE_UNAVAILABLE).unwrap_or_default();
-                let _ = self.stream.try_write(&text);
+                let _ = self.stream.get_ref().try_write(&text);
                 return Err(io::Error::new(ErrorKind::OutOfMemory, "too many large heads at once"));
             }
         }
@@ -211,7 +212,7 @@ impl Socket {
                 self.replaced = None;
                 return Poll::Ready(Ok(theirs));
             }
-            let outcome = Pin::new(&mut self.stream).poll_write(cx, ours);
+            let outcome = Pin::new(self.stream.get_mut()).poll_write(cx, ours);
             let count = ready!(self.poll_unwritable(cx, outcome))?;
             if let Some((ours, _)) = &mut self.replaced {
                 ours.advance(count);
@@ -278,22 +279,21 @@ impl AsyncRead for Socket {
         } else if this.line.asked.swap(false, Ordering::Relaxed) || this.waiting == Waiting::Nothing {
             this.waiting = Waiting::Idle(this.line.idle_since());
         }
-        let most = if busy { BODY_AT_ONCE } else { HEAD_AT_ONCE }.min(buffer.remaining());
-        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        let outcome = Pin::new(&mut this.stream).poll_read(cx, &mut piece);
+        this.stream.set_limit(if busy { BODY_AT_ONCE } else { HEAD_AT_ONCE });
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if outcome.is_pending() {
             return this.poll_late(cx).map(Err);
         }
-        let count = piece.filled().len();
-        if !busy && count > 0 {
+        let piece = &buffer.filled()[before..];
+        if !busy && !piece.is_empty() {
             let came = {
                 let mut head = this.line.head();
-                head.push(piece.filled());
+                head.push(piece);
                 head.bytes()
             };
             this.note_head(came)?;
         }
-        buffer.advance(count);
         outcome
     }
 }
@@ -303,7 +303,7 @@ impl AsyncWrite for Socket {
         if self.replaces(bytes) {
             return self.poll_replacement(cx);
         }
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let outcome = Pin::new(self.stream.get_mut()).poll_write(cx, bytes);
         self.poll_unwritable(cx, outcome)
     }
 
@@ -321,25 +321,25 @@ impl AsyncWrite for Socket {
                 for slice in slices {
                     joined.extend_from_slice(slice);
                 }
-                Pin::new(&mut self.stream).poll_write(cx, joined)
+                Pin::new(self.stream.get_mut()).poll_write(cx, joined)
             })
         } else {
-            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+            Pin::new(self.stream.get_mut()).poll_write_vectored(cx, slices)
         };
         self.poll_unwritable(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(self.stream.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        ready!(Pin::new(this.stream.get_mut()).poll_shutdown(cx))?;
         if !this.line.connection.unread.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
@@ -347,7 +347,7 @@ impl AsyncWrite for Socket {
         let mut scratch = [0; 16 * 1024];
         while *left > 0 && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
+            match ready!(Pin::new(this.stream.get_mut()).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {
                     *left = left.saturating_sub(buffer.filled().len());
                 }

@@ -37,14 +37,29 @@ pub(super) fn write(event: &Event<'_>, done: impl FnOnce(&[u8])) {
     });
 }
 
+/// Hands a line to `done` that says its message and all that follows by itself: what `rest` writes behind the opening quote of the
+/// message. Where `rest` answers `false` there is no line, and neither is there where one is being written already.
+pub(super) fn by_hand(level: &str, rest: impl FnOnce(&mut Vec<u8>) -> bool, done: impl FnOnce(&[u8])) -> bool {
+    BUFFERS.with(|buffers| {
+        let Ok(mut buffers) = buffers.try_borrow_mut() else { return false };
+        let line = buffers.begin(level);
+        line.push(b'"');
+        let written = rest(line);
+        if written {
+            done(line);
+        }
+        written
+    })
+}
+
 impl Buffers {
-    fn fill(&mut self, event: &Event<'_>) -> &[u8] {
-        let Self { line, rest, origin, place } = self;
+    /// Empties the buffers, and begins a line up to its message.
+    fn begin(&mut self, level: &str) -> &mut Vec<u8> {
+        let Self { line, rest, .. } = self;
         for buffer in [&mut *line, rest] {
             buffer.clear();
             buffer.shrink_to(KEPT);
         }
-        let metadata = event.metadata();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         line.extend_from_slice(b"{\"timestamp\":\"");
@@ -53,8 +68,15 @@ impl Buffers {
             None => line.extend_from_slice(time::stamp(millis).as_bytes()),
         }
         line.extend_from_slice(b"\",\"level\":\"");
-        line.extend_from_slice(level_name(*metadata.level()).as_bytes());
+        line.extend_from_slice(level.as_bytes());
         line.extend_from_slice(b"\",\"logger\":\"fastcms\",\"message\":");
+        line
+    }
+
+    fn fill(&mut self, event: &Event<'_>) -> &[u8] {
+        let metadata = event.metadata();
+        self.begin(level_name(*metadata.level()));
+        let Self { line, rest, origin, place } = self;
         let before = line.len();
         event.record(&mut Fields { message: line, rest });
         if line.len() == before {
@@ -158,8 +180,10 @@ impl Visit for Fields<'_> {
 }
 
 /// Whether a text stands in JSON as it is. Looks at every byte whatever was found: that is done for many at once.
-fn is_plain(text: &str) -> bool {
-    text.bytes().filter(|byte| !matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')).count() == 0
+pub(super) fn is_plain(text: &str) -> bool {
+    let odd =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte > b'~') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |found, byte| found | odd(byte)) == 0
 }
 
 /// What a value prints, as a JSON text without a `String` in between.

@@ -166,7 +166,7 @@ impl Config {
         faults.extend(circles);
         config.effective = effective;
         config.warnings = warnings;
-        config.refusals = rules::refusals(&config, command);
+        config.refusals = rules::refusals(&config, sources, command);
         // A variable that could not be read has its fault already; what a rule says of its stand-in would only confuse.
         config.refusals.retain(|refusal| faults.iter().all(|fault| fault.variable != refusal.variable));
         let warnings = rules::warnings(&config);

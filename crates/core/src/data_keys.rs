@@ -1,61 +1,33 @@
-//! Random keys of the product's own, kept in the store wrapped by the ring: of `ENCRYPTION_KEY` where it is set, else of `SECRET_KEY`,
-//! else of a random key in a file of the data folder. A rotation re-wraps them; what they protect stays as it is.
+//! Random keys of the product's own, kept in the store wrapped: by a key of a vault where `ENCRYPTION_TRANSIT_KEY` names one, else by the
+//! ring of `ENCRYPTION_KEY` where it is set, else of `SECRET_KEY`, else by a random key in a file of the data folder. A rotation
+//! re-wraps them; what they protect stays as it is.
 //!
-//! What a data key is for is named by its purpose. At most one of a purpose is in use; retired ones still open what they sealed.
+//! What a data key is for is named by its purpose. At most one of a purpose is in use; retired ones still open what they sealed. A vault
+//! is asked when a key is not held yet, and never for a request or a row.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use fastcms_guard::ids::Rng;
-use fastcms_guard::keys::{KeyRing, Kid, PreviousKey, RingKey, Role, SecretKey, WeakKey};
-use fastcms_guard::sealed::{DataKey, OpenError, wrapped_by};
+use fastcms_guard::keys::{KeyRing, RingKey};
+use fastcms_guard::sealed::{DataKey, wrapped_by};
 use fastcms_secrets::Secret;
-use fastcms_store::data_keys::{self as rows, StoredKey};
+use fastcms_store::data_keys::{self as rows, NewKey, StoredKey};
 use fastcms_store::{LockName, Plan, Store};
 
-use crate::app::App;
-use crate::config::Keys;
+use crate::app::{App, Process};
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
+mod rewrapping;
+mod wrapping;
+
+pub(crate) use rewrapping::follow_ring;
+pub(crate) use rewrapping::rewrap_all;
+pub(crate) use wrapping::{Unopened, Wrapping, by_transit};
+
 /// Name of the file in the data folder that holds the wrapping key while no `SECRET_KEY` is set.
 pub(crate) const WRAPPING_FILE: &str = "wrapping-key";
-
-/// What data keys are wrapped by.
-#[derive(Debug, Clone)]
-pub(crate) struct Wrapping {
-    /// `ENCRYPTION_KEY` and the ones before it.
-    encryption: Option<KeyRing>,
-    /// The key of the data folder, where there is one.
-    file: Option<KeyRing>,
-    /// Whether the file's key wraps: there is no other.
-    by_file: bool,
-}
-
-impl Wrapping {
-    /// What the settings and the data folder say.
-    pub(crate) fn new(keys: &Keys, file: Option<&SecretKey>) -> Result<Self, WeakKey> {
-        let parse = |text: &Secret<String>| SecretKey::parse(text.clone());
-        let encryption = keys.encryption_key.as_ref().map(parse).transpose()?;
-        let retired = keys.encryption_key_previous.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        let retired = retired.into_iter().map(|key| PreviousKey { key, seen_previous_at: None });
-        Ok(Self {
-            by_file: encryption.is_none() && keys.secret_key.is_none() && file.is_some(),
-            encryption: encryption.map(|key| KeyRing::new(&key, retired, [])),
-            file: file.map(KeyRing::single),
-        })
-    }
-
-    /// The key that wraps from now on.
-    fn current<'k>(&'k self, signing: &'k KeyRing) -> &'k RingKey {
-        let file = self.file.as_ref().filter(|_| self.by_file);
-        self.encryption.as_ref().or(file).unwrap_or(signing).current()
-    }
-
-    fn find<'k>(&'k self, signing: &'k KeyRing, kid: &Kid) -> Option<&'k RingKey> {
-        let rings = [self.encryption.as_ref(), Some(signing), self.file.as_ref()];
-        rings.into_iter().flatten().find_map(|ring| ring.get(kid))
-    }
-}
 
 /// The data keys of one purpose, opened.
 #[derive(Debug, Clone)]
@@ -71,46 +43,96 @@ pub(crate) struct Opened {
     pub is_foreign: bool,
 }
 
-/// The name that a data key is bound to.
-fn name(purpose: &str) -> String {
-    format!("data_keys|{purpose}|wrapped")
+/// What it takes to get at data keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'r> {
+    pub store: &'r Store,
+    pub rng: &'r dyn Rng,
+    pub wrapping: &'r Wrapping,
+    pub signing: &'r KeyRing,
 }
 
-/// Opens the keys of a purpose that can be made anew where none can be opened; re-wraps those that another key wraps.
+/// All data keys as a start finds them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unlocked {
+    pub stored: Vec<StoredKey>,
+    /// Those that could be opened.
+    pub opened: Vec<(i64, DataKey)>,
+    /// Those that could not.
+    pub closed: Vec<(i64, Unopened)>,
+}
+
+/// Opens every data key there is. A vault that does not answer is asked again until `SECRETS_BOOT_TIMEOUT` is over.
+pub(crate) async fn unlock(reach: Reach<'_>) -> Result<Unlocked> {
+    let stored = reach.store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
+    let mut unlocked = Unlocked { stored, ..Unlocked::default() };
+    let mut tries = 0;
+    for key in &unlocked.stored {
+        let outcome = loop {
+            let outcome = reach.wrapping.open(reach.signing, key).await;
+            let pause = match &outcome {
+                Err(why) if why.is_passing() => reach.wrapping.patience(reach.rng, tries),
+                _ => None,
+            };
+            let (Some(pause), Err(why)) = (pause, &outcome) else { break outcome };
+            tracing::warn!(%why, id = key.id, purpose = key.purpose, "the start waits for a data key (SECRETS_BOOT_TIMEOUT)");
+            tokio::time::sleep(pause).await;
+            tries += 1;
+        };
+        match outcome {
+            Ok(opened) => unlocked.opened.push((key.id, opened)),
+            Err(why) => unlocked.closed.push((key.id, why)),
+        }
+    }
+    Ok(unlocked)
+}
+
+/// Opens the keys of a purpose that can be made anew where none can be opened; a server re-wraps those that another key wraps.
 pub(crate) async fn open(
-    store: &Store,
-    rng: &dyn Rng,
+    reach: Reach<'_>,
     now_millis: i64,
-    wrapping: &Wrapping,
-    signing: &KeyRing,
+    process: Process,
     purpose: &'static str,
+    held: &[(i64, DataKey)],
 ) -> Result<Opened> {
-    let stored: Vec<StoredKey> =
-        store.read(Plan::Bounded, move |reader| Box::pin(rows::of_purpose(reader, purpose))).await?;
-    let opened = opened(&stored, wrapping, signing);
+    let stored = stored(reach.store, purpose).await?;
+    let (opened, closed) = opened(&stored, reach, held).await;
     if let Some(current) = in_use(&stored, &opened) {
-        rewrap(store, rng, wrapping, signing, &stored, &opened).await?;
+        if process == Process::Server {
+            rewrapping::rewrap(reach, &stored, &opened).await?;
+        }
         return Ok(Opened { current, all: opened, replaced: None, is_foreign: false });
     }
-    let fresh = DataKey::generate(rng);
-    let (wrapped, now) = (fresh.wrap(rng, wrapping.current(signing), &name(purpose)), stamp(now_millis));
-    let seen = stored.iter().map(|key| key.id).max();
-    let made = store
+    if process == Process::Command && !stored.is_empty() {
+        // Whoever runs a command with other keys than the server's would take the server's from it.
+        let current = (0, DataKey::generate(reach.rng));
+        return Ok(Opened { current, all: opened, replaced: None, is_foreign: true });
+    }
+    // One that may be had again is never replaced.
+    if let Some((_, why)) = closed.iter().find(|(_, why)| !why.is_lost()) {
+        return Err(Error::Unavailable(why.to_string()));
+    }
+    let fresh = DataKey::generate(reach.rng);
+    let key = new(reach, purpose, &fresh, now_millis).await?;
+    let (id, seen) = (key.id, stored.iter().map(|key| key.id).max());
+    let made = reach
+        .store
         .write(move |tx| {
             Box::pin(async move {
                 tx.lock(LockName::of("data_keys", purpose)).await?;
                 if rows::of_purpose_in(tx, purpose).await?.iter().map(|key| key.id).max() != seen {
                     // Another node was first; its key is ours too.
-                    return Ok(None);
+                    return Ok(false);
                 }
-                rows::retire(tx, purpose, &now).await?;
-                Ok::<_, Error>(Some(rows::insert(tx, purpose, &wrapped, &now).await?))
+                rows::retire(tx, purpose, &key.created).await?;
+                rows::insert(tx, &key).await?;
+                Ok::<_, Error>(true)
             })
         })
         .await?;
-    let Some(id) = made else {
-        return Box::pin(open(store, rng, now_millis, wrapping, signing, purpose)).await;
-    };
+    if !made {
+        return Box::pin(open(reach, now_millis, process, purpose, held)).await;
+    }
     let mut all = opened;
     all.push((id, fresh.clone()));
     let replaced = stored.iter().find(|key| !key.is_retired).map(|key| key.id);
@@ -125,27 +147,32 @@ pub(crate) async fn open(
     Ok(Opened { current: (id, fresh), all, replaced, is_foreign: false })
 }
 
-/// Opens what can be opened of a purpose, for a process that only looks: where there are keys, but the one in use does not open, none is
-/// made. Whoever runs a command with other keys than the server's would take the server's from it. `None`: it opens, or nothing is stored
-/// yet.
-pub(crate) async fn foreign(
-    store: &Store,
-    rng: &dyn Rng,
-    wrapping: &Wrapping,
-    signing: &KeyRing,
-    purpose: &'static str,
-) -> Result<Option<Opened>> {
-    let stored = stored(store, purpose).await?;
-    let all = opened(&stored, wrapping, signing);
-    let is_foreign = !stored.is_empty() && in_use(&stored, &all).is_none();
-    Ok(is_foreign.then(|| Opened { current: (0, DataKey::generate(rng)), all, replaced: None, is_foreign }))
+/// A new key of a purpose, wrapped and not stored yet.
+pub(crate) async fn new(reach: Reach<'_>, purpose: &'static str, key: &DataKey, now_millis: i64) -> Result<NewKey> {
+    let id = reach.store.write(|tx| Box::pin(async move { rows::reserve(tx).await })).await?;
+    let wrapped = reach.wrapping.wrap(reach.rng, reach.signing, (id, purpose), key).await?;
+    Ok(NewKey { id, purpose, wrapped, created: stamp(now_millis) })
 }
 
-fn opened(stored: &[StoredKey], wrapping: &Wrapping, signing: &KeyRing) -> Vec<(i64, DataKey)> {
-    let open = |key: &StoredKey| -> Result<DataKey, OpenError> {
-        DataKey::unwrap(&key.wrapped, |kid| wrapping.find(signing, kid), &name(&key.purpose))
-    };
-    stored.iter().filter_map(|key| open(key).ok().map(|opened| (key.id, opened))).collect()
+/// Opens keys. What a vault wrapped and is held already is not asked for again: a data key never changes.
+async fn opened(
+    stored: &[StoredKey],
+    reach: Reach<'_>,
+    held: &[(i64, DataKey)],
+) -> (Vec<(i64, DataKey)>, Vec<(i64, Unopened)>) {
+    let (mut opened, mut closed) = (Vec::with_capacity(stored.len()), Vec::new());
+    for key in stored {
+        let known = held.iter().find(|(id, _)| *id == key.id && by_transit(&key.wrapped).is_some());
+        let outcome = match known {
+            Some((_, known)) => Ok(known.clone()),
+            None => reach.wrapping.open(reach.signing, key).await,
+        };
+        match outcome {
+            Ok(open) => opened.push((key.id, open)),
+            Err(why) => closed.push((key.id, why)),
+        }
+    }
+    (opened, closed)
 }
 
 /// The keys of a purpose as they are stored.
@@ -153,35 +180,36 @@ pub(crate) async fn stored(store: &Store, purpose: &'static str) -> Result<Vec<S
     Ok(store.read(Plan::Bounded, move |reader| Box::pin(rows::of_purpose(reader, purpose))).await?)
 }
 
-/// Opens what can be opened of a purpose, and makes nothing.
-pub(crate) async fn look(
-    store: &Store,
-    wrapping: &Wrapping,
-    signing: &KeyRing,
+/// Opens what can be opened of a purpose without asking anybody, and makes nothing. Besides that, the keys for which a vault is to be
+/// asked.
+pub(crate) async fn recall(
+    reach: Reach<'_>,
     purpose: &'static str,
-) -> Result<crate::sealing::Keys> {
-    let stored = stored(store, purpose).await?;
-    let all = opened(&stored, wrapping, signing);
-    Ok(crate::sealing::Keys { current: in_use(&stored, &all), stored, all })
+    held: &[(i64, DataKey)],
+) -> Result<(crate::sealing::Keys, Vec<StoredKey>)> {
+    let stored = stored(reach.store, purpose).await?;
+    let (mut all, mut unknown) = (Vec::with_capacity(stored.len()), Vec::new());
+    for key in &stored {
+        if by_transit(&key.wrapped).is_none() {
+            all.extend(reach.wrapping.open_by_ring(reach.signing, key).ok().map(|opened| (key.id, opened)));
+        } else if let Some(known) = held.iter().find(|(id, _)| *id == key.id) {
+            all.push(known.clone());
+        } else {
+            unknown.push(key.clone());
+        }
+    }
+    Ok((crate::sealing::Keys { current: in_use(&stored, &all), stored, all }, unknown))
 }
 
-/// Every data key with its purpose, and whether it can be opened.
-pub(crate) async fn openable(
-    store: &Store,
-    wrapping: &Wrapping,
-    signing: &KeyRing,
-) -> Result<Vec<(i64, String, bool)>> {
-    let all = store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
-    let opens = |key: StoredKey| {
-        let opens = !opened(std::slice::from_ref(&key), wrapping, signing).is_empty();
-        (key.id, key.purpose, opens)
-    };
-    Ok(all.into_iter().map(opens).collect())
-}
-
-/// A new key of a purpose, wrapped by the key that wraps now.
-pub(crate) fn wrapped(app: &App, key: &DataKey, purpose: &str) -> String {
-    key.wrap(&*app.rng, app.wrapping.current(&app.keys.load()), &name(purpose))
+/// Tries every data key, whether it is held or not.
+pub(crate) async fn openable(reach: Reach<'_>) -> Result<Vec<(StoredKey, Result<(), Unopened>)>> {
+    let all = reach.store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
+    let mut tried = Vec::with_capacity(all.len());
+    for key in all {
+        let outcome = reach.wrapping.open(reach.signing, &key).await.map(drop);
+        tried.push((key, outcome));
+    }
+    Ok(tried)
 }
 
 /// Keys of a purpose that were retired before this moment.
@@ -197,53 +225,6 @@ fn in_use(stored: &[StoredKey], opened: &[(i64, DataKey)]) -> Option<(i64, DataK
     opened.iter().find(|(opened, _)| *opened == id).cloned()
 }
 
-/// Wraps anew what another key wraps. What a coming key wraps is left to the nodes that have it as theirs already.
-async fn rewrap(
-    store: &Store,
-    rng: &dyn Rng,
-    wrapping: &Wrapping,
-    signing: &KeyRing,
-    stored: &[StoredKey],
-    opened: &[(i64, DataKey)],
-) -> Result<()> {
-    let current = wrapping.current(signing);
-    let mut changes = Vec::new();
-    for (id, key) in opened {
-        let Some(old) = stored.iter().find(|stored| stored.id == *id) else { continue };
-        let Some(by) = wrapped_by(&old.wrapped) else { continue };
-        let is_coming = wrapping.find(signing, &by).is_some_and(|by| by.role() == Role::Next);
-        if by != current.kid() && !is_coming {
-            changes.push((*id, old.wrapped.clone(), key.wrap(rng, current, &name(&old.purpose))));
-        }
-    }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    store
-        .write(move |tx| {
-            Box::pin(async move {
-                for (id, old, new) in changes {
-                    // Where another node was first, its wrapping is as good.
-                    rows::rewrap(tx, id, &old, &new).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-}
-
-/// Wraps anew, under the ring that was just put in force, whatever another key wraps, be it one that only the ring before had.
-pub(crate) async fn follow_ring(app: &App, before: &KeyRing) -> Result<()> {
-    let ring = app.keys.load_full();
-    let stored = app.store.read(Plan::Bounded, |reader| Box::pin(rows::all(reader))).await?;
-    for known in [&*ring, before] {
-        let opened = opened(&stored, &app.wrapping, known);
-        // Where the first round has wrapped a key anew, the second finds another text in its place and leaves it.
-        rewrap(&app.store, &*app.rng, &app.wrapping, &ring, &stored, &opened).await?;
-    }
-    Ok(())
-}
-
 /// Takes the file of the data folder away once nothing is wrapped by it and another key wraps.
 pub(crate) async fn drop_file(store: &Store, wrapping: &Wrapping, folder: &Path) -> Result<()> {
     let Some(file) = wrapping.file.as_ref().filter(|_| !wrapping.by_file) else { return Ok(()) };
@@ -255,12 +236,42 @@ pub(crate) async fn drop_file(store: &Store, wrapping: &Wrapping, folder: &Path)
 }
 
 /// How many data keys each ring key wraps.
-pub(crate) fn wrapped_by_key(stored: &[StoredKey]) -> std::collections::HashMap<String, i64> {
-    let mut counts = std::collections::HashMap::new();
+pub(crate) fn wrapped_by_key(stored: &[StoredKey]) -> HashMap<String, i64> {
+    let mut counts = HashMap::new();
     for kid in stored.iter().filter_map(|key| wrapped_by(&key.wrapped)) {
         *counts.entry(kid.to_string()).or_default() += 1;
     }
     counts
+}
+
+/// Whether this key of a ring wrapped a data key.
+pub(crate) fn wraps(key: &RingKey, wrapped: &str) -> bool {
+    wrapped_by(wrapped) == Some(key.kid())
+}
+
+/// What wraps a data key, for people.
+pub(crate) fn wrapper(wrapped: &str) -> String {
+    match (by_transit(wrapped), wrapped_by(wrapped)) {
+        (Some((key, text)), _) => format!("version {} of the transit key `{key}`", text.version),
+        (None, Some(kid)) => format!("key `{kid}`"),
+        (None, None) => "an unknown key".to_owned(),
+    }
+}
+
+/// The data keys that each version of each key of a vault wraps, by their numbers.
+pub(crate) fn wrapped_by_transit(stored: &[StoredKey]) -> BTreeMap<String, BTreeMap<u32, Vec<i64>>> {
+    let mut all: BTreeMap<String, BTreeMap<u32, Vec<i64>>> = BTreeMap::new();
+    for key in stored {
+        if let Some((by, text)) = by_transit(&key.wrapped) {
+            all.entry(by.to_string()).or_default().entry(text.version).or_default().push(key.id);
+        }
+    }
+    all
+}
+
+/// What it takes to get at the data keys of a running product.
+pub(crate) fn reach<'r>(app: &'r App, signing: &'r KeyRing) -> Reach<'r> {
+    Reach { store: &app.store, rng: &*app.rng, wrapping: &app.wrapping, signing }
 }
 
 /// The key of the data folder: made where it is needed, read where it is there, `None` where it is neither.

@@ -15,6 +15,7 @@ use fastcms_guard::token::{self, Claims, Kind};
 use fastcms_store::signing_keys::{self as rows, Held, SigningKey};
 use fastcms_store::{Plan, Store};
 
+use crate::access::{self, Permission};
 use crate::app::{App, Process};
 use crate::caller::Caller;
 use crate::config::Keys;
@@ -26,12 +27,14 @@ mod rotation;
 mod settings_file;
 mod status;
 mod watch;
+mod wrappers;
 
 pub(crate) use rotation::rotate_in_settings;
 pub use rotation::{Emergency, revoke_everything, rotate, stage};
 pub(crate) use status::dependents_of_all;
 pub use status::{KeyStatus, Outstanding, SIGNING_WINDOW_SECONDS, status};
 pub use watch::Watch;
+pub use wrappers::{Wrapped, Wrapper, WrapperKind, wrappers};
 
 /// The secrets of a ring.
 #[derive(Debug, Clone)]
@@ -168,6 +171,15 @@ pub(crate) fn follow_changes(app: &Arc<App>) {
             }
         }
     });
+}
+
+/// Wraps every data key anew that is not wrapped by what wraps now, a key of a vault in its newest version; says how many that were.
+///
+/// # Errors
+/// [`Error::Unavailable`] where a key of a vault does not do its part; nothing has changed then.
+pub async fn rewrap(caller: &Caller, app: &App) -> Result<usize> {
+    access::require(caller, Permission::KeysRotate)?;
+    crate::data_keys::rewrap_all(caller, app).await
 }
 
 /// Reads anew what is remembered of the keys: revocations by another process count from then on.

@@ -11,7 +11,6 @@ use fastcms_guard::ids::Rng;
 use fastcms_guard::sealed::{self, DataKey, OpenError};
 use fastcms_secrets::Secret;
 use fastcms_store::Value;
-use fastcms_store::data_keys::StoredKey;
 use fastcms_store::records::{Place, Unseal, shown};
 use fastcms_store::schema::Collection;
 use tokio::sync::mpsc;
@@ -19,39 +18,24 @@ use tokio::sync::mpsc;
 use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
-use crate::data_keys;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fields::Draft;
 
+mod keeping;
 mod renewal;
 mod survey;
 
+use keeping::Vault;
+pub(crate) use keeping::{Keys, refresh};
 pub use renewal::{SETTLING, renew, reseal};
+pub(crate) use survey::{Closed, closed, in_use};
 pub use survey::{Examined, examine};
-pub(crate) use survey::{check, sealed_by_ring_key};
 
 /// What the data keys that seal values are for.
 pub(crate) const PURPOSE: &str = "values";
 
 /// Values that did not open and wait to be told to the audit log.
 const TOLD: usize = 256;
-
-/// The keys that seal and open.
-#[derive(Debug, Clone)]
-pub(crate) struct Keys {
-    /// As they are stored.
-    pub stored: Vec<StoredKey>,
-    /// The one that seals; `None` where it cannot be opened, and only a server makes another.
-    pub current: Option<(i64, DataKey)>,
-    /// All that could be opened.
-    pub all: Vec<(i64, DataKey)>,
-}
-
-impl Keys {
-    fn get(&self, id: i64) -> Option<&DataKey> {
-        self.all.iter().find(|(known, _)| *known == id).map(|(_, key)| key)
-    }
-}
 
 /// A value that did not open.
 #[derive(Debug)]
@@ -65,6 +49,7 @@ struct Unopened {
 #[derive(Debug)]
 struct Shared {
     keys: ArcSwap<Keys>,
+    vault: Vault,
     unopened: mpsc::Sender<Unopened>,
 }
 
@@ -76,9 +61,13 @@ pub(crate) struct Sealing(Arc<Shared>);
 pub(crate) struct Reports(mpsc::Receiver<Unopened>);
 
 impl Sealing {
-    pub(crate) fn new(keys: Keys) -> (Self, Reports) {
+    /// With the keys as they were found, and all that were opened.
+    pub(crate) fn new(keys: Keys, opened: Vec<(i64, DataKey)>) -> (Self, Reports) {
         let (unopened, reports) = mpsc::channel(TOLD);
-        (Self(Arc::new(Shared { keys: ArcSwap::from_pointee(keys), unopened })), Reports(reports))
+        (
+            Self(Arc::new(Shared { keys: ArcSwap::from_pointee(keys), vault: Vault::new(opened), unopened })),
+            Reports(reports),
+        )
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -91,7 +80,7 @@ impl Sealing {
     /// An internal one where the key in use cannot be opened.
     pub(crate) fn seal(&self, rng: &dyn Rng, place: &[u8], value: &[u8]) -> Result<Vec<u8>> {
         let keys = self.keys();
-        let (id, key) = keys.current.as_ref().ok_or_else(|| Error::internal(KEY_MISSING))?;
+        let (id, key) = keys.current.as_ref().ok_or_else(|| keys.missing())?;
         let mut sealed = id.to_be_bytes().to_vec();
         sealed.extend(key.seal(rng, place, value));
         Ok(sealed)
@@ -109,7 +98,7 @@ impl Sealing {
     /// Seals a value of a field, given as JSON.
     fn seal_field(&self, rng: &dyn Rng, place: Place<'_>, json: &[u8]) -> Result<String> {
         let keys = self.keys();
-        let (id, key) = keys.current.as_ref().ok_or_else(|| Error::internal(KEY_MISSING))?;
+        let (id, key) = keys.current.as_ref().ok_or_else(|| keys.missing())?;
         Ok(sealed::written(*id, &key.seal(rng, &bound(place, *id), json)))
     }
 
@@ -123,8 +112,6 @@ impl Sealing {
         collection.has_sealed().then(|| Arc::new(Opener(self.clone())) as Arc<dyn Unseal>)
     }
 }
-
-const KEY_MISSING: &str = "the data key that seals values cannot be opened";
 
 /// The place that a value of a field is bound to.
 fn bound(place: Place<'_>, key_id: i64) -> Vec<u8> {
@@ -205,16 +192,4 @@ pub(crate) fn watch(app: &Arc<App>, reports: Reports) {
             audit::note(&Caller::background(), &app, event.with("field", field).with("why", why));
         }
     });
-}
-
-/// Reads the data keys anew where another process made or changed some.
-pub(crate) async fn refresh(app: &App) -> Result<()> {
-    let ring = app.keys.load_full();
-    let held = app.sealing.keys();
-    let fresh = data_keys::look(&app.store, &app.wrapping, &ring, PURPOSE).await?;
-    let is_news = fresh.stored != held.stored || fresh.all.len() != held.all.len();
-    if is_news {
-        app.sealing.0.keys.store(Arc::new(fresh));
-    }
-    Ok(())
 }

@@ -10,28 +10,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use fastcms_guard::ids::Rng;
-use fastcms_secrets::{Managers, Reference, Resolution, Unresolved, Why};
+use fastcms_secrets::{Managers, Reference, Resolution, TransitFault, TransitWrapped, Unresolved, Why};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
-use crate::config::{Database, Mail, Managed, Redis, Resolved, Sources};
+use crate::config::{Database, Mail, Managed, Redis, Resolved, Sources, catalog};
 use crate::error::{Error, Result};
 
 mod ages;
 mod check;
 mod inventory;
 pub(crate) mod rotation;
+mod transit;
 
 pub use ages::watch_ages;
 pub use check::{Checked, check};
 pub(crate) use inventory::figures;
 pub use inventory::{Item, KEY_DAYS, OTHER_DAYS, State, list};
 pub use rotation::rotate;
+pub(crate) use transit::Named;
 
 /// First pause between two tries at a start; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -47,6 +49,10 @@ pub struct Custody {
     wants: Managed,
     managers: Managers,
     held: Mutex<BTreeMap<Reference, Resolution>>,
+    /// What the key that wraps data keys was tried with last, once it passed.
+    transit: ArcSwapOption<TransitWrapped>,
+    /// Until when a start waits for a manager.
+    deadline: Instant,
     standing: ArcSwap<Standing>,
     waiting: std::sync::Mutex<Vec<Entry>>,
     changed: Notify,
@@ -57,6 +63,8 @@ pub struct Custody {
 pub struct Standing {
     /// What the last look at each brought; what it did not bring is held from an earlier one.
     pub faults: BTreeMap<Reference, Unresolved>,
+    /// What keeps the key of a vault from wrapping data keys: those that are held go on being used.
+    pub transit: Option<TransitFault>,
 }
 
 /// What is held of a secret, but for the secret.
@@ -67,32 +75,46 @@ struct HeldVersion {
     is_stale: bool,
 }
 
-/// Asks managers for everything that the settings refer to. The answer is the sources with what was found, whatever it is: a
-/// reference that leads nowhere is a fault of its setting. Answers nothing to watch where no setting refers to a manager.
+/// Asks managers for everything that the settings refer to, and tries the key that is to wrap data keys. The answer is the sources with
+/// what was found, whatever it is: a reference that leads nowhere is a fault of its setting. Answers nothing to watch where no manager
+/// is to be asked.
 pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Custody>>) {
     let wants = Managed::find(&sources);
-    if wants.wanted.is_empty() {
+    if wants.is_idle() {
         return (sources, None);
     }
     let managers = Managers::new(wants.managers.clone(), wants.wanted.keys());
     let deadline = Instant::now() + Duration::from_secs(wants.boot_timeout_seconds.into());
     let (mut held, mut pause) = (BTreeMap::new(), FIRST_PAUSE);
-    let found = loop {
+    let (found, tried) = loop {
         let found = follow(&managers, &wants, &held).await;
         held = values(&found);
+        let tried = transit::attempt(&managers, &wants, &found, None).await;
+        let not_tried = tried.as_ref().and_then(|tried| tried.as_ref().err());
         let faults = || found.values().filter_map(|found| found.as_ref().err());
-        let is_lost = faults().any(|fault| !fault.why.is_passing());
-        if held.len() == found.len() || is_lost || Instant::now() >= deadline {
-            break found;
+        let is_lost = faults().any(|fault| !fault.why.is_passing()) || not_tried.is_some_and(|it| !it.why.is_passing());
+        let is_done = held.len() == found.len() && not_tried.is_none();
+        if is_done || is_lost || Instant::now() >= deadline {
+            break (found, tried);
         }
-        for fault in faults() {
-            let names = wants.names.get(&fault.reference).map(|names| names.join(", ")).unwrap_or_default();
-            let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs();
+        let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs();
+        let told = |names: &str, fault: &dyn std::fmt::Display| {
             tracing::warn!(names, %fault, seconds_left, "the start waits for a secret (SECRETS_BOOT_TIMEOUT)");
+        };
+        for fault in faults() {
+            told(&wants.names.get(&fault.reference).map(|names| names.join(", ")).unwrap_or_default(), fault);
+        }
+        if let Some(fault) = not_tried {
+            told(catalog::ENCRYPTION_TRANSIT_KEY.name, fault);
         }
         // Who comes back late in the time that was given is still asked: the last look is at its end.
         tokio::time::sleep_until(deadline.min(Instant::now() + jittered(pause, rng))).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    };
+    let (tried, transit_fault) = match tried {
+        Some(Ok(tried)) => (Some(Arc::new(tried)), None),
+        Some(Err(fault)) => (None, Some(fault)),
+        None => (None, None),
     };
     let custody = Custody {
         sources: sources.clone(),
@@ -100,10 +122,12 @@ pub async fn gather(sources: Sources, rng: &dyn Rng) -> (Sources, Option<Arc<Cus
         wants,
         managers,
         held: Mutex::new(held),
+        transit: ArcSwapOption::new(tried),
+        deadline,
         standing: ArcSwap::default(),
         changed: Notify::new(),
     };
-    (Sources { resolved: found, ..sources }, Some(Arc::new(custody)))
+    (Sources { resolved: found, transit_fault, ..sources }, Some(Arc::new(custody)))
 }
 
 impl Custody {
@@ -116,7 +140,8 @@ impl Custody {
 
     /// Whether a manager did not say at the last look what it should: values of an earlier one are in use.
     pub fn is_stale(&self) -> bool {
-        !self.standing.load().faults.is_empty()
+        let standing = self.standing.load();
+        !standing.faults.is_empty() || standing.transit.is_some()
     }
 
     /// How it stands.
@@ -165,6 +190,15 @@ impl Custody {
         let before = held.clone();
         drop(held);
         let found = follow(&self.managers, &self.wants, &before).await;
+        let tried = transit::attempt(&self.managers, &self.wants, &found, self.transit.load().as_deref()).await;
+        let transit = match tried {
+            Some(Ok(tried)) => {
+                self.transit.store(Some(Arc::new(tried)));
+                None
+            }
+            Some(Err(fault)) => Some(fault),
+            None => None,
+        };
         let faults: BTreeMap<Reference, Unresolved> = found
             .iter()
             .filter_map(|(reference, found)| Some((reference.clone(), found.as_ref().err()?.clone())))
@@ -174,9 +208,10 @@ impl Custody {
         held.extend(values(&found));
         drop(held);
         self.tell(&faults);
+        self.tell_of_transit(transit.as_ref());
         let is_new = !events.is_empty();
         self.note(events);
-        self.standing.store(Arc::new(Standing { faults }));
+        self.standing.store(Arc::new(Standing { faults, transit }));
         if is_new {
             self.changed.notify_one();
         }
@@ -196,6 +231,24 @@ impl Custody {
         for reference in before.faults.keys().filter(|reference| !faults.contains_key(*reference)) {
             tracing::info!(names = self.names(reference), %reference, "a secret is fresh again");
         }
+    }
+
+    /// Does the same of the key that wraps data keys.
+    fn tell_of_transit(&self, fault: Option<&TransitFault>) {
+        let before = self.standing.load();
+        let name = catalog::ENCRYPTION_TRANSIT_KEY.name;
+        match (&before.transit, fault) {
+            (None, Some(fault)) => self.tell_of_transit_fault(name, fault),
+            (Some(known), Some(fault)) if !known.why.is_like(&fault.why) => self.tell_of_transit_fault(name, fault),
+            (Some(known), None) => tracing::info!(name, key = %known.key, "the key that wraps data keys answers again"),
+            _ => {}
+        }
+    }
+
+    fn tell_of_transit_fault(&self, name: &str, fault: &TransitFault) {
+        tracing::error!(name, %fault, "the key that wraps data keys is not to be had: the data keys that are held go on being used");
+        let entry = Event::SecretReadFailed.on("secret", name).with("source", transit::source(&fault.key));
+        self.note(vec![entry.with("reason", fault.why.to_string())]);
     }
 
     fn names(&self, reference: &Reference) -> String {

@@ -48,6 +48,11 @@ impl DataKey {
         Self(Secret::new(ids::bytes(rng)))
     }
 
+    /// The one that somebody kept for us; `None` where its length is another.
+    pub fn kept(bytes: &Secret<Vec<u8>>) -> Option<Self> {
+        bytes.expose().as_slice().try_into().ok().map(|bytes| Self(Secret::new(bytes)))
+    }
+
     /// The key itself, for other uses than sealing.
     pub fn bytes(&self) -> &Secret<[u8; 32]> {
         &self.0
@@ -78,8 +83,7 @@ impl DataKey {
         let (kid, sealed) = parts(wrapped)?;
         let by = find(&kid).ok_or(OpenError::UnknownKey)?;
         let bytes = open(by.sub_key(Purpose::Wrap), &place(kid, name), &sealed)?;
-        let bytes: [u8; 32] = bytes.expose().as_slice().try_into().map_err(|_| OpenError::Malformed)?;
-        Ok(Self(Secret::new(bytes)))
+        Self::kept(&bytes).ok_or(OpenError::Malformed)
     }
 }
 

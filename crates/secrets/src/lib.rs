@@ -2,7 +2,7 @@
 //!
 //! [`Secret`] holds a value that must not be printed, serialised or left in memory. A [`Reference`]
 //! says where one is kept: a [`Place`] follows it on this machine, into files of age too, [`Managers`] follow it to Vault, AWS or
-//! Azure. Nothing here
+//! Azure. A [`TransitKey`] is one that never leaves its vault: what it wraps and unwraps goes there. Nothing here
 //! watches, retries at leisure or remembers: that is for whoever holds what was found.
 //!
 //! This crate does not know what a secret is for: key strength, rotation and use belong to its
@@ -21,6 +21,7 @@ mod reference;
 mod replacement;
 mod resolution;
 mod secret;
+mod transit;
 mod unresolved;
 mod vault;
 
@@ -34,6 +35,7 @@ pub use reference::{MAX_REFERENCE, Malformed, Reference};
 pub use replacement::Unwritten;
 pub use resolution::{Resolution, Version};
 pub use secret::Secret;
+pub use transit::{TransitFault, TransitKey, TransitWhy, TransitWrapped};
 pub use unresolved::{Unresolved, Why};
 pub use vault::{Given, VaultLogin, VaultSettings};
 

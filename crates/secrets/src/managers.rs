@@ -10,12 +10,15 @@ use crate::azure::{Azure, AzureSettings};
 use crate::document::Document;
 use crate::replacement::Unwritten;
 use crate::resolution::{Resolution, Version};
+use crate::transit::{TransitFault, TransitKey, TransitWhy, TransitWrapped};
 use crate::unresolved::{Unresolved, Why};
 use crate::vault::{Vault, VaultSettings};
 use crate::{Reference, Secret};
 
 /// How many earlier versions are looked through for the secret before the one in force: a version of Vault may differ in another field.
 const LOOK_BACK: usize = 8;
+/// What a transit key is tried with: no secret.
+const TRIAL: &[u8] = b"fastcms/v1/trial";
 
 /// How managers are reached.
 #[derive(Debug, Clone, Default)]
@@ -78,13 +81,12 @@ enum Place {
 }
 
 impl Managers {
-    /// Gets ready to ask those managers that these references lead to.
+    /// Gets ready to ask those managers that these references lead to, and a vault that is set up: it may have wrapped something for us.
     pub fn new<'r>(settings: ManagerSettings, references: impl IntoIterator<Item = &'r Reference>) -> Self {
-        let mut managers = Self { vault: None, aws: None, azure: None };
-        let ManagerSettings { mut vault, aws, azure } = settings;
+        let ManagerSettings { vault, aws, azure } = settings;
+        let mut managers = Self { vault: vault.map(Vault::new), aws: None, azure: None };
         for reference in references {
             match reference {
-                Reference::Vault { .. } if managers.vault.is_none() => managers.vault = vault.take().map(Vault::new),
                 Reference::Aws { .. } if managers.aws.is_none() => managers.aws = Some(Aws::new(aws.clone())),
                 Reference::Azure { .. } if managers.azure.is_none() => managers.azure = Some(Azure::new(azure.clone())),
                 _ => {}
@@ -145,6 +147,77 @@ impl Managers {
         }
         let found = self.follow_one(&mut Round::default(), reference, Wanted::Ring, None).await?;
         if found.current.value.expose() == fresh.expose() { Ok(found) } else { Err(Unwritten::Conflict) }
+    }
+
+    /// Tries a key: whether it is there, and we may wrap and unwrap with it. What is answered is good for [`Managers::try_again`] and names
+    /// the newest version.
+    ///
+    /// # Errors
+    /// What is wrong with the key, or with us.
+    pub async fn try_transit_key(&self, key: &TransitKey) -> Result<TransitWrapped, TransitFault> {
+        let tried = async {
+            let vault = self.transit()?;
+            vault.find(key).await?;
+            vault.wrap(key, TRIAL, TRIAL).await
+        };
+        tried.await.map_err(|why| key.fault(why))
+    }
+
+    /// The same of a key that was tried before, with one question.
+    ///
+    /// # Errors
+    /// What is wrong with the key, or with us.
+    pub async fn try_again(&self, key: &TransitKey, tried: &TransitWrapped) -> Result<(), TransitFault> {
+        self.unwrap(key, tried, TRIAL).await.map(drop)
+    }
+
+    /// Has a key wrap a secret, bound to a place. What is answered was unwrapped again, and does not unwrap for another place: who keeps it
+    /// may forget the secret.
+    ///
+    /// # Errors
+    /// What is wrong with the key, or with us.
+    pub async fn wrap(
+        &self,
+        key: &TransitKey,
+        secret: &Secret<Vec<u8>>,
+        bound: &[u8],
+    ) -> Result<TransitWrapped, TransitFault> {
+        let wrap = async {
+            let vault = self.transit()?;
+            vault.find(key).await?;
+            let wrapped = vault.wrap(key, secret.expose(), bound).await?;
+            match vault.unwrap(key, &wrapped, &[bound, b"elsewhere"].concat()).await {
+                Err(TransitWhy::Refused) => {}
+                Err(why) => return Err(why),
+                Ok(_) => {
+                    return Err(TransitWhy::Unusable("this vault binds nothing to a place, it is too old".to_owned()));
+                }
+            }
+            let back = vault.unwrap(key, &wrapped, bound).await?;
+            let is_whole = back.expose() == secret.expose();
+            is_whole
+                .then_some(wrapped)
+                .ok_or_else(|| TransitWhy::Unusable("it unwraps another secret than it wrapped".to_owned()))
+        };
+        wrap.await.map_err(|why| key.fault(why))
+    }
+
+    /// Has a key unwrap what it wrapped for the same place.
+    ///
+    /// # Errors
+    /// What is wrong with the key, with what it wrapped, or with us.
+    pub async fn unwrap(
+        &self,
+        key: &TransitKey,
+        wrapped: &TransitWrapped,
+        bound: &[u8],
+    ) -> Result<Secret<Vec<u8>>, TransitFault> {
+        let unwrap = async { self.transit()?.unwrap(key, wrapped, bound).await };
+        unwrap.await.map_err(|why| key.fault(why))
+    }
+
+    fn transit(&self) -> Result<&Vault, TransitWhy> {
+        self.vault().map_err(TransitWhy::Away)
     }
 
     fn vault(&self) -> Result<&Vault, Why> {

@@ -1,6 +1,7 @@
 //! Vault and `OpenBao`: the secrets engine KV version 2 (<https://openbao.org/api-docs/secret/kv/kv-v2/>).
 
 mod login;
+mod transit;
 
 use std::path::PathBuf;
 use std::time::Duration;

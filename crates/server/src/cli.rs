@@ -261,6 +261,8 @@ enum KeysAction {
         #[arg(long)]
         yes: bool,
     },
+    /// Wrap every data key anew by what wraps them now: another key, or the newest version of `ENCRYPTION_TRANSIT_KEY`
+    Rewrap,
     /// Make another data key for what is sealed in the database, and seal every value anew under it
     Reseal {
         /// Do not ask
@@ -361,6 +363,7 @@ pub fn main() -> ExitCode {
         Command::Keys { action: KeysAction::Status { json } } => keys::status(json),
         Command::Keys { action: KeysAction::Generate } => keys::generate(),
         Command::Keys { action: KeysAction::Rotate { next, emergency, yes } } => keys::rotate(next, emergency, yes),
+        Command::Keys { action: KeysAction::Rewrap } => keys::rewrap(),
         Command::Keys { action: KeysAction::Reseal { yes } } => keys::reseal(yes),
         Command::Doctor { action: DoctorAction::Secrets { json } } => doctor::secrets(json),
         Command::Secrets { action: SecretsAction::List { json } } => secrets::list(json),

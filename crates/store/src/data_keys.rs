@@ -47,12 +47,39 @@ pub async fn all(reader: &mut Reader<'_>) -> Result<Vec<StoredKey>> {
     reader.fetch(&sql).await?.iter().map(read).collect()
 }
 
-/// Stores a new key and answers its id. The one in use so far must have been retired.
-pub async fn insert(tx: &mut Tx<'_>, purpose: &str, wrapped: &str, now: &str) -> Result<i64> {
+/// Takes an id that no other key has or will have: what wraps a key may bind it to its id, so that has to be known before.
+pub async fn reserve(tx: &mut Tx<'_>) -> Result<i64> {
     let mut sql = tx.sql();
-    sql.push("INSERT INTO data_keys (purpose, wrapped, created) VALUES (").bind(purpose).push(", ").bind(wrapped);
-    sql.push(", ").bind(now).push(") RETURNING id");
-    tx.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+    sql.push("INSERT INTO data_keys (purpose, wrapped, created, retired) VALUES ('', '', '', '') RETURNING id");
+    let id = tx.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))?;
+    // Ids are given out once, whether or not what had one is there still.
+    let mut sql = tx.sql();
+    sql.push("DELETE FROM data_keys WHERE id = ").bind(id);
+    tx.execute(&sql).await?;
+    Ok(id)
+}
+
+/// A new key with the id that was reserved for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    pub id: i64,
+    pub purpose: &'static str,
+    pub wrapped: String,
+    /// When it was made.
+    pub created: String,
+}
+
+/// Stores a new key. The one in use so far must have been retired.
+pub async fn insert(tx: &mut Tx<'_>, key: &NewKey) -> Result<()> {
+    insert_as(tx, key, None).await
+}
+
+async fn insert_as(tx: &mut Tx<'_>, key: &NewKey, retired: Option<&str>) -> Result<()> {
+    let mut sql = tx.sql();
+    sql.push("INSERT INTO data_keys (id, purpose, wrapped, created, retired)");
+    sql.pick(" VALUES (", " OVERRIDING SYSTEM VALUE VALUES (").bind(key.id).push(", ").bind(key.purpose);
+    sql.push(", ").bind(key.wrapped.as_str()).push(", ").bind(key.created.as_str()).push(", ").bind(retired).push(")");
+    tx.execute(&sql).await.map(drop)
 }
 
 /// Takes the key in use out of it.
@@ -74,12 +101,9 @@ pub async fn rewrap(tx: &mut Tx<'_>, id: i64, old: &str, new: &str) -> Result<bo
 /// What stands in the place of a time while a key waits to be taken into use: every node knows it before one seals with it.
 const COMING: &str = "coming";
 
-/// Stores a new key that opens and does not seal yet; answers its id.
-pub async fn insert_coming(tx: &mut Tx<'_>, purpose: &str, wrapped: &str, now: &str) -> Result<i64> {
-    let mut sql = tx.sql();
-    sql.push("INSERT INTO data_keys (purpose, wrapped, created, retired) VALUES (").bind(purpose).push(", ");
-    sql.bind(wrapped).push(", ").bind(now).push(", ").bind(COMING).push(") RETURNING id");
-    tx.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
+/// Stores a new key that opens and does not seal yet.
+pub async fn insert_coming(tx: &mut Tx<'_>, key: &NewKey) -> Result<()> {
+    insert_as(tx, key, Some(COMING)).await
 }
 
 /// Takes a key that waits into use. The one in use so far must have been retired.

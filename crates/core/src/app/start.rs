@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::egress::Egress;
 use fastcms_guard::ids::{self, Rng};
-use fastcms_guard::keys::{KeyRing, SecretKey};
+use fastcms_guard::keys::SecretKey;
 use fastcms_guard::password::{Hasher, MIN_LENGTH, Policy, host_labels};
 use fastcms_secrets::Secret;
+use fastcms_store::schema::Schema;
 use fastcms_store::{Store, StoreConfig, migrations};
 use tokio::sync::Notify;
 
@@ -22,7 +23,7 @@ use crate::audit::{self, Audit, Event};
 use crate::breaches::Breaches;
 use crate::caller::Caller;
 use crate::config::{Config, SealedData};
-use crate::data_keys::{self, Opened, Wrapping};
+use crate::data_keys::{self, Reach, Wrapping};
 use crate::error::Error;
 use crate::fields::Cleaning;
 use crate::files::Files;
@@ -100,6 +101,12 @@ pub enum StartError {
         "E009: sealed values cannot be opened with any key given: {what}. Give the key that wrapped them in SECRET_KEY_PREVIOUS (or ENCRYPTION_KEY_PREVIOUS), or start without them by SEALED_DATA_UNREADABLE=accept"
     )]
     SealedUnreadable { what: String },
+    #[error(
+        "E009: what a vault wrapped cannot be unwrapped: {what}. Give the way to the vault and to that key (VAULT_ADDR and a log-in, with or without ENCRYPTION_TRANSIT_KEY), or start without what is sealed by SEALED_DATA_UNREADABLE=accept"
+    )]
+    TransitLost { what: String },
+    #[error("what a vault wrapped cannot be unwrapped at the moment: {what}. Nothing is started without it")]
+    TransitAway { what: String },
     #[error("{0}")]
     Core(#[from] Error),
 }
@@ -113,17 +120,13 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let now = clock.now().as_seconds();
     let material = material(&config, without_secret, process, &*rng, custody.as_deref(), now).await?;
     let ring = keys::ring(&store, &material, now, process).await?;
-    let wrapping = wrapping(&config, &*rng)?;
+    let wrapping = wrapping(&config, custody.clone(), &*rng)?;
     let now = clock.now().as_millis();
     let schema = crate::collections::load(&store).await?;
-    // Before anything is made anew: a start that is refused changes nothing.
-    let unreadable = judge(&config, process, sealing::check(&store, &wrapping, &ring, &schema).await?)?;
-    let data_keys = log_keys(&store, &*rng, now, &wrapping, &ring, process).await?;
+    let reach = Reach { store: &store, rng: &*rng, wrapping: &wrapping, signing: &ring };
+    let OpenKeys { audit: data_keys, unreadable, sealing, unopened } =
+        Box::pin(open_data_keys(reach, &config, process, &schema, now)).await?;
     let replaced = data_keys.replaced;
-    if process == Process::Server {
-        data_keys::open(&store, &*rng, now, &wrapping, &ring, sealing::PURPOSE).await?;
-    }
-    let (sealing, unopened) = Sealing::new(data_keys::look(&store, &wrapping, &ring, sealing::PURPOSE).await?);
     data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
@@ -176,6 +179,36 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     Ok(app)
 }
 
+/// What comes of the data keys at a start.
+struct OpenKeys {
+    audit: data_keys::Opened,
+    /// What is sealed and cannot be opened, although it is started.
+    unreadable: Option<String>,
+    sealing: Sealing,
+    unopened: sealing::Reports,
+}
+
+/// Opens the data keys, and makes those that are needed; `now` is in unix milliseconds.
+async fn open_data_keys(
+    reach: Reach<'_>,
+    config: &Config,
+    process: Process,
+    schema: &Schema,
+    now: i64,
+) -> Result<OpenKeys, StartError> {
+    let unlocked = data_keys::unlock(reach).await?;
+    // Before anything is made anew: a start that is refused changes nothing.
+    let unreadable = judge(config, process, sealing::closed(reach.store, &unlocked, schema).await?)?;
+    let mut held = unlocked.opened;
+    let audit = data_keys::open(reach, now, process, audit::PURPOSE, &held).await?;
+    if process == Process::Server {
+        held.extend(data_keys::open(reach, now, process, sealing::PURPOSE, &held).await?.all);
+    }
+    let (keys, _) = data_keys::recall(reach, sealing::PURPOSE, &held).await?;
+    let (sealing, unopened) = Sealing::new(keys, held);
+    Ok(OpenKeys { audit, unreadable, sealing, unopened })
+}
+
 /// What runs from here on, and what is said of the start.
 async fn begin(app: &Arc<App>, unopened: sealing::Reports, said: Vec<audit::Entry>) -> Result<(), StartError> {
     mail::reload_templates(app).await?;
@@ -188,23 +221,6 @@ async fn begin(app: &Arc<App>, unopened: sealing::Reports, said: Vec<audit::Entr
     Ok(())
 }
 
-/// The keys of the audit log. Only a server makes another in the place of one that cannot be opened.
-async fn log_keys(
-    store: &Store,
-    rng: &dyn Rng,
-    now_millis: i64,
-    wrapping: &Wrapping,
-    ring: &KeyRing,
-    process: Process,
-) -> Result<Opened, Error> {
-    if process == Process::Command
-        && let Some(foreign) = data_keys::foreign(store, rng, wrapping, ring, audit::PURPOSE).await?
-    {
-        return Ok(foreign);
-    }
-    data_keys::open(store, rng, now_millis, wrapping, ring, audit::PURPOSE).await
-}
-
 /// What of a start the audit log says.
 fn remarkable(replaced: Option<i64>, unreadable: Option<String>) -> impl Iterator<Item = audit::Entry> {
     let reason = |lost| format!("data key {lost} cannot be opened");
@@ -212,10 +228,25 @@ fn remarkable(replaced: Option<i64>, unreadable: Option<String>) -> impl Iterato
     opened.into_iter().chain(unreadable.map(|what| Event::UnreadableAccepted.with("what", what)))
 }
 
-/// Whether a server starts although sealed values cannot be opened: what they are, if it does. A command only looks.
-fn judge(config: &Config, process: Process, unreadable: Option<String>) -> Result<Option<String>, StartError> {
-    let Some(what) = unreadable.filter(|_| process == Process::Server) else { return Ok(None) };
-    if config.server.is_production() && config.keys.sealed_data_unreadable == SealedData::Refuse {
+/// Whether a server starts although data keys cannot be opened: what is sealed under them, if it does. A command only looks; but what a
+/// vault wrapped it needs as well, or it would make keys anew that are not lost.
+fn judge(config: &Config, process: Process, closed: sealing::Closed) -> Result<Option<String>, StartError> {
+    let sealing::Closed { by_ring, by_transit, away } = closed;
+    if let Some(what) = away {
+        return Err(StartError::TransitAway { what });
+    }
+    let accepts = config.keys.sealed_data_unreadable == SealedData::Accept;
+    let is_lenient = accepts || !config.server.is_production();
+    let is_enough = accepts || (is_lenient && process == Process::Server);
+    if let Some(what) = by_transit.clone().filter(|_| !is_enough) {
+        return Err(StartError::TransitLost { what });
+    }
+    let lost: Vec<String> = by_ring.into_iter().chain(by_transit).collect();
+    if lost.is_empty() || process == Process::Command {
+        return Ok(None);
+    }
+    let what = lost.join("; ");
+    if !is_lenient {
         return Err(StartError::SealedUnreadable { what });
     }
     tracing::error!(what, "sealed values cannot be opened with any key given: they read as missing");
@@ -223,12 +254,13 @@ fn judge(config: &Config, process: Process, unreadable: Option<String>) -> Resul
 }
 
 /// What wraps data keys. Without `SECRET_KEY` that is a key in a file of the data folder, which goes once there is one.
-fn wrapping(config: &Config, rng: &dyn Rng) -> Result<Wrapping, StartError> {
-    let is_needed = config.keys.secret_key.is_none() && config.keys.encryption_key.is_none();
+fn wrapping(config: &Config, custody: Option<Arc<Custody>>, rng: &dyn Rng) -> Result<Wrapping, StartError> {
+    let keys = &config.keys;
+    let is_needed = keys.secret_key.is_none() && keys.encryption_key.is_none() && keys.transit_key.is_none();
     let file = data_keys::wrapping_file(&config.data_directory(), is_needed, rng)
         .map_err(|(path, cause)| StartError::DevelopmentSecret { path, cause })?;
     let file = file.as_ref().map(key).transpose()?;
-    Wrapping::new(&config.keys, file.as_ref()).map_err(|weak| StartError::SecretKey(weak.to_string()))
+    Wrapping::new(keys, file.as_ref(), custody).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
 /// An empty database gets its schema from whoever needs it first; only an older one is a decision.

@@ -171,6 +171,7 @@ catalog! {
         SECRET_KEY_NEXT: Secret, Key, Unset, "Key about to become `SECRET_KEY`: accepted on every node before the first one signs with it.";
         ENCRYPTION_KEY: Secret, Key, Unset, "Wraps the data keys instead of `SECRET_KEY`; the same rules of strength hold.";
         ENCRYPTION_KEY_PREVIOUS: Secret, Keys, Unset, "Earlier values of `ENCRYPTION_KEY`, for unwrapping only.";
+        ENCRYPTION_TRANSIT_KEY: Open, Text, Unset, "Key of a transit engine of Vault or OpenBao, `mount/key`, that wraps the data keys instead of `ENCRYPTION_KEY` and `SECRET_KEY`, which then only unwrap what they wrapped before (docs/secrets.md). Needs `VAULT_ADDR` and a way to log in.";
         SEALED_DATA_UNREADABLE: Open, Kind::Choice(SealedData::NAMES), Is("refuse"), "What happens at start in production when sealed values cannot be opened with any key given: `accept` starts, and those values read as missing.";
     }
     Tokens {

@@ -1,7 +1,7 @@
 //! Key material as it was given. What makes it fit for use, derivation and the ring of keys belong to `fastcms_guard::keys`.
 
 use fastcms_guard::keys::{SecretKey, WeakKey};
-use fastcms_secrets::Secret;
+use fastcms_secrets::{Secret, TransitKey};
 
 use super::catalog::{self, Variable};
 use super::fault::Faults;
@@ -36,6 +36,8 @@ pub struct Keys {
     pub encryption_key: Option<Secret<String>>,
     /// Earlier ones.
     pub encryption_key_previous: Vec<Secret<String>>,
+    /// The key of a vault that wraps data keys instead of any of these.
+    pub transit_key: Option<TransitKey>,
     /// What to do when sealed values cannot be opened.
     pub sealed_data_unreadable: SealedData,
 }
@@ -48,6 +50,7 @@ impl Keys {
             secret_key_next: one(read, &catalog::SECRET_KEY_NEXT),
             encryption_key: one(read, &catalog::ENCRYPTION_KEY),
             encryption_key_previous: many(read, &catalog::ENCRYPTION_KEY_PREVIOUS),
+            transit_key: transit_key(read),
             sealed_data_unreadable: read.preset_choice(&catalog::SEALED_DATA_UNREADABLE),
         };
         // A manager tells by itself what was before and what comes next.
@@ -85,6 +88,11 @@ fn add(keys: &mut Vec<Secret<String>>, key: Option<Secret<String>>) {
 /// somebody wrote after it, to put it right, from being so.
 fn possible(key: Option<Secret<String>>) -> Option<Secret<String>> {
     key.filter(|key| SecretKey::check_format(key.expose()).is_ok())
+}
+
+/// The key of a vault that wraps data keys.
+pub(super) fn transit_key(read: &mut Reader<'_>) -> Option<TransitKey> {
+    read.parsed(&catalog::ENCRYPTION_TRANSIT_KEY, TransitKey::parse)
 }
 
 fn one(read: &mut Reader<'_>, variable: &'static Variable) -> Option<Secret<String>> {

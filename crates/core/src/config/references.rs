@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fastcms_secrets::{ManagerSettings, Reference, Wanted};
+use fastcms_secrets::{ManagerSettings, Reference, TransitKey, Wanted};
 
 use super::age;
 use super::catalog::{self, Concern, Variable};
 use super::fault::Fault;
+use super::keys::transit_key;
 use super::kind::Kind;
 use super::managers::Secrets;
 use super::reader::{Reader, reference};
@@ -21,6 +22,8 @@ pub struct Managed {
     pub optional: BTreeSet<Reference>,
     /// The settings that each is for.
     pub names: BTreeMap<Reference, Vec<&'static str>>,
+    /// The key of a vault that wraps data keys.
+    pub transit: Option<TransitKey>,
     /// How managers are reached.
     pub managers: ManagerSettings,
     /// Seconds between two looks at a manager.
@@ -52,7 +55,13 @@ impl Managed {
         // What is asked for by its own reference must be there, whatever else it serves.
         let given = given(&read);
         optional.retain(|reference| !given.contains(reference));
-        Self { wanted, optional, names, managers, refresh_seconds, boot_timeout_seconds }
+        let transit = transit_key(&mut read);
+        Self { wanted, optional, names, transit, managers, refresh_seconds, boot_timeout_seconds }
+    }
+
+    /// Whether no manager will be asked for anything. A vault that is set up may be: it may have wrapped data keys.
+    pub fn is_idle(&self) -> bool {
+        self.wanted.is_empty() && self.managers.vault.is_none()
     }
 }
 

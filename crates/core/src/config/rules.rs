@@ -13,7 +13,7 @@ use super::catalog::{self, Variable};
 use super::fault::{Fault, Warning};
 use super::keys::weakness;
 use super::server::is_loopback_url;
-use super::source::{DOTENV, TOML};
+use super::source::{DOTENV, Sources, TOML};
 use super::storage::StorageType;
 use super::{Command, Config, Keys, Origin, Origins};
 
@@ -23,8 +23,9 @@ const LONG_ACCESS_MINUTES: u32 = 60;
 const LONG_REFRESH_DAYS: u32 = 30;
 
 /// Why `config` must not serve.
-pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
+pub(super) fn refusals(config: &Config, sources: &Sources, command: Command) -> Vec<Fault> {
     let mut found = Vec::new();
+    found.extend(transit(config, sources));
     let production = config.server.is_production();
     if config.cors.origins == Origins::Any && config.cors.allow_credentials {
         let message = "`*` cannot be combined with credentials: list the origins, or set CORS_ALLOW_CREDENTIALS=false";
@@ -43,6 +44,19 @@ pub(super) fn refusals(config: &Config, command: Command) -> Vec<Fault> {
         mode(config, command, &mut found);
     }
     found
+}
+
+/// Why data keys cannot be wrapped by the key of a vault, where they are to be.
+fn transit(config: &Config, sources: &Sources) -> Option<Fault> {
+    config.keys.transit_key.as_ref()?;
+    let message = match &sources.transit_fault {
+        _ if config.secrets.managers.vault.is_none() => {
+            "needs VAULT_ADDR and a way to log in to it: the key is asked there".to_owned()
+        }
+        Some(fault) => fault.to_string(),
+        None => return None,
+    };
+    Some(Fault::new(catalog::ENCRYPTION_TRANSIT_KEY.name, message))
 }
 
 /// Rules of production for key material.
@@ -179,6 +193,10 @@ fn rings(config: &Config, found: &mut Vec<Warning>) {
         let message =
             "holds a weak key: who guesses it can sign tokens, remove it as soon as `fastcms keys status` says so";
         say(&catalog::SECRET_KEY_PREVIOUS, message);
+    }
+    if keys.transit_key.is_some() && keys.encryption_key.is_some() {
+        let message = "wraps nothing while ENCRYPTION_TRANSIT_KEY is set, and unwraps what it wrapped: remove it once `fastcms keys status` says so";
+        say(&catalog::ENCRYPTION_KEY, message);
     }
     if repeats(keys.encryption_key.as_ref(), keys.secret_key.as_slice()) {
         say(&catalog::ENCRYPTION_KEY, "is the value of SECRET_KEY: choose another, or remove it");

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
-use fastcms_secrets::{Reference, Resolution, Secret, Unresolved, dotenv};
+use fastcms_secrets::{Reference, Resolution, Secret, TransitFault, Unresolved, dotenv};
 
 use super::catalog;
 use super::fault::{Fault, Warning};
@@ -33,6 +33,8 @@ pub struct Sources {
     pub directory: PathBuf,
     /// What managers said of the references that lead to them.
     pub resolved: Resolved,
+    /// What keeps the key of a vault from wrapping data keys, where one is to.
+    pub transit_fault: Option<TransitFault>,
 }
 
 /// What managers said of references.

@@ -1,9 +1,10 @@
 //! What still depends on each key of the ring, and whether it may go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fastcms_guard::keys::{Purpose, RingKey, Role};
 use fastcms_guard::token::LEEWAY_SECONDS;
+use fastcms_store::data_keys::StoredKey;
 use fastcms_store::signing_keys::{self as rows, End, Families, SigningKey};
 use fastcms_store::{Plan, Reader};
 
@@ -66,13 +67,9 @@ pub(crate) async fn dependents_of_all(app: &App) -> Result<Vec<KeyStatus>> {
         .store
         .read(Plan::Scan, move |reader| Box::pin(async move { Found::read(reader, now, superseded_since).await }))
         .await?;
-    let sealed = crate::sealing::sealed_by_ring_key(&app.store, &app.schema.load()).await?;
+    let sealed = crate::sealing::in_use(&app.store, &app.schema.load()).await?;
     let ring = app.keys.load_full();
-    let status = |key: &RingKey| {
-        let sealed = sealed.get(key.kid().as_str()).copied().unwrap_or_default();
-        found.of(key, now, sealed)
-    };
-    Ok(ring.keys().map(status).collect())
+    Ok(ring.keys().map(|key| found.of(key, now, found.sealed_by(key, &sealed))).collect())
 }
 
 /// What the store says of all keys.
@@ -80,11 +77,13 @@ struct Found {
     keys: HashMap<String, SigningKey>,
     ends: Vec<End>,
     families: HashMap<String, Families>,
+    data_keys: Vec<StoredKey>,
     wrapped: HashMap<String, i64>,
 }
 
 impl Found {
     async fn read(reader: &mut Reader<'_>, now: i64, superseded_since: i64) -> Result<Self, Error> {
+        let data_keys = fastcms_store::data_keys::all(reader).await?;
         Ok(Self {
             keys: rows::all(reader).await?.into_iter().map(|key| (key.kid.clone(), key)).collect(),
             ends: rows::ends(reader).await?,
@@ -93,8 +92,15 @@ impl Found {
                 .into_iter()
                 .map(|families| (families.kid.clone(), families))
                 .collect(),
-            wrapped: data_keys::wrapped_by_key(&fastcms_store::data_keys::all(reader).await?),
+            wrapped: data_keys::wrapped_by_key(&data_keys),
+            data_keys,
         })
+    }
+
+    /// How many values depend on a key by way of the data keys that it wraps.
+    fn sealed_by(&self, key: &RingKey, sealed: &BTreeMap<i64, i64>) -> i64 {
+        let its = self.data_keys.iter().filter(|stored| data_keys::wraps(key, &stored.wrapped));
+        its.filter_map(|key| sealed.get(&key.id)).sum()
     }
 
     fn of(&self, key: &RingKey, now: i64, sealed: i64) -> KeyStatus {

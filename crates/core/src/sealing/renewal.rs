@@ -28,18 +28,20 @@ pub const SETTLING: Duration = Duration::from_secs(10);
 pub async fn renew(caller: &Recent, app: &App, settling: Duration) -> Result<i64> {
     access::require(caller, Permission::SecretsRotate)?;
     let fresh = DataKey::generate(&*app.rng);
-    let wrapped = data_keys::wrapped(app, &fresh, PURPOSE);
-    let made = stamp(app.now_millis());
-    let id = app
-        .store
+    let ring = app.keys.load_full();
+    let key = data_keys::new(data_keys::reach(app, &ring), PURPOSE, &fresh, app.now_millis()).await?;
+    let id = key.id;
+    app.store
         .write(move |tx| {
             Box::pin(async move {
-                let id = fastcms_store::data_keys::insert_coming(tx, PURPOSE, &wrapped, &made).await?;
+                fastcms_store::data_keys::insert_coming(tx, &key).await?;
                 tx.announce(Change::new(ChangeKind::Keys, ""));
-                Ok::<_, StoreError>(id)
+                Ok::<_, StoreError>(())
             })
         })
         .await?;
+    app.sealing.0.vault.hold(id, fresh);
+    crate::secrets::record(caller, app).await?;
     refresh(app).await?;
     tokio::time::sleep(settling).await;
     let now = stamp(app.now_millis());

@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fastcms_guard::keys::KeyRing;
-use fastcms_guard::sealed::wrapped_by;
-use fastcms_store::data_keys::StoredKey;
 use fastcms_store::records::Place;
 use fastcms_store::schema::{Collection, Schema};
 use fastcms_store::sealed::{self as rows, SealedFactor};
 use fastcms_store::{Plan, Store};
 
-use super::{Keys, PURPOSE, reason};
+use super::{PURPOSE, reason};
 use crate::access::{self, Permission};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::data_keys::{self, Wrapping};
+use crate::data_keys::{self, Unlocked, Unopened};
 use crate::error::Result;
 
 /// Rows looked at together.
@@ -31,7 +28,7 @@ pub struct Examined {
     pub opened: u64,
     pub refused: u64,
     /// The first of those that did not open, and why.
-    pub named: Vec<(String, &'static str)>,
+    pub named: Vec<(String, String)>,
 }
 
 impl Examined {
@@ -39,23 +36,24 @@ impl Examined {
         Self { place: place.into(), ..Self::default() }
     }
 
-    fn note(&mut self, id: &str, outcome: Result<(), &'static str>) {
+    fn note(&mut self, id: &str, outcome: Result<(), impl ToString>) {
         match outcome {
             Ok(()) => self.opened += 1,
             Err(why) => {
                 self.refused += 1;
                 if self.named.len() < NAMED {
-                    self.named.push((id.to_owned(), why));
+                    self.named.push((id.to_owned(), why.to_string()));
                 }
             }
         }
     }
 }
 
-/// Tries to open every data key and every sealed value.
+/// Tries to open every data key and every sealed value; and first of all the key of a vault that wraps data keys, where there is one.
 pub async fn examine(caller: &Caller, app: &App) -> Result<Vec<Examined>> {
     access::require(caller, Permission::SecretsList)?;
-    let mut all = vec![keys(app).await?, factors(app).await?];
+    let mut all = Vec::from_iter(transit(app).await);
+    all.extend([keys(app).await?, factors(app).await?]);
     let schema = app.schema.load_full();
     for (collection, at) in sealed_fields(&schema) {
         all.push(field(app, collection, at).await?);
@@ -71,11 +69,19 @@ pub(super) fn sealed_fields(schema: &Schema) -> Vec<(&Arc<Collection>, usize)> {
 async fn keys(app: &App) -> Result<Examined> {
     let mut found = Examined::of("data keys");
     let ring = app.keys.load_full();
-    for (id, purpose, opens) in data_keys::openable(&app.store, &app.wrapping, &ring).await? {
-        let outcome = if opens { Ok(()) } else { Err("its wrapping key is not configured") };
-        found.note(&format!("{purpose} {id}"), outcome);
+    for (key, outcome) in data_keys::openable(data_keys::reach(app, &ring)).await? {
+        found.note(&format!("{} {}", key.purpose, key.id), outcome);
     }
+    crate::secrets::record(&Caller::background(), app).await?;
     Ok(found)
+}
+
+/// Has the key of a vault wrap and unwrap something that is no secret.
+async fn transit(app: &App) -> Option<Examined> {
+    let key = app.wrapping.transit()?;
+    let mut found = Examined::of(format!("transit key `{key}`"));
+    found.note("wrap and unwrap", app.wrapping.try_transit().await);
+    Some(found)
 }
 
 async fn factors(app: &App) -> Result<Examined> {
@@ -145,44 +151,48 @@ async fn counts(store: &Store, schema: &Schema) -> Result<BTreeMap<i64, BTreeMap
     Ok(counts)
 }
 
-/// How many values depend on each key of the ring, by way of the data keys that it wraps.
-pub(crate) async fn sealed_by_ring_key(store: &Store, schema: &Schema) -> Result<BTreeMap<String, i64>> {
-    let stored = data_keys::stored(store, PURPOSE).await?;
-    let counts = counts(store, schema).await?;
-    let mut sealed: BTreeMap<String, i64> = BTreeMap::new();
-    for key in &stored {
-        if let (Some(kid), Some(places)) = (wrapped_by(&key.wrapped), counts.get(&key.id)) {
-            *sealed.entry(kid.to_string()).or_default() += places.values().sum::<i64>();
-        }
-    }
-    Ok(sealed)
-}
-
-/// How many values each data key sealed; for taking away those that none needs.
-pub(super) async fn in_use(store: &Store, schema: &Schema) -> Result<BTreeMap<i64, i64>> {
+/// How many values each data key sealed.
+pub(crate) async fn in_use(store: &Store, schema: &Schema) -> Result<BTreeMap<i64, i64>> {
     let counts = counts(store, schema).await?;
     Ok(counts.into_iter().map(|(id, places)| (id, places.values().sum())).collect())
 }
 
-/// What is sealed under data keys that no configured key opens, as a sentence; `None` where nothing is.
-pub(crate) async fn check(
-    store: &Store,
-    wrapping: &Wrapping,
-    ring: &KeyRing,
-    schema: &Schema,
-) -> Result<Option<String>> {
-    let keys: Keys = data_keys::look(store, wrapping, ring, PURPOSE).await?;
-    let lost: Vec<&StoredKey> = keys.stored.iter().filter(|key| keys.all.iter().all(|(id, _)| *id != key.id)).collect();
-    if lost.is_empty() {
-        return Ok(None);
+/// What is sealed under data keys that could not be opened, as sentences.
+#[derive(Debug, Default)]
+pub(crate) struct Closed {
+    /// What a ring key wrapped that is not configured: values, and nothing that can be made anew.
+    pub by_ring: Option<String>,
+    /// What a key of a vault wrapped and cannot be had as things are configured, whatever it is.
+    pub by_transit: Option<String>,
+    /// The same, but that waiting, or another policy, may help.
+    pub away: Option<String>,
+}
+
+/// Tells of the data keys that could not be opened.
+pub(crate) async fn closed(store: &Store, unlocked: &Unlocked, schema: &Schema) -> Result<Closed> {
+    if unlocked.closed.is_empty() {
+        return Ok(Closed::default());
     }
     let counts = counts(store, schema).await?;
-    let mut parts = Vec::new();
-    for key in lost {
-        let Some(places) = counts.get(&key.id) else { continue };
-        let by = wrapped_by(&key.wrapped).map_or_else(|| "an unknown key".to_owned(), |kid| format!("key `{kid}`"));
-        let what: Vec<String> = places.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        parts.push(format!("{} (data key {}, wrapped by {by})", what.join(", "), key.id));
+    let (mut by_ring, mut by_transit, mut away) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, why) in &unlocked.closed {
+        let Some(key) = unlocked.stored.iter().find(|key| key.id == *id) else { continue };
+        let places = counts.get(id).filter(|_| key.purpose == PURPOSE);
+        let what = places.map(|places| {
+            let what: Vec<String> = places.iter().map(|(what, count)| format!("{count} {what}")).collect();
+            what.join(", ")
+        });
+        let by = data_keys::wrapper(&key.wrapped);
+        match (what, why) {
+            (Some(what), Unopened::Ring(_)) => by_ring.push(format!("{what} (data key {id}, wrapped by {by})")),
+            (None, Unopened::Ring(_)) => {}
+            (what, Unopened::Transit(fault)) => {
+                let what = what.unwrap_or_else(|| format!("the data key of `{}`", key.purpose));
+                let parts = if why.is_lost() { &mut by_transit } else { &mut away };
+                parts.push(format!("{what} (data key {id}, wrapped by {by}): {fault}"));
+            }
+        }
     }
-    Ok((!parts.is_empty()).then(|| parts.join("; ")))
+    let told = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join("; "));
+    Ok(Closed { by_ring: told(by_ring), by_transit: told(by_transit), away: told(away) })
 }

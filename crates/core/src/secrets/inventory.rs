@@ -74,6 +74,10 @@ pub(crate) async fn figures(app: &App) -> Vec<SecretAge> {
         let age_seconds = about.created.map(|created| (app.now_seconds() - created).max(0));
         ages.push(SecretAge { name: variable.name, age_seconds, is_stale });
     }
+    if let Some(custody) = app.custody.as_ref().filter(|_| app.config.keys.transit_key.is_some()) {
+        let is_stale = custody.standing().transit.is_some();
+        ages.push(SecretAge { name: catalog::ENCRYPTION_TRANSIT_KEY.name, age_seconds: None, is_stale });
+    }
     ages
 }
 

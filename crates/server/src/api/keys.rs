@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use fastcms_core::keys::{self, KeyStatus};
-use fastcms_core::{App, Error, time::stamp};
+use fastcms_core::keys::{self, KeyStatus, Wrapped, Wrapper, WrapperKind};
+use fastcms_core::{App, Caller, Error, time::stamp};
 use fastcms_guard::keys::Role;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -47,13 +47,57 @@ fn keys_schema() -> Value {
             "live_families": {"type": "integer"}, "wrapped": {"type": "integer"}, "safe_to_remove": {"type": "boolean"},
         },
     });
-    json!({"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array", "items": key}}})
+    let count = || json!({"type": "integer"});
+    let version = json!({
+        "type": "object", "required": ["version", "data_keys", "sealed"],
+        "properties": {"version": count(), "data_keys": count(), "sealed": count()},
+    });
+    let wrapper = json!({
+        "type": "object",
+        "required": ["kind", "name", "state", "data_keys", "sealed", "safe_to_remove"],
+        "properties": {
+            "kind": {"type": "string", "enum": ["encryption_key", "transit"]},
+            "name": {"type": "string"},
+            "state": {"type": "string", "enum": ["current", "previous"]},
+            "data_keys": count(), "sealed": count(), "safe_to_remove": {"type": "boolean"},
+            "versions": {"type": "array", "items": version},
+        },
+    });
+    let wrappers = json!({
+        "type": "array", "items": wrapper,
+        "description": "What wraps data keys besides the keys that sign; absent where nothing does",
+    });
+    json!({
+        "type": "object", "required": ["keys"],
+        "properties": {"keys": {"type": "array", "items": key}, "wrappers": wrappers},
+    })
 }
 
 /// The keys of the ring, as the API and the command line show them.
 #[derive(Serialize)]
 pub struct KeysBody {
     keys: Vec<KeyBody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    wrappers: Vec<WrapperBody>,
+}
+
+#[derive(Serialize)]
+struct WrapperBody {
+    kind: &'static str,
+    name: String,
+    state: &'static str,
+    data_keys: i64,
+    sealed: i64,
+    safe_to_remove: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<VersionBody>,
+}
+
+#[derive(Serialize)]
+struct VersionBody {
+    version: u32,
+    data_keys: i64,
+    sealed: i64,
 }
 
 #[derive(Serialize)]
@@ -77,8 +121,40 @@ struct OutstandingBody {
 }
 
 impl KeysBody {
-    pub fn new(keys: Vec<KeyStatus>) -> Self {
-        Self { keys: keys.into_iter().map(KeyBody::from).collect() }
+    pub fn new(keys: Vec<KeyStatus>, wrappers: Vec<Wrapper>) -> Self {
+        Self {
+            keys: keys.into_iter().map(KeyBody::from).collect(),
+            wrappers: wrappers.into_iter().map(WrapperBody::from).collect(),
+        }
+    }
+
+    /// As they stand now.
+    async fn now(caller: &Caller, app: &App) -> Answer<Self> {
+        Ok(Self::new(keys::status(caller, app).await?, keys::wrappers(caller, app).await?))
+    }
+}
+
+impl From<Wrapper> for WrapperBody {
+    fn from(wrapper: Wrapper) -> Self {
+        let kind = match wrapper.kind {
+            WrapperKind::EncryptionKey => "encryption_key",
+            WrapperKind::Transit => "transit",
+        };
+        let Wrapped { data_keys, sealed } = wrapper.wrapped;
+        let version = |(version, its): &(u32, Wrapped)| VersionBody {
+            version: *version,
+            data_keys: its.data_keys,
+            sealed: its.sealed,
+        };
+        Self {
+            kind,
+            state: state(if wrapper.is_current { Role::Current } else { Role::Previous }),
+            data_keys,
+            sealed,
+            safe_to_remove: wrapper.is_safe_to_remove(),
+            versions: wrapper.versions.iter().map(version).collect(),
+            name: wrapper.name,
+        }
     }
 }
 
@@ -130,9 +206,9 @@ async fn rotate(caller: Recent<Admin>, State(app): State<Arc<App>>, body: Option
         }
         return Err(error.into());
     }
-    Ok(Json(KeysBody::new(keys::status(&caller, &app).await?)).into_response())
+    Ok(Json(KeysBody::now(&caller, &app).await?).into_response())
 }
 
 async fn list(Admin(caller): Admin, State(app): State<Arc<App>>) -> Answer<Json<KeysBody>> {
-    Ok(Json(KeysBody::new(keys::status(&caller, &app).await?)))
+    Ok(Json(KeysBody::now(&caller, &app).await?))
 }

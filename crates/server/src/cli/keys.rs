@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use fastcms_core::config::{Command, Engine, Origin, Sources, catalog};
-use fastcms_core::keys::{self, KeyStatus};
+use fastcms_core::keys::{self, KeyStatus, Wrapper, WrapperKind};
 use fastcms_core::{App, Caller, access, sealing, time::stamp};
 use fastcms_guard::ids::{SystemRng, hex};
 use fastcms_guard::keys::Role;
@@ -19,17 +19,20 @@ pub fn generate() -> Outcome {
 
 pub fn status(as_json: bool) -> Outcome {
     let config = settings(&Sources::from_process(), Command::Other)?;
-    let keys = block_on(async {
+    let (keys, wrappers) = block_on(async {
         let app = open(config).await?;
         let keys = keys::status(&Caller::operator(), &app).await;
+        let wrappers = keys::wrappers(&Caller::operator(), &app).await;
         app.store.close().await;
-        keys.map_err(Failure::from)
+        Ok::<_, Failure>((keys?, wrappers?))
     })??;
-    let waiting = keys.iter().any(|key| key.role == Role::Previous && !key.is_safe_to_remove());
+    let waiting = keys.iter().any(|key| key.role == Role::Previous && !key.is_safe_to_remove())
+        || wrappers.iter().any(|key| !key.is_current && !key.is_safe_to_remove());
     if as_json {
-        say!("{}", serde_json::to_string_pretty(&KeysBody::new(keys))?)?;
+        say!("{}", serde_json::to_string_pretty(&KeysBody::new(keys, wrappers))?)?;
     } else {
         keys.iter().try_for_each(print)?;
+        wrappers.iter().try_for_each(print_wrapper)?;
     }
     Ok(if waiting { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -58,6 +61,40 @@ fn print(key: &KeyStatus) -> Result<(), Failure> {
     } else {
         say!("  NOT SAFE to remove: {}", key.dependents.join("; "))
     }
+}
+
+fn print_wrapper(key: &Wrapper) -> Result<(), Failure> {
+    let state = if key.is_current { "wraps data keys" } else { "wraps nothing more" };
+    match key.kind {
+        WrapperKind::EncryptionKey => say!("{}  ENCRYPTION_KEY, {state}", key.name)?,
+        WrapperKind::Transit => say!("{}  transit key, {state}", key.name)?,
+    }
+    for (what, value) in [("data keys", key.wrapped.data_keys), ("sealed values", key.wrapped.sealed)] {
+        say!("  {what:<15} {value}")?;
+    }
+    for (version, its) in &key.versions {
+        let what = format!("version {version}");
+        say!("  {what:<15} {} data keys, {} sealed values", its.data_keys, its.sealed)?;
+    }
+    match (key.is_safe_to_remove(), key.is_current) {
+        (true, _) => say!("  SAFE to remove"),
+        (false, true) => say!("  NOT SAFE to remove: it wraps every new data key"),
+        (false, false) => say!("  NOT SAFE to remove: a start, or `fastcms keys rewrap`, wraps its data keys anew"),
+    }
+}
+
+/// Has every data key wrapped by what wraps now.
+pub fn rewrap() -> Outcome {
+    let config = settings(&Sources::from_process(), Command::Other)?;
+    let done = block_on(async {
+        let app = open(config).await?;
+        let done = keys::rewrap(&Caller::operator(), &app).await;
+        app.store.close().await;
+        done.map_err(Failure::from)
+    })??;
+    let s = if done == 1 { " was" } else { "s were" };
+    say!("{done} data key{s} wrapped anew")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is said once a key has changed places.

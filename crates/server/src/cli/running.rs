@@ -30,7 +30,7 @@ impl Deref for Settings {
 
 /// The settings of this process, with the secrets that managers keep; every fault is a line of its own.
 pub fn settings(sources: &Sources, command: Command) -> Result<Settings, Failure> {
-    let (sources, custody) = if Managed::find(sources).wanted.is_empty() {
+    let (sources, custody) = if Managed::find(sources).is_idle() {
         (sources.clone(), None)
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -15,6 +15,7 @@ mod moto;
 pub mod openbao;
 mod patience;
 mod rotation;
+mod transit;
 mod vault;
 
 use std::time::{Duration, Instant};

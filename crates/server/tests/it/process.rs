@@ -105,6 +105,11 @@ impl Server {
         self
     }
 
+    /// What a setting is set to.
+    pub fn setting(&self, name: &str) -> String {
+        self.environment[name].clone()
+    }
+
     /// Runs as a user without rights, where the tests run as root.
     #[cfg(target_os = "linux")]
     pub fn without_rights(&mut self) -> &mut Self {

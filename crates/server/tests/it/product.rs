@@ -9,6 +9,7 @@ use fastcms::edge::{Connection, Edge};
 use fastcms_core::App;
 use fastcms_core::app::{self, OlderSchema, Opening, Process, WithoutSecret};
 use fastcms_core::config::{Command, Config, Sources};
+use fastcms_core::secrets;
 use fastcms_guard::clock::{TestClock, Timestamp};
 use fastcms_guard::ids::SystemRng;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -111,6 +112,7 @@ impl Product {
             }
         }
         let sources = Sources { environment, directory: folder.to_owned(), ..Sources::default() };
+        let (sources, custody) = secrets::gather(sources, &SystemRng).await;
         let config = Config::load(&sources, Command::Serve).unwrap_or_else(|faults| panic!("{faults}"));
         let opening = Opening {
             config,
@@ -119,7 +121,7 @@ impl Product {
             without_secret: WithoutSecret::Forget,
             older_schema: OlderSchema::Migrate,
             process: Process::Server,
-            custody: None,
+            custody,
             alike_refusals,
         };
         let app = app::open(opening).await.unwrap_or_else(|error| panic!("{error}"));

@@ -112,3 +112,19 @@ fn another_command_gets_the_refusals_to_speak_about() {
     let malformed = World::production(&[("APP_PORT", "http")]);
     assert!(Config::load(&malformed.sources, Command::Other).is_err());
 }
+
+#[test]
+fn a_transit_key_wants_a_way_to_its_vault() {
+    let about = |key: &'static str, way: &[(&'static str, &'static str)]| {
+        let changes = [&[("ENCRYPTION_TRANSIT_KEY", key)], way].concat();
+        World::production(&changes).load().map_or_else(|faults| faults.to_string(), |_| String::new())
+    };
+    let (address, token) = (("VAULT_ADDR", "https://vault.example"), ("VAULT_TOKEN", "token"));
+    assert_eq!(about("transit/fastcms", &[address, token]), "");
+    for half in [&[][..], &[address], &[token]] {
+        let said = about("transit/fastcms", half);
+        assert!(said.starts_with("ENCRYPTION_TRANSIT_KEY: needs VAULT_ADDR and a way to log in"), "{said}");
+    }
+    let said = about("fastcms", &[address, token]);
+    assert!(said.starts_with("ENCRYPTION_TRANSIT_KEY: is not `mount/key`"), "{said}");
+}

@@ -68,6 +68,9 @@ fn keys_in_the_wrong_place_are_warned_about() {
     assert_eq!(about(&World::production(&[("SECRET_KEY_PREVIOUS", "changeme")]), "SECRET_KEY_PREVIOUS"), 1);
     assert_eq!(about(&World::production(&[("SECRET_KEY_PREVIOUS", &both)]), "SECRET_KEY_PREVIOUS"), 1);
     assert_eq!(about(&World::production(&[("ENCRYPTION_KEY", KEY)]), "ENCRYPTION_KEY"), 1);
+    let vault = [("VAULT_ADDR", "https://vault.example"), ("VAULT_TOKEN", "token")];
+    let both = [("ENCRYPTION_TRANSIT_KEY", "transit/fastcms"), ("ENCRYPTION_KEY", OTHER_KEY), vault[0], vault[1]];
+    assert_eq!(about(&World::production(&both), "ENCRYPTION_KEY"), 1);
 }
 
 #[test]

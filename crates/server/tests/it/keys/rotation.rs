@@ -292,6 +292,7 @@ fn settings(current: &str, previous: &[&str]) -> Keys {
         secret_key_next: None,
         encryption_key: None,
         encryption_key_previous: Vec::new(),
+        transit_key: None,
         sealed_data_unreadable: SealedData::Refuse,
     }
 }

@@ -146,11 +146,14 @@ async fn a_data_key_holds_the_key_that_wraps_it(product: &Product) {
     let secret = |text: &str| SecretKey::parse(fastcms_secrets::Secret::new(text.to_owned())).unwrap();
     let by = KeyRing::single(&secret(SECRET));
     let wrapped = DataKey::generate(&SystemRng).wrap(&SystemRng, by.current(), "data_keys|late|wrapped");
-    let now = fastcms_core::time::stamp(product.app.now_millis());
-    let late = product
-        .app
-        .store
-        .write(move |tx| Box::pin(async move { fastcms_store::data_keys::insert(tx, "late", &wrapped, &now).await }));
+    let created = fastcms_core::time::stamp(product.app.now_millis());
+    let late = product.app.store.write(move |tx| {
+        Box::pin(async move {
+            let id = fastcms_store::data_keys::reserve(tx).await?;
+            let key = fastcms_store::data_keys::NewKey { id, purpose: "late", wrapped, created };
+            fastcms_store::data_keys::insert(tx, &key).await
+        })
+    });
     late.await.unwrap();
     let old = status(&node, &token, SECRET).await;
     assert_eq!((&old["wrapped"], &old["safe_to_remove"]), (&json!(1), &json!(false)), "{old}");

@@ -76,6 +76,14 @@ fn an_encryption_key_keeps_what_is_sealed_apart_from_tokens() {
         enrolled.restart(&[("ENCRYPTION_KEY", SECRET), ("ENCRYPTION_KEY_PREVIOUS", KEY_C)]);
         enrolled.restart(&[("ENCRYPTION_KEY_PREVIOUS", "")]);
         assert_eq!(enrolled.sign_in(&enrolled.backup[0]).status, 200);
+        // Back to SECRET_KEY: the one before unwraps where there is none any more.
+        enrolled.restart(&[("ENCRYPTION_KEY", ""), ("ENCRYPTION_KEY_PREVIOUS", SECRET)]);
+        let status = enrolled.server.run(&["keys", "status", "--json"], "");
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+        let before = &status["wrappers"][0];
+        assert_eq!((&status["keys"][0]["wrapped"], &before["safe_to_remove"]), (&json!(2), &json!(true)), "{status}");
+        enrolled.restart(&[("ENCRYPTION_KEY_PREVIOUS", "")]);
+        assert_eq!(enrolled.sign_in(&enrolled.backup[1]).status, 200);
     });
 }
 

@@ -144,6 +144,20 @@ impl OpenBao {
         self.run(&["policy", "write", "fastcms", policy.to_str().unwrap()]);
     }
 
+    /// A key that wraps, and our identity as docs/secrets.md describes it for that.
+    pub fn transit_role(&self) -> AppRole {
+        self.run(&["secrets", "enable", "transit"]);
+        self.run(&["write", "-f", "transit/keys/fastcms"]);
+        let role = self.app_role();
+        self.write_policy("hcl transit");
+        role
+    }
+
+    /// A token of ours, as an operator of the vault would hand it out.
+    pub fn token(&self) -> String {
+        self.run(&["token", "create", "-policy=fastcms", "-field=token"]).trim().to_owned()
+    }
+
     /// What is in a secret now, and how its newest version is called.
     pub fn get(&self, path: &str) -> (Value, u64) {
         let output = self.run(&["kv", "get", "-mount=secret", "-format=json", path]);
@@ -164,6 +178,11 @@ impl OpenBao {
         let output = self.command(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The token of who may do everything.
+    pub fn root_token(&self) -> String {
+        self.root.clone()
     }
 
     pub fn command(&self, arguments: &[&str]) -> Output {

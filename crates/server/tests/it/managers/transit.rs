@@ -163,6 +163,42 @@ fn is_within(needle: &[u8], haystack: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+/// Whoever has the database, or the log, has no data key, in whatever form.
+fn assert_no_data_key_lies_open(bao: &OpenBao, database: &str, server: &Server) {
+    use base64::Engine as _;
+    use std::fmt::Write as _;
+    let mut dump = statement(database, "SELECT * FROM data_keys").concat().concat().into_bytes();
+    if let Some(path) = database.strip_prefix("sqlite:///") {
+        for end in ["", "-wal"] {
+            dump.extend(std::fs::read(format!("{path}{end}")).unwrap_or_default());
+        }
+    }
+    for row in data_keys(database) {
+        let key = plaintext(bao, &row);
+        assert_eq!(key.len(), 32);
+        let mut hex = String::new();
+        for byte in &key {
+            write!(hex, "{byte:02x}").unwrap();
+        }
+        let base64 = base64::engine::general_purpose::STANDARD.encode(&key);
+        for form in [&key[..], hex.as_bytes(), base64.as_bytes()] {
+            assert!(!is_within(form, &dump), "the data key of {} lies in the database", row.purpose);
+            assert!(!is_within(form, server.log().as_bytes()), "the data key of {} is in the log", row.purpose);
+        }
+    }
+}
+
+/// The audit log says of each wrapping and unwrapping what for, by which key, and by which version.
+fn assert_each_use_is_an_event(server: &Server, admin: &str) {
+    let mut used = events(server, admin, "secret_use");
+    used.retain(|event| event["resource_id"] == "ENCRYPTION_TRANSIT_KEY");
+    for what in ["wrap data key 1 (audit)", "wrap data key 2 (values)", "unwrap data key 1 (audit)"] {
+        let event = used.iter().find(|event| event["details"]["for"] == what);
+        let details = &event.unwrap_or_else(|| panic!("{what}: {used:?}"))["details"];
+        assert_eq!((&details["source"], &details["version"]), (&json!("vault:transit/fastcms"), &json!("1")));
+    }
+}
+
 fn data_keys_lie_wrapped_by_the_vault_and_follow_its_rotations(database: &str) {
     let bao = OpenBao::start();
     let role = bao.transit_role();
@@ -173,24 +209,7 @@ fn data_keys_lie_wrapped_by_the_vault_and_follow_its_rotations(database: &str) {
     let record = sealed_record(&server, &admin);
     assert_eq!(versions(database), ["1", "1"]);
 
-    // Whoever has the database has no data key, in whatever form.
-    let mut dump = statement(database, "SELECT * FROM data_keys").concat().concat().into_bytes();
-    if let Some(path) = database.strip_prefix("sqlite:///") {
-        for end in ["", "-wal"] {
-            dump.extend(std::fs::read(format!("{path}{end}")).unwrap_or_default());
-        }
-    }
-    for row in data_keys(database) {
-        use base64::Engine as _;
-        let key = plaintext(&bao, &row);
-        assert_eq!(key.len(), 32);
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let base64 = base64::engine::general_purpose::STANDARD.encode(&key);
-        for form in [&key[..], hex.as_bytes(), base64.as_bytes()] {
-            assert!(!is_within(form, &dump), "the data key of {} lies in the database", row.purpose);
-            assert!(!is_within(form, server.log().as_bytes()));
-        }
-    }
+    assert_no_data_key_lies_open(&bao, database, &server);
 
     // Each data key is unwrapped once a start; neither requests nor rows ask the vault for anything.
     restart(&mut server);
@@ -205,17 +224,7 @@ fn data_keys_lie_wrapped_by_the_vault_and_follow_its_rotations(database: &str) {
     restart(&mut server);
     assert_eq!(asked(), (before.0 + 1, before.1 + 2), "a start tries the key, and unwraps two data keys");
     assert_eq!(read(&server, &record), MARKER);
-    let used = events(&server, &admin, "secret_use");
-    let told: Vec<String> = used
-        .iter()
-        .filter(|event| event["resource_id"] == "ENCRYPTION_TRANSIT_KEY")
-        .map(|event| event["details"]["for"].as_str().unwrap().to_owned())
-        .collect();
-    for what in ["wrap data key", "unwrap data key"] {
-        assert!(told.iter().any(|told| told.starts_with(what)), "{told:?}");
-    }
-    let details = &used.iter().find(|event| event["resource_id"] == "ENCRYPTION_TRANSIT_KEY").unwrap()["details"];
-    assert_eq!((&details["source"], &details["version"]), (&json!("vault:transit/fastcms"), &json!("1")), "{details}");
+    assert_each_use_is_an_event(&server, &admin);
 
     let (code, told) = status(&server);
     assert_eq!((code, &told["keys"][0]["wrapped"]), (Some(0), &json!(0)), "{told}");

@@ -5,12 +5,13 @@ use super::fault::meaning;
 use super::session::control;
 use crate::error::{Error, Fault, Result};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Statements kept prepared on each connection.
@@ -21,10 +22,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// goes through a long text.
 const STEPS_PER_LOOK: i32 = 500;
 
-/// `FULL`: an acknowledged write survives the loss of power. Foreign keys are checked, and the log is folded into the file
-/// every 1 000 pages and cut back to 16 MiB when it has grown.
+/// `FULL`: an acknowledged write survives the loss of power. Foreign keys are checked, and the log is cut back to 16 MiB when it has
+/// grown. When it is folded into the file, the thread that writes decides.
 const WRITER_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-    PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
+    PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
 const READER_SETUP: &str = "PRAGMA query_only = ON; PRAGMA mmap_size = 0;";
 /// What all readers together keep of the file in memory, KiB, as far as each has its least: a page that is not there costs a call of
 /// the system, even where the system has it. Nothing is kept before it was read.
@@ -99,6 +100,8 @@ pub(super) struct TimedConnection {
     opened: Instant,
     /// Milliseconds after `opened`; 0 when nothing runs.
     deadline: Arc<AtomicU64>,
+    /// Pages in the log after the last commit of this connection.
+    log: Arc<AtomicU32>,
 }
 
 impl TimedConnection {
@@ -113,7 +116,14 @@ impl TimedConnection {
 
     /// Opens the one that writes; whatever runs on it stops at its deadline.
     pub(super) fn writer(path: &Path) -> Result<Self> {
-        Self::timed(writer(path)?, Arc::default())
+        let mut timed = Self::timed(writer(path)?, Arc::default())?;
+        let log = Arc::clone(&timed.log);
+        let note = move |_: &mut Wal, pages| {
+            log.store(u32::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
+            Ok(())
+        };
+        timed.conn.wal_hook(Some(note)).map_err(meaning)?;
+        Ok(timed)
     }
 
     fn timed(mut conn: Connection, closing: Arc<AtomicBool>) -> Result<Self> {
@@ -124,7 +134,7 @@ impl TimedConnection {
             deadline != 0 && (millis(opened.elapsed()) >= deadline || closing.load(Ordering::Relaxed))
         };
         conn.progress_handler(STEPS_PER_LOOK, Some(is_up)).map_err(meaning)?;
-        Ok(Self { conn, counts: Counts::default(), opened, deadline })
+        Ok(Self { conn, counts: Counts::default(), opened, deadline, log: Arc::default() })
     }
 
     /// Lends the connection to `job` until `deadline`, and what was counted on it.
@@ -134,6 +144,11 @@ impl TimedConnection {
         let done = job(&mut self.conn, &mut self.counts);
         self.deadline.store(0, Ordering::Relaxed);
         done
+    }
+
+    /// Pages in the log after the last commit of this connection, the one that writes.
+    pub(super) fn log_pages(&self) -> u32 {
+        self.log.load(Ordering::Relaxed)
     }
 
     /// Ends the snapshot of a job, if one is open; false if the connection cannot be used any more.

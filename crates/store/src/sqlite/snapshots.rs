@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 const SHARED: Duration = Duration::from_micros(250);
 /// How often snapshots are looked for that nobody reads from any more.
 const SWEPT: Duration = Duration::from_millis(20);
+/// How long a read is waited for whose snapshot keeps the log from beginning anew.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The place of a thread's connection to one store. Locked by its thread, by the sweep, and by the store that closes.
 #[derive(Default)]
@@ -64,6 +66,8 @@ impl Drop for Reading<'_> {
 pub(super) struct Snapshots {
     /// Commits of this process.
     commits: AtomicU64,
+    /// Reads have snapshots of their own for now.
+    paused: AtomicBool,
     /// The sweep knows that there are some.
     told: AtomicBool,
     sweep: Arc<Notify>,
@@ -98,7 +102,10 @@ impl Snapshots {
             Some(snapshot) if snapshot.commits == commits && now < snapshot.since + SHARED => return Ok(()),
             _ => lent.end(),
         }
-        if close && let Some(conn) = &lent.conn {
+        if close
+            && !self.paused.load(Ordering::Relaxed)
+            && let Some(conn) = &lent.conn
+        {
             control(&conn.conn, "BEGIN DEFERRED")?;
             lent.snapshot = Some(Snapshot { since: now, commits });
             if !self.told.swap(true, Ordering::Relaxed) {
@@ -108,23 +115,44 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Ends all snapshots that nobody is reading from, and has no other begin until [`Snapshots::resume`]: a log that has grown long is
+    /// folded into the file as far as no snapshot needs it, and begins anew where none needs any of it.
+    pub(super) fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+        let begun = Instant::now();
+        // Those that are being read from are over in a moment, mostly.
+        while self.end(|_| true) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(PATIENCE / 20);
+        }
+    }
+
+    pub(super) fn resume(&self) {
+        self.paused.store(false, Ordering::Relaxed);
+    }
+
     /// Ends snapshots that nobody reads from any more; says whether there are others.
     fn sweep(&self) -> bool {
         self.told.store(false, Ordering::Relaxed);
-        let (slots, now) = (self.slots().clone(), Instant::now());
-        let mut open = false;
+        let now = Instant::now();
+        self.end(|snapshot| now >= snapshot.since + SHARED)
+    }
+
+    /// Ends those that are `over`, but for any that is being read from; says whether there are others.
+    fn end(&self, over: impl Fn(&Snapshot) -> bool) -> bool {
+        let slots = self.slots().clone();
+        let mut others = false;
         for slot in slots.iter().filter_map(Weak::upgrade) {
             if slot.reading.load(Ordering::Relaxed) {
-                open = true;
+                others = true;
                 continue;
             }
             let mut lent = slot.lock();
             match &lent.snapshot {
-                Some(snapshot) if now < snapshot.since + SHARED => open = true,
+                Some(snapshot) if !over(snapshot) => others = true,
                 _ => lent.end(),
             }
         }
-        open
+        others
     }
 
     /// Closes the connections of all threads; reads that run are waited for.

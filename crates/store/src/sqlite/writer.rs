@@ -23,6 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// Pages in the log from which it is folded into the file: 4 MiB.
+const LONG_LOG: u32 = 1_000;
+
 type Jobs = VecDeque<Write>;
 
 /// The way to the writer thread.
@@ -171,6 +174,19 @@ impl Work {
         self.feed.publish(&effects.unwrap_or_default().changes);
         for job in done {
             job.answer();
+        }
+        self.fold();
+    }
+
+    /// Folds a log that has grown long into the file, so that it begins anew with the next commit. Whoever waited has been answered.
+    fn fold(&self) {
+        if self.conn.log_pages() < LONG_LOG {
+            return self.snapshots.resume();
+        }
+        self.snapshots.pause();
+        // As far as it goes: reads that run may need a part of it, and a full disk is told to whoever writes next.
+        if let Err(error) = self.conn.conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::debug!(%error, "the write-ahead log could not be folded into the database file");
         }
     }
 

@@ -90,3 +90,44 @@ fn the_log_begins_anew_after_a_burst_of_reads() {
         })
     });
 }
+
+#[test]
+fn the_log_stays_short_between_bursts_of_reads() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let store = database.store().await;
+            let over = Arc::new(AtomicBool::new(false));
+            let readers: Vec<_> = (0..4)
+                .map(|_| {
+                    let (store, over) = (store.clone(), Arc::clone(&over));
+                    tokio::spawn(async move {
+                        while !over.load(Ordering::Relaxed) {
+                            for _ in 0..3 {
+                                bounded(&store, "SELECT count(*) FROM record_counts WHERE collection_id = 'a'").await;
+                            }
+                            tokio::time::sleep(Duration::from_millis(1)).await;
+                        }
+                    })
+                })
+                .collect();
+            let mut longest = 0;
+            for round in 0..40_i64 {
+                // Several at once, so that a commit is worth a few dozen pages.
+                let writes = (0..25).map(|number| {
+                    let name = format!("{round} {number} {}", "x".repeat(50_000));
+                    let text = "INSERT INTO record_counts VALUES (?, 1)";
+                    let (store, sql) = (store.clone(), Sql::with(store.dialect(), text, [name]));
+                    async move { execute(&store, sql).await.unwrap() }
+                });
+                futures_util::future::join_all(writes).await;
+                let log = std::fs::metadata(database.folder.path().join("data/app.db-wal")).unwrap().len();
+                longest = longest.max(log);
+            }
+            over.store(true, Ordering::Relaxed);
+            for reader in readers {
+                reader.await.unwrap();
+            }
+            assert!(longest < 32 << 20, "{longest} of 50 million bytes");
+        })
+    });
+}

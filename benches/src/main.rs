@@ -22,8 +22,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use tokio::net::TcpListener;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+// Linked for its `malloc`, as in the product.
+use mimalloc as _;
 
 thread_local! {
     /// The connection of a worker.

@@ -18,8 +18,8 @@ use fastcms_guard::clock::SystemClock;
 use fastcms_guard::ids::SystemRng;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+// Linked for its `malloc`, as in the product.
+use mimalloc as _;
 
 /// Writers at once.
 const WRITERS: usize = 64;

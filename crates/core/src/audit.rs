@@ -10,6 +10,8 @@
 //! })).await
 //! ```
 //!
+//! Where the event is known before the job runs, [`write_of`] takes both, and writes both or neither.
+//!
 //! What fails has no transaction: [`note`] takes such events into a bounded queue, without delaying the answer.
 //!
 //! An event is one of the names in [`Event`]. Nothing secret enters a row: details under a name of secrets are masked, whatever they
@@ -53,7 +55,7 @@ pub use queue::ONE_BY_ONE;
 pub use reading::{AuditPage, RETENTION_DAYS, cleanup, following, latest, list, note_export, standing, statistics};
 pub use sinks::{Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, append, ship, sink_status};
 pub use trail::{Audited, Recorded, Trail};
-pub(crate) use trail::{write, write_within};
+pub(crate) use trail::{write, write_of, write_within};
 pub use verify::{Finding, Report, verify};
 
 use chain::Chainer;

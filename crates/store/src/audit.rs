@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::appended::Appended;
 use crate::{Dialect, Result, Row, Sql, Tx, Value};
 
 pub mod chain;
@@ -12,9 +13,6 @@ mod reading;
 pub mod sinks;
 
 pub use reading::{Tally, Wanted, page, tally, total};
-
-/// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a group, and few are run for it.
-const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// One event as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,49 +77,41 @@ impl Tx<'_> {
     }
 }
 
-/// The statements that write these rows.
-pub(crate) fn insertions(dialect: Dialect, rows: Vec<AuditRow>) -> Vec<Sql> {
-    let mut left = rows.into_iter();
-    let mut statements = Vec::new();
-    for size in CHUNKS {
-        while left.len() >= size {
-            statements.push(insertion(dialect, left.by_ref().take(size)));
-        }
+impl Appended for AuditRow {
+    fn begin(sql: &mut Sql) {
+        sql.push("INSERT INTO audit_logs (").pick("", "position, ").push(COLUMNS).push(") VALUES ");
     }
-    statements
-}
 
-fn insertion(dialect: Dialect, rows: impl Iterator<Item = AuditRow>) -> Sql {
-    let mut sql = Sql::new(dialect);
-    sql.push("INSERT INTO audit_logs (").pick("", "position, ");
-    sql.push(COLUMNS).push(") VALUES ");
-    sql.comma_list(rows, |sql, row| {
-        sql.push("(");
-        if dialect == Dialect::Postgres {
-            sql.push("pg_current_xact_id()::text::bigint + ").bind_typed(row.shift).push(", ");
+    fn write(self, sql: &mut Sql) {
+        if sql.dialect() == Dialect::Postgres {
+            sql.push("pg_current_xact_id()::text::bigint + ").bind_typed(self.shift).push(", ");
         }
-        sql.binds_of([
-            Value::from(row.id),
-            Value::from(row.created),
-            text(row.event_type),
-            text(row.event_action),
-            text(row.severity),
-            text(row.outcome),
-            Value::from(row.user_id),
-            Value::from(row.user_email),
-            Value::from(row.ip_address),
-            Value::from(row.user_agent),
-            row.resource_type.map_or(Value::Null, text),
-            Value::from(row.resource_id),
-            text(row.description),
-            Value::from(row.details),
-            Value::from(row.error_message),
-            Value::from(row.key_id),
-            Value::from(row.mac),
-        ]);
-        sql.push(")");
-    });
-    sql
+        sql.binds_of(self.values());
+    }
+
+    /// In the order of [`COLUMNS`].
+    fn values(self) -> impl Iterator<Item = Value> {
+        [
+            Value::from(self.id),
+            Value::from(self.created),
+            text(self.event_type),
+            text(self.event_action),
+            text(self.severity),
+            text(self.outcome),
+            Value::from(self.user_id),
+            Value::from(self.user_email),
+            Value::from(self.ip_address),
+            Value::from(self.user_agent),
+            self.resource_type.map_or(Value::Null, text),
+            Value::from(self.resource_id),
+            text(self.description),
+            Value::from(self.details),
+            Value::from(self.error_message),
+            Value::from(self.key_id),
+            Value::from(self.mac),
+        ]
+        .into_iter()
+    }
 }
 
 fn text(text: Cow<'static, str>) -> Value {

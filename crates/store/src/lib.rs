@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod api_keys;
+mod appended;
 pub mod attempts;
 pub mod audit;
 mod change;
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod mails;
 pub mod migrations;
 mod name;
+mod outbox;
 mod postgres;
 pub mod predicate;
 mod reader;

@@ -10,12 +10,13 @@ mod tls;
 
 pub(crate) use session::Session;
 
-use crate::audit;
+use crate::appended::insertions;
 use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
 use crate::engine::job::{ReadJob, WriteJob, panicked};
 use crate::error::{Error, Fault, Result};
+use crate::outbox;
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
 use crate::transaction::{Effects, Tx};
@@ -28,7 +29,7 @@ use listener::{CHANNEL, Listener};
 use opened::Opened;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 use tls::Tls;
@@ -75,6 +76,8 @@ struct Link {
     feed: Arc<Feed>,
     /// Who this node is in the change feed.
     node: String,
+    /// How many events were written.
+    told: AtomicU64,
 }
 
 /// How much work may run and wait.
@@ -112,7 +115,8 @@ impl Postgres {
         let (reads, writes) = pools(url, size).await?;
         let node = uuid::Uuid::now_v7().to_string();
         let (reads, writes) = (ArcSwap::from_pointee(reads), ArcSwap::from_pointee(writes));
-        let link = Arc::new(Link { reads, writes, feed: Arc::clone(feed), node: node.clone() });
+        let link =
+            Arc::new(Link { reads, writes, feed: Arc::clone(feed), node: node.clone(), told: AtomicU64::new(0) });
         let settings = Arc::new(ArcSwap::from_pointee(settings(url)));
         let listener = Listener::start(Arc::clone(&settings), Tls::new(url)?, node, heard(&link)).await?;
         Ok(Self {
@@ -250,7 +254,7 @@ impl Link {
     }
 
     async fn commit(&self, opened: Opened, mut effects: Effects) -> Result<()> {
-        let mut last = audit::insertions(Dialect::Postgres, std::mem::take(&mut effects.audit));
+        let mut last = self.rows_of(&mut effects);
         // Every write of a record fills the outbox, and commits that notify queue on one lock of the whole server: nodes
         // look into the outbox by the clock, and only what corrects memory is sent.
         let sent: Vec<Change> =
@@ -273,6 +277,28 @@ impl Link {
         }
         self.feed.publish(&effects.changes);
         Ok(())
+    }
+
+    /// What writes the rows that go with the commit.
+    fn rows_of(&self, effects: &mut Effects) -> Vec<Sql> {
+        let (events, audit) = (std::mem::take(&mut effects.events), std::mem::take(&mut effects.audit));
+        let trim = match events.len() {
+            0 => None,
+            more => outbox::trim(Dialect::Postgres, self.told.fetch_add(more as u64, Ordering::Relaxed), more),
+        };
+        let mut rows = insertions(Dialect::Postgres, events);
+        let of_audit = insertions(Dialect::Postgres, audit);
+        match (rows.as_slice(), of_audit.as_slice()) {
+            // A write of one record: one statement, since each costs the server an answer of its own.
+            ([event], [audited]) => {
+                let mut both = Sql::new(Dialect::Postgres);
+                both.push("WITH told AS (").append(event).push(") ").append(audited);
+                rows = vec![both];
+            }
+            _ => rows.extend(of_audit),
+        }
+        rows.extend(trim);
+        rows
     }
 
     async fn read(&self, job: &mut dyn ReadJob) -> Result<()> {

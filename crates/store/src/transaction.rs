@@ -3,6 +3,7 @@
 use crate::audit::AuditRow;
 use crate::change::Change;
 use crate::error::{Error, Result};
+use crate::outbox::Waiting;
 use crate::sql::{Dialect, Sql};
 use crate::value::{Columns, Row};
 use crate::{postgres, sqlite};
@@ -17,6 +18,8 @@ pub(crate) struct Effects {
     pub(crate) counts: BTreeMap<String, i64>,
     /// What to announce, in order.
     pub(crate) changes: Vec<Change>,
+    /// Events for the outbox, in order.
+    pub(crate) events: Vec<Waiting>,
     /// Rows of the audit log, in order.
     pub(crate) audit: Vec<AuditRow>,
     /// Whether tables were changed, which makes prepared statements stale on `PostgreSQL`.
@@ -30,6 +33,7 @@ impl Effects {
             *self.counts.entry(collection).or_default() += delta;
         }
         self.changes.extend(other.changes);
+        self.events.extend(other.events);
         self.audit.extend(other.audit);
         self.altered |= other.altered;
     }

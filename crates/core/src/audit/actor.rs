@@ -1,7 +1,5 @@
 //! Who made an event happen, and from where: the caller as the audit log keeps it.
 
-use serde_json::{Map, Value as Json};
-
 use super::entry::tamed;
 use crate::accounts::realm_text;
 use crate::caller::{Caller, Channel, Principal};
@@ -14,7 +12,7 @@ pub struct Actor {
     pub(super) ip_address: Option<String>,
     pub(super) user_agent: Option<String>,
     /// What has no column of its own: request id, realm, whether it was the command line.
-    pub(super) details: Map<String, Json>,
+    pub(super) details: Vec<(&'static str, String)>,
 }
 
 impl From<&Caller> for Actor {
@@ -48,7 +46,7 @@ impl From<&Caller> for Actor {
 }
 
 impl Actor {
-    fn detail(&mut self, name: &str, text: &str) {
-        self.details.insert(name.to_owned(), text.into());
+    fn detail(&mut self, name: &'static str, text: &str) {
+        self.details.push((name, text.to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 //! What an operation says about what it did: the event, the thing it happened to, and what was before and after. No secret gets in.
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
@@ -137,34 +138,52 @@ fn is_secret(name: &str) -> bool {
 
 /// A text cut to [`MAX_TEXT`] characters, without what could steer a terminal or break a line.
 pub(super) fn tamed(text: &str) -> String {
+    // The usual case, in every row: nothing to take out, and no more bytes than it may have characters.
+    if text.len() <= MAX_TEXT && !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
     text.chars().filter(|character| !character.is_control()).take(MAX_TEXT).collect()
 }
 
-/// Members of two objects as one; where both have a name, the second has its way.
-pub(super) struct Together<'a>(pub &'a Map<String, Json>, pub &'a Map<String, Json>);
+/// What is known of the actor and the details of an event as one object; where both have a name, the event has its way.
+pub(super) struct Together<'a>(pub &'a [(&'static str, String)], pub &'a Map<String, Json>);
 
 impl Together<'_> {
-    fn members(&self) -> impl Iterator<Item = (&String, &Json)> {
-        self.0.iter().filter(|(name, _)| !self.1.contains_key(*name)).chain(self.1)
+    fn of_actor(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.0.iter().filter(|(name, _)| !self.1.contains_key(*name))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty() && self.1.is_empty()
     }
 }
 
 impl Serialize for Together<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.members())
+        let mut members = serializer.serialize_map(None)?;
+        for (name, text) in self.of_actor() {
+            members.serialize_entry(name, text)?;
+        }
+        for (name, value) in self.1 {
+            members.serialize_entry(name, value)?;
+        }
+        members.end()
     }
 }
 
 /// The details as JSON; `None` where there are none.
 pub(super) fn written(details: &Together<'_>) -> Option<String> {
-    details.members().next()?;
+    if details.is_empty() {
+        return None;
+    }
     // No map of texts can fail to be written.
     let text = serde_json::to_string(details).ok()?;
     if text.len() <= MAX_DETAILS {
         return Some(text);
     }
     // The small members stay: who did it from where is among them.
-    let mut small: Map<String, Json> = details.members().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let of_actor = details.of_actor().map(|(name, text)| ((*name).to_owned(), text.as_str().into()));
+    let mut small: Map<String, Json> = of_actor.chain(details.1.clone()).collect();
     small.retain(|_, value| value.to_string().len() <= MAX_DETAILS / 16);
     small.insert("left_out".to_owned(), format!("{} bytes", text.len()).into());
     Some(Json::Object(small).to_string())
@@ -182,7 +201,7 @@ mod tests {
             .with("smtp_Password", "hunter2")
             .with("setting", json!({"client_secret": "s", "hosts": [{"token": "t", "name": "n"}], "has_secret": true}))
             .change(json!({"apiKey": "a", "name": "x"}), json!({"apiKey": "b", "name": "x"}));
-        let text = written(&Together(&Map::new(), &entry.details)).unwrap();
+        let text = written(&Together(&[], &entry.details)).unwrap();
         for secret in ["hunter2", "\"s\"", "\"t\"", "\"a\"", "\"b\""] {
             assert!(!text.contains(secret), "{text}");
         }
@@ -202,10 +221,10 @@ mod tests {
     #[test]
     fn details_are_bounded_and_say_so() {
         let entry = Event::CollectionUpdated.with("request_id", "r").with("before", "x".repeat(MAX_DETAILS));
-        let text = written(&Together(&Map::new(), &entry.details)).unwrap();
+        let text = written(&Together(&[], &entry.details)).unwrap();
         assert!(text.len() < 200 && text.contains("left_out") && text.contains("request_id"), "{text}");
         let fits = Event::CollectionUpdated.with("before", "x".repeat(MAX_DETAILS - r#"{"before":""}"#.len()));
-        assert_eq!(written(&Together(&fits.details, &Map::new())).unwrap().len(), MAX_DETAILS);
+        assert_eq!(written(&Together(&[], &fits.details)).unwrap().len(), MAX_DETAILS);
     }
 
     #[test]

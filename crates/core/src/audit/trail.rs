@@ -61,11 +61,9 @@ impl Trail {
 
     /// Writes an event with the commit of this transaction, or not at all.
     pub fn record(&self, tx: &mut Tx<'_>, entry: impl Into<Entry>) -> Recorded {
-        #[cfg(feature = "measuring")]
-        if self.scribe.silent.load(std::sync::atomic::Ordering::Relaxed) {
-            return Recorded(());
+        if self.scribe.is_heard() {
+            tx.append_audit(self.scribe.row(&self.actor, entry.into()));
         }
-        tx.append_audit(self.scribe.row(&self.actor, entry.into()));
         Recorded(())
     }
 }
@@ -77,6 +75,16 @@ impl std::fmt::Debug for Scribe {
 }
 
 impl Scribe {
+    /// Whether what succeeds is written down: always, but in the program that measures what that costs.
+    #[inline]
+    fn is_heard(&self) -> bool {
+        #[cfg(feature = "measuring")]
+        if self.silent.load(std::sync::atomic::Ordering::Relaxed) {
+            return false;
+        }
+        true
+    }
+
     /// The row of an event that happens now.
     pub(super) fn row(&self, actor: &Actor, entry: Entry) -> AuditRow {
         let Entry { event, resource, account, mut details, error } = entry;
@@ -139,6 +147,29 @@ where
         .write(move |tx| {
             Box::pin(async move {
                 let Audited(value) = job(tx, &trail).await?;
+                Ok(value)
+            })
+        })
+        .await
+}
+
+/// As [`write`], for a job whose one event is known beforehand: its row is made and signed here, not where everybody's writes wait for
+/// each other. It says the time at which the job was handed over.
+pub(crate) async fn write_of<T, E, F>(caller: &Caller, app: &App, event: Entry, job: F) -> Result<T, E>
+where
+    F: for<'a, 'c> FnOnce(&'a mut Tx<'c>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    app.audit.is_ours()?;
+    let row = app.audit.scribe.is_heard().then(|| app.audit.scribe.row(&caller.into(), event));
+    app.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let value = job(tx).await?;
+                if let Some(row) = row {
+                    tx.append_audit(row);
+                }
                 Ok(value)
             })
         })

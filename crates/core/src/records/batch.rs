@@ -1,10 +1,7 @@
 //! Many records in one request: each is decided and validated on its own, and the failure of one leaves the others.
 
-use std::sync::Arc;
-
 use fastcms_expr::Context;
 use fastcms_store::Tx;
-use fastcms_store::schema::Collection;
 use serde_json::{Map, Value as Json};
 
 use super::create::{Insert, charge_registration, prepare};
@@ -64,26 +61,27 @@ async fn attempt(door: &Door<'_>, items: &[Json]) -> Result<BatchOutcome, Failur
             Err(error) => Err(error),
         });
     }
-    let collection = Arc::clone(&door.collection);
-    audit::write(door.caller, door.app, move |tx, trail| Box::pin(store_all(tx, trail, prepared, collection))).await
+    audit::write(door.caller, door.app, move |tx, trail| Box::pin(store_all(tx, trail, prepared))).await
 }
 
 async fn store_all(
     tx: &mut Tx<'_>,
     trail: &Trail,
     prepared: Vec<Result<Insert>>,
-    collection: Arc<Collection>,
 ) -> Result<Audited<BatchOutcome>, Failure> {
     let mut recorded = Recorded::nothing_happened();
     let mut outcome = BatchOutcome::default();
     for (index, ready) in prepared.into_iter().enumerate() {
         let answer = match ready {
-            Ok(insert) => unless_stale(tx.savepoint(|tx| insert.run(tx)).await)?,
+            Ok(insert) => {
+                let event = insert.event();
+                unless_stale(tx.savepoint(|tx| insert.run(tx)).await)?.map(|created| (created, event))
+            }
             Err(error) => Err(error),
         };
         match answer {
-            Ok(created) => {
-                recorded = trail.record(tx, created.event(&collection));
+            Ok((created, event)) => {
+                recorded = trail.record(tx, event);
                 outcome.records.push(created.record);
             }
             Err(error) => outcome.failures.push(ItemFailure { index, error }),

@@ -1,12 +1,9 @@
 //! Making a record.
 
-use std::sync::Arc;
-
 use fastcms_expr::{Predicate, RuleKind};
 use fastcms_guard::limits::Class;
 use fastcms_store::files::Reach;
 use fastcms_store::records::{self as rows, Event, View};
-use fastcms_store::schema::Collection;
 use fastcms_store::{BoxFuture, Plan, Tx};
 use serde_json::{Map, Value as Json};
 
@@ -26,13 +23,6 @@ pub struct Created {
     pub id: String,
     /// As JSON.
     pub record: Vec<u8>,
-}
-
-impl Created {
-    /// What the audit log says of it. What is in it is the record's, not the log's.
-    pub(super) fn event(&self, collection: &Collection) -> Entry {
-        AuditEvent::RecordCreated.on("record", self.id.as_str()).with("collection", collection.name())
-    }
 }
 
 /// Makes a record of `data` in a collection, if the create rule admits it.
@@ -89,14 +79,7 @@ pub(crate) async fn create_at_the_door(
 
 async fn attempt(door: &Door<'_>, data: &Map<String, Json>, id: Option<&str>) -> Result<Created, Failure> {
     let insert = prepare(door, data, id).await?;
-    audit::write(door.caller, door.app, move |tx, trail| {
-        Box::pin(async move {
-            let collection = Arc::clone(&insert.view.collection);
-            let created = insert.run(tx).await?;
-            Ok::<_, Failure>(trail.record(tx, created.event(&collection)).with(created))
-        })
-    })
-    .await
+    audit::write_of(door.caller, door.app, insert.event(), move |tx| insert.run(tx)).await
 }
 
 /// Everything about a new record that needs no transaction: who may, what is valid, the hash of a password.
@@ -155,6 +138,11 @@ pub(super) struct Insert {
 }
 
 impl Insert {
+    /// What the audit log says of it. What is in it is the record's, not the log's.
+    pub(super) fn event(&self) -> Entry {
+        AuditEvent::RecordCreated.on("record", self.id.as_str()).with("collection", self.view.collection.name())
+    }
+
     /// Stores it, if the rule holds and what it points at exists.
     pub(super) fn run<'a>(self, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<Created, Failure>> {
         Box::pin(async move {
@@ -170,7 +158,7 @@ impl Insert {
             if written.version != collection.version() {
                 return Err(Failure::Stale);
             }
-            rows::announce(tx, collection, Event::Created, &id, &now).await?;
+            rows::announce(tx, collection, Event::Created, &id, &now);
             Ok(Created { id, record: written.record })
         })
     }

@@ -29,14 +29,7 @@ pub async fn delete(caller: &Caller, app: &App, request: RequestFacts<'_>, colle
 
 async fn attempt(door: &Door<'_>, id: &str) -> Result<(), Failure> {
     let removal = prepare(door, id)?;
-    audit::write(door.caller, door.app, move |tx, trail| {
-        Box::pin(async move {
-            let event = removal.event();
-            removal.run(tx).await?;
-            Ok::<_, Failure>(trail.record(tx, event).with(()))
-        })
-    })
-    .await
+    audit::write_of(door.caller, door.app, removal.event(), move |tx| removal.run(tx)).await
 }
 
 /// All that a deletion takes but its transaction.

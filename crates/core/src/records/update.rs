@@ -40,14 +40,7 @@ pub async fn update(
 
 async fn attempt(door: &Door<'_>, id: &str, data: &Map<String, Json>) -> Result<Vec<u8>, Failure> {
     let change = prepare(door, id, data).await?;
-    audit::write(door.caller, door.app, move |tx, trail| {
-        Box::pin(async move {
-            let event = change.event();
-            let record = change.run(tx).await?;
-            Ok::<_, Failure>(trail.record(tx, event).with(record))
-        })
-    })
-    .await
+    audit::write_of(door.caller, door.app, change.event(), move |tx| change.run(tx)).await
 }
 
 /// All that a change takes but its transaction. What is wrong with the data waits in it for the decision.
@@ -232,7 +225,7 @@ impl Replace {
                 password::remember(tx, collection.id(), &id, old_password.as_ref(), &now).await?;
                 account_changed(tx, &view, &id, &data, now_seconds).await?;
             }
-            rows::announce(tx, collection, Event::Updated, &id, &now).await?;
+            rows::announce(tx, collection, Event::Updated, &id, &now);
             Ok(written.record)
         })
     }

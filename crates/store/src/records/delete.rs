@@ -103,7 +103,7 @@ async fn remove(tx: &mut Tx<'_>, home: &Collection, ids: &[String], now: &str) -
     tx.count(home.id(), -i64::try_from(gone.len()).unwrap_or(i64::MAX));
     files::detach_all(tx, home.id(), &gone).await?;
     for id in &gone {
-        announce(tx, home, Event::Deleted, id, now).await?;
+        announce(tx, home, Event::Deleted, id, now);
         if home.is_auth() {
             accounts::forget(tx, home.id(), id).await?;
             tx.announce(Change::new(ChangeKind::Account, id.as_str()));
@@ -176,7 +176,8 @@ async fn clear(
     sql.push("UPDATE ").table(collection.table()).push(" SET ").ident(collection.column(at)).push(" = ").bind(left);
     sql.push(", \"updated\" = ").bind(now).push(" WHERE id = ").bind(other);
     tx.execute(&sql).await?;
-    announce(tx, collection, Event::Updated, other, now).await
+    announce(tx, collection, Event::Updated, other, now);
+    Ok(())
 }
 
 fn quoted(id: &str) -> String {

@@ -1,12 +1,8 @@
-//! What others are told of a change of records: a row of the outbox, written in the transaction of the change.
+//! What others are told of a change of records.
 
+use crate::outbox::Waiting;
 use crate::schema::Collection;
-use crate::{Change, ChangeKind, Error, Tx};
-
-/// How many events may wait. While nobody takes them out, the oldest make room.
-pub const MAX_WAITING: i64 = 100_000;
-/// How many go at once when there are too many.
-const TRIM: i64 = 1_000;
+use crate::{Change, ChangeKind, Tx};
 
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,25 +22,9 @@ impl Event {
     }
 }
 
-/// Writes the event of one record. `now` is the time written into the record.
-pub async fn announce(
-    tx: &mut Tx<'_>,
-    collection: &Collection,
-    event: Event,
-    id: &str,
-    now: &str,
-) -> Result<(), Error> {
+/// Has the event of one record written with the commit. `now` is the time written into the record.
+pub fn announce(tx: &mut Tx<'_>, collection: &Collection, event: Event, id: &str, now: &str) {
     let payload = serde_json::json!({"collection": collection.id(), "id": id}).to_string();
-    let mut sql = tx.sql();
-    sql.push("INSERT INTO outbox (topic, payload, created) VALUES (").bind(event.topic()).push(", ").bind(payload);
-    sql.push(", ").bind(now).push(") RETURNING id");
-    let number = tx.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))?;
-    // Now and then, so that most writes pay nothing: numbers only go up.
-    if number > MAX_WAITING && number % TRIM == 0 {
-        let mut sql = tx.sql();
-        sql.push("DELETE FROM outbox WHERE id <= ").bind(number - MAX_WAITING);
-        tx.execute(&sql).await?;
-    }
+    tx.tell(Waiting { topic: event.topic(), payload, created: now.to_owned() });
     tx.announce(Change::new(ChangeKind::Outbox, ""));
-    Ok(())
 }

@@ -9,10 +9,12 @@ use super::connection::TimedConnection;
 use super::job::Write;
 use super::session::{Session, control, rolled_back};
 use super::snapshots::Snapshots;
-use crate::audit;
+use crate::appended::Insertions;
+use crate::audit::AuditRow;
 use crate::change::Feed;
 use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
+use crate::outbox::{self, Waiting};
 use crate::sql::Dialect;
 use crate::transaction::Effects;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -54,7 +56,16 @@ impl Writer {
         let conn = TimedConnection::writer(path)?;
         // A bounded channel makes room for the most there may be at once: half a megabyte that hardly any server ever needs.
         let (sender, receiver) = unbounded();
-        let work = Work { conn, path: path.to_owned(), feed, snapshots, grouped };
+        let work = Work {
+            conn,
+            path: path.to_owned(),
+            feed,
+            snapshots,
+            grouped,
+            events: Insertions::default(),
+            told: 0,
+            audit: Insertions::default(),
+        };
         let thread = thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || work.serve(&receiver))
@@ -101,6 +112,10 @@ struct Work {
     feed: Arc<Feed>,
     snapshots: Arc<Snapshots>,
     grouped: Duration,
+    events: Insertions<Waiting>,
+    /// How many events were written.
+    told: u64,
+    audit: Insertions<AuditRow>,
 }
 
 impl Work {
@@ -222,9 +237,13 @@ impl Work {
     fn commit(&mut self, effects: &mut Effects) -> Result<()> {
         write_counts(&self.conn.conn, &effects.counts)?;
         let mut session = Session::new(&mut self.conn.conn);
-        for insertion in audit::insertions(Dialect::Sqlite, std::mem::take(&mut effects.audit)) {
-            session.execute(&insertion)?;
+        let events = std::mem::take(&mut effects.events);
+        if let Some(trim) = outbox::trim(Dialect::Sqlite, self.told, events.len()) {
+            session.execute(&trim)?;
         }
+        self.told += events.len() as u64;
+        self.events.each(events, |sql| session.execute(sql).map(drop))?;
+        self.audit.each(std::mem::take(&mut effects.audit), |sql| session.execute(sql).map(drop))?;
         control(&self.conn.conn, "COMMIT")
     }
 

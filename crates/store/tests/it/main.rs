@@ -8,6 +8,7 @@ mod credentials;
 mod database;
 mod migrations;
 mod opening;
+mod outbox;
 mod reads;
 mod records;
 mod snapshots;

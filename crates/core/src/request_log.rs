@@ -38,29 +38,14 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedRequest {
     pub id: String,
-    pub method: String,
-    pub url: String,
-    pub status: i64,
-    /// Microseconds.
-    pub duration: i64,
-    pub ip_address: String,
-    /// `None` for guests.
-    pub user_id: Option<String>,
     pub created: String,
+    /// The rest, as it is stored.
+    pub row: StoredRequest,
 }
 
 impl From<StoredRequest> for LoggedRequest {
     fn from(row: StoredRequest) -> Self {
-        Self {
-            id: id(row.number),
-            method: row.method,
-            url: row.url,
-            status: row.status,
-            duration: row.duration,
-            ip_address: row.ip_address,
-            user_id: row.user_id,
-            created: stamp(row.number.unix_millis()),
-        }
+        Self { id: id(row.number), created: stamp(row.number.unix_millis()), row }
     }
 }
 

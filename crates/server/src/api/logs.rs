@@ -94,16 +94,16 @@ struct RequestBody {
 }
 
 impl From<LoggedRequest> for RequestBody {
-    fn from(request: LoggedRequest) -> Self {
+    fn from(LoggedRequest { id, created, row }: LoggedRequest) -> Self {
         Self {
-            id: request.id,
-            method: request.method,
-            url: request.url,
-            status: request.status,
-            duration_ms: millis(request.duration),
-            ip_address: request.ip_address,
-            user_id: request.user_id,
-            created: request.created,
+            id,
+            method: row.method,
+            url: row.url,
+            status: row.status,
+            duration_ms: millis(row.duration),
+            ip_address: row.ip_address,
+            user_id: row.user_id,
+            created,
         }
     }
 }

@@ -204,7 +204,7 @@ fn every_write_of_core_is_audited_or_decided_not_to_be() {
         ("audit/queue.rs", 1, "events of the log itself"),
         ("audit/sinks.rs", 3, "how far places outside have taken the log"),
         ("audit/reading.rs", 1, "rows of a segment whose end is in the log"),
-        ("audit/trail.rs", 2, "the door"),
+        ("audit/trail.rs", 3, "the door"),
         ("data_keys.rs", 2, "keys of the product's own, which are told of where they are used"),
         ("data_keys/rewrapping.rs", 1, "wrapping of keys, which changes nothing that they protect"),
         ("keys.rs", 2, "which keys are in use"),

@@ -108,7 +108,7 @@ impl Audit {
             #[cfg(feature = "measuring")]
             silent: std::sync::atomic::AtomicBool::new(false),
         });
-        let chainer = Arc::new(Chainer::new(store.clone(), signer, folder));
+        let chainer = Arc::new(Chainer::new(store.clone(), signer, signers.clone(), folder));
         if process == Process::Server {
             spawn(&chainer, &scribe);
         }

@@ -76,15 +76,19 @@ async fn last_number(store: &Store) -> Result<i64> {
 /// Who links, on this node.
 pub(super) struct Chainer {
     store: Store,
+    /// The one in use.
     signer: Signer,
+    /// All that could be opened.
+    signers: Vec<Signer>,
     outside: Outside,
     /// One run at a time on this node.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Chainer {
-    pub(super) fn new(store: Store, signer: Signer, folder: PathBuf) -> Self {
-        Self { store, outside: Outside::new(signer.clone(), folder), signer, turn: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(store: Store, signer: Signer, signers: Vec<Signer>, folder: PathBuf) -> Self {
+        let outside = Outside::new(signer.clone(), signers.clone(), folder);
+        Self { store, signer, signers, outside, turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Links everything that could be linked when it was called, and answers how much that was. What comes in meanwhile waits for the
@@ -189,8 +193,9 @@ impl Chainer {
         let at = self.store.read(Plan::Bounded, move |reader| Box::pin(rows::hash_at(reader, number))).await?;
         let is_there = match at {
             HashAt::Linked(hash) => hex(&hash) == known.hash,
-            HashAt::Pruned => true,
-            HashAt::Nowhere => false,
+            HashAt::Gone(pruned) => {
+                pruned.iter().any(|segment| self.signers.iter().any(|signer| signer.has_pruned(segment)))
+            }
         };
         if is_there {
             // Another node went on from there.

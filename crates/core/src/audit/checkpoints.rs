@@ -48,15 +48,21 @@ impl Checkpoint {
         signer.key.sign(Kind::Checkpoint, parts.map(Some))
     }
 
-    /// Whether `signer` made it.
-    pub(super) fn is_by(&self, signer: &Signer) -> bool {
-        hex(&Self::signature(signer, &self.time, self.link, &self.hash)) == self.signature
+    /// Whether one of these made it.
+    pub(super) fn is_by_any(&self, signers: &[Signer]) -> bool {
+        signers.iter().any(|signer| {
+            signer.key_id == self.key_id
+                && hex(&Self::signature(signer, &self.time, self.link, &self.hash)) == self.signature
+        })
     }
 }
 
 /// The files of this node.
 pub(super) struct Outside {
+    /// The one in use.
     signer: Signer,
+    /// All that could be opened.
+    signers: Vec<Signer>,
     /// Nothing is written where it cannot be.
     folder: PathBuf,
     state: Mutex<State>,
@@ -74,8 +80,8 @@ struct State {
 }
 
 impl Outside {
-    pub(super) fn new(signer: Signer, folder: PathBuf) -> Self {
-        Self { signer, folder, state: Mutex::default() }
+    pub(super) fn new(signer: Signer, signers: Vec<Signer>, folder: PathBuf) -> Self {
+        Self { signer, signers, folder, state: Mutex::default() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -87,11 +93,31 @@ impl Outside {
         let mut state = self.state();
         if !state.is_read {
             state.is_read = true;
-            let text = std::fs::read_to_string(self.folder.join(HEAD)).unwrap_or_default();
-            let known: Option<Checkpoint> = serde_json::from_str(&text).ok();
-            state.head = known.filter(|known| known.key_id == self.signer.key_id && known.is_by(&self.signer));
+            state.head = self.kept();
         }
         state.head.clone()
+    }
+
+    /// What the file says, if a key made it that can be opened. What another made cannot be held against anything, and is not written
+    /// over for good: whoever verifies is told of it.
+    fn kept(&self) -> Option<Checkpoint> {
+        let text = std::fs::read_to_string(self.folder.join(HEAD)).ok()?;
+        let Ok(kept) = serde_json::from_str::<Checkpoint>(&text) else {
+            tracing::error!(file = HEAD, "what this node knew as the end of the audit log cannot be read");
+            return None;
+        };
+        if kept.is_by_any(&self.signers) {
+            return Some(kept);
+        }
+        tracing::error!(
+            link = kept.link,
+            time = kept.time,
+            key_id = kept.key_id,
+            "what this node knew as the end of the audit log is not by a key of this database that can be opened: \
+             `fastcms audit verify` tells more"
+        );
+        self.append(&kept);
+        None
     }
 
     /// The chain goes up to here now.

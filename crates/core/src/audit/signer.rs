@@ -64,6 +64,14 @@ impl Signer {
         self.key.sign(Kind::Pruning, [Some(closing.seal.as_slice()), Some(pruned.as_bytes())])
     }
 
+    /// Whether this key sealed both the end of a segment and leave to take its rows away.
+    pub(super) fn has_pruned(&self, segment: &Segment) -> bool {
+        let (Some(closing), Some(pruning)) = (&segment.closing, &segment.pruning) else { return false };
+        segment.key_id == self.key_id
+            && self.closing(segment, closing).as_slice() == closing.seal
+            && self.is_pruned(closing, pruning)
+    }
+
     pub(super) fn is_pruned(&self, closing: &Closing, pruning: &Pruning) -> bool {
         self.pruning(closing, &pruning.pruned).as_slice() == pruning.seal
     }

@@ -29,6 +29,9 @@ pub struct Report {
     pub tail: i64,
     /// Checkpoints that the chain was held against.
     pub checkpoints: usize,
+    /// Checkpoints that none of the keys made that could be opened: nothing can be held against them, so that what they were kept for is
+    /// not shown.
+    pub strangers: usize,
     /// The first thing that is wrong.
     pub finding: Option<Finding>,
 }
@@ -36,7 +39,7 @@ pub struct Report {
 impl Report {
     /// Whether everything was looked at, and nothing is wrong.
     pub fn is_sound(&self) -> bool {
-        self.finding.is_none() && self.unreadable == 0
+        self.finding.is_none() && self.unreadable == 0 && self.strangers == 0
     }
 }
 
@@ -109,12 +112,13 @@ pub async fn verify(
     access::require(caller, Permission::AuditRead)?;
     let signers = app.audit.signers.iter().map(|signer| (signer.key_id, signer)).collect();
     let stored = data_keys::stored(&app.store, super::PURPOSE).await?;
+    let (known, strangers) = known(checkpoints, &app.audit.signers);
     let mut walk = Walk {
         store: &app.store,
         signers,
         stored: stored.iter().map(|key| key.id).collect(),
-        checkpoints: known(checkpoints, &app.audit.signers),
-        report: Report::default(),
+        checkpoints: known,
+        report: Report { strangers, ..Report::default() },
         link: 0,
         hash: START,
         position: 0,
@@ -127,14 +131,13 @@ pub async fn verify(
     }
 }
 
-/// Those of `checkpoints` that a known key made, in the order of their links. A forged line proves nothing and is passed over.
-fn known(checkpoints: &[Checkpoint], signers: &[Signer]) -> VecDeque<Checkpoint> {
-    let is_known = |checkpoint: &&Checkpoint| {
-        signers.iter().any(|signer| signer.key_id == checkpoint.key_id && checkpoint.is_by(signer))
-    };
-    let mut known: Vec<Checkpoint> = checkpoints.iter().filter(is_known).cloned().collect();
+/// Those of `checkpoints` that a known key made, in the order of their links; and how many others there are. Those may be forged, so
+/// they prove nothing; but whoever takes the key away with the log must not have the checkpoints forgotten with it.
+fn known(checkpoints: &[Checkpoint], signers: &[Signer]) -> (VecDeque<Checkpoint>, usize) {
+    let (mut known, strangers): (Vec<_>, Vec<_>) =
+        checkpoints.iter().cloned().partition(|checkpoint| checkpoint.is_by_any(signers));
     known.sort_by_key(|checkpoint| checkpoint.link);
-    known.into()
+    (known.into(), strangers.len())
 }
 
 struct Walk<'w> {

@@ -71,6 +71,7 @@ fn json(report: &Report) -> serde_json::Value {
     serde_json::json!({
         "sound": report.is_sound(), "links": report.links, "pruned": report.pruned,
         "unreadable": report.unreadable, "not_linked": report.tail, "checkpoints": report.checkpoints,
+        "unknown_checkpoints": report.strangers,
         "finding": finding,
     })
 }
@@ -80,15 +81,26 @@ fn print(report: &Report) -> Result<(), Failure> {
     if report.pruned > 0 {
         say!("{} events were deleted by retention, the ends of their segments are sealed", report.pruned)?;
     }
+    if report.strangers > 0 {
+        say!(
+            "{} checkpoints are not by a key of this database that can be opened: nothing can be held against them",
+            report.strangers
+        )?;
+    }
     if report.unreadable > 0 {
         say!("{} events are under a key that cannot be opened: nothing can be said of them", report.unreadable)?;
     }
     say!("{} events are not linked yet: a deletion among them would not be seen", report.tail)?;
     let Some(finding) = &report.finding else {
-        return if report.is_sound() {
-            say!("SOUND")
-        } else {
-            say!("NOT VERIFIED: give the key that wrapped theirs in SECRET_KEY_PREVIOUS or ENCRYPTION_KEY_PREVIOUS")
+        return match (report.is_sound(), report.unreadable) {
+            (true, _) => say!("SOUND"),
+            (false, 0) => say!(
+                "NOT VERIFIED: if these checkpoints are of another database, move them out of the data folder; \
+                 else somebody took the log's key away"
+            ),
+            (false, _) => {
+                say!("NOT VERIFIED: give the key that wrapped theirs in SECRET_KEY_PREVIOUS or ENCRYPTION_KEY_PREVIOUS")
+            }
         };
     };
     let mut place = Vec::new();

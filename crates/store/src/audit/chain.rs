@@ -159,10 +159,9 @@ pub async fn last_block(reader: &mut Reader<'_>) -> Result<Option<Block>> {
 pub enum HashAt {
     /// Its hash.
     Linked(Vec<u8>),
-    /// Its segment went by retention.
-    Pruned,
-    /// There is no such link.
-    Nowhere,
+    /// There is no such link. These segments say that it was theirs, and that they went by retention: whether that is so, their seals
+    /// show.
+    Gone(Vec<Segment>),
 }
 
 /// The hash of the link of this number.
@@ -178,9 +177,10 @@ pub async fn hash_at(reader: &mut Reader<'_>, number: i64) -> Result<HashAt> {
         return Ok(HashAt::Linked(hash));
     }
     let mut sql = reader.sql();
-    sql.push("SELECT 1 FROM audit_segments WHERE pruned IS NOT NULL AND first_link < ").bind(number);
+    sql.push(SEGMENT).push(" WHERE pruned IS NOT NULL AND first_link < ").bind(number);
     sql.push(" AND first_link + links >= ").bind(number);
-    Ok(if reader.fetch_one(&sql).await?.is_some() { HashAt::Pruned } else { HashAt::Nowhere })
+    let pruned = reader.fetch(&sql).await?.iter().map(segment_of).collect::<Result<_>>()?;
+    Ok(HashAt::Gone(pruned))
 }
 
 /// The first block of a segment beyond this number.

@@ -107,7 +107,7 @@ async fn retention_under_a_key_that_never_was_is_named(product: &Product) {
 }
 
 /// Makes the key of the log one that no key of the ring opens, as if another had wrapped it.
-const LOCK: &str = "UPDATE data_keys SET wrapped = 'w1.AAAAAAAAAAA' || substr(wrapped, 15) WHERE purpose = 'audit'";
+pub const LOCK: &str = "UPDATE data_keys SET wrapped = 'w1.AAAAAAAAAAA' || substr(wrapped, 15) WHERE purpose = 'audit'";
 
 async fn what_no_key_opens_is_not_called_sound(product: &Product) {
     note(&product.app, 5);
@@ -138,7 +138,7 @@ async fn a_checkpoint_holds_against_links_that_no_key_opens(product: &Product) {
 }
 
 /// What `fastcms audit verify` says, which reads both files.
-async fn with_all_files(product: &Product) -> Report {
+pub async fn with_all_files(product: &Product) -> Report {
     let folder = product.app.config.data_directory();
     let text = [CHECKPOINTS, HEAD].map(|name| std::fs::read_to_string(folder.join(name)).unwrap_or_default()).concat();
     let known: Vec<Checkpoint> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -146,7 +146,7 @@ async fn with_all_files(product: &Product) -> Report {
 }
 
 /// Waits until the server itself has linked everything: no checkpoint is due for that.
-async fn linked_by_itself(product: &Product, links: i64) {
+pub async fn linked_by_itself(product: &Product, links: i64) {
     for _ in 0..500 {
         let (done, waiting) = audit::standing(&Caller::operator(), &product.app).await.unwrap();
         if done >= links && waiting == 0 {

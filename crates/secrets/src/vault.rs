@@ -80,7 +80,11 @@ impl Vault {
         let answer = self.ask_as_ourselves(|| Request::get(&url)).await?;
         match answer.status {
             200 => {}
-            403 => return Err(Why::Denied("the policy of our token does not allow this path".to_owned())),
+            403 => {
+                return Err(Why::Denied(
+                    "the policy of our token does not allow this path, or the token is no longer good".to_owned(),
+                ));
+            }
             404 => return Err(Why::NotFound(absence(&answer).to_owned())),
             _ => return Err(trouble(&answer)),
         }

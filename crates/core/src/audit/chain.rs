@@ -10,6 +10,7 @@ use std::time::Duration;
 use fastcms_guard::chain::{Hash, START};
 use fastcms_store::audit::chain::{self as rows, Block, Closing, HashAt, Link, Linkable, Segment};
 use fastcms_store::{Error as StoreError, Plan, Store};
+use tokio::time::Instant;
 
 use super::checkpoints::{Checkpoint, Outside};
 use super::signer::{Signer, hash_of, hex};
@@ -21,6 +22,8 @@ use crate::time::stamp;
 pub(super) const BLOCK: i64 = 4_000;
 /// How long a committed row waits to be linked at most, as long as nothing stands in the way.
 pub(super) const PAUSE: Duration = Duration::from_millis(400);
+/// After so long it is said that rows wait.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Links of one segment at most; another is begun each day as well.
 const SEGMENT: i64 = 1_000_000;
 
@@ -73,6 +76,27 @@ async fn last_number(store: &Store) -> Result<i64> {
     Ok(block.map_or(0, |block| block.number))
 }
 
+/// Since when rows wait although nothing more can be linked: on `PostgreSQL` none can that came after an open transaction began.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    is_said: bool,
+}
+
+impl Waiting {
+    /// Takes note of whether rows wait; after how long that is to be said, where it is, once.
+    fn note(&mut self, waits: bool, now: Instant) -> Option<Duration> {
+        if !waits {
+            *self = Self::default();
+            return None;
+        }
+        let time = now.saturating_duration_since(*self.since.get_or_insert(now));
+        let is_due = !self.is_said && time >= PATIENCE;
+        self.is_said |= is_due;
+        is_due.then_some(time)
+    }
+}
+
 /// Who links, on this node.
 pub(super) struct Chainer {
     store: Store,
@@ -82,19 +106,19 @@ pub(super) struct Chainer {
     signers: Vec<Signer>,
     outside: Outside,
     /// One run at a time on this node.
-    turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<Waiting>,
 }
 
 impl Chainer {
     pub(super) fn new(store: Store, signer: Signer, signers: Vec<Signer>, folder: PathBuf) -> Self {
         let outside = Outside::new(signer.clone(), signers.clone(), folder);
-        Self { store, signer, signers, outside, turn: tokio::sync::Mutex::new(()) }
+        Self { store, signer, signers, outside, turn: tokio::sync::Mutex::default() }
     }
 
     /// Links everything that could be linked when it was called, and answers how much that was. What comes in meanwhile waits for the
     /// next call: blocks of a few links each would cost more than the links.
     pub(super) async fn run(&self, scribe: &Scribe) -> Result<i64> {
-        let _turn = self.turn.lock().await;
+        let mut waiting = self.turn.lock().await;
         let mut linked = 0;
         loop {
             let known = self.outside.head();
@@ -105,8 +129,17 @@ impl Chainer {
             let (position, shift) = (head.position, self.signer.shift);
             let (found, is_all) = self.linkable(position, shift).await?;
             if found.is_empty() {
+                let waits = self.store.read(Plan::Bounded, move |reader| Box::pin(rows::has_after(reader, position)));
+                if let Some(time) = waiting.note(waits.await?, Instant::now()) {
+                    tracing::error!(
+                        seconds = time.as_secs(),
+                        "events wait to be linked into the audit log: a transaction that stays open on the database server, in \
+                         whatever database, holds them back (`pg_stat_activity` names it)"
+                    );
+                }
                 return Ok(linked);
             }
+            waiting.note(false, Instant::now());
             let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
             match self.append(head, &found, scribe).await {
                 Ok(()) if is_all => return Ok(linked + count),
@@ -251,5 +284,22 @@ impl Chainer {
             self.outside.checkpoint(head.link, &head.hash, scribe.clock.now().as_millis(), true);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_rows_wait_is_said_once_each_time_it_takes_too_long() {
+        let (mut waiting, began) = (Waiting::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let said: Vec<u64> =
+            [(1, true), (10, true), (11, true), (60, true), (61, false), (62, true), (71, true), (72, true)]
+                .into_iter()
+                .filter_map(|(seconds, waits)| waiting.note(waits, at(seconds)).map(|_| seconds))
+                .collect();
+        assert_eq!(said, [11, 72]);
     }
 }

@@ -242,6 +242,14 @@ pub async fn count_after(reader: &mut Reader<'_>, after: i64) -> Result<i64> {
     reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
 }
 
+/// Whether any row lies beyond a position.
+pub async fn has_after(reader: &mut Reader<'_>, after: i64) -> Result<bool> {
+    let position = position(reader.dialect());
+    let mut sql = reader.sql();
+    sql.push("SELECT 1 FROM audit_logs WHERE ").push(position).push(" > ").bind(after).push(" LIMIT 1");
+    Ok(reader.fetch_one(&sql).await?.is_some())
+}
+
 /// An id that more than one row has, and the number of the last of these.
 pub async fn doubled_id(reader: &mut Reader<'_>) -> Result<Option<(String, i64)>> {
     let mut sql = reader.sql();

@@ -1,29 +1,17 @@
 //! Events that wait for others: with the commit of what they tell, or not at all; and never more than have room.
 
 use crate::database::{Refused, ddl, fetch, number, on_each_engine, statement};
+use crate::records::definition;
 use fastcms_store::records::{Event, announce};
-use fastcms_store::schema::{Collection, CollectionKind, Definition, Field, FieldType, RuleTexts, Schema};
+use fastcms_store::schema::{Collection, Field, FieldType, Schema};
 use fastcms_store::{Plan, Store};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::sync::Arc;
 
 const NOW: &str = "2026-01-31T09:30:00.000Z";
 
 fn posts(store: &Store) -> Arc<Collection> {
-    let definition = Definition {
-        id: "posts-id".to_owned(),
-        name: "posts".to_owned(),
-        kind: CollectionKind::Base,
-        fields: vec![Field::new("title", FieldType::Text)],
-        options: Map::new(),
-        indexes: Vec::new(),
-        rules: RuleTexts::default(),
-        view_query: None,
-        system: false,
-        version: 1,
-        created: NOW.to_owned(),
-        updated: NOW.to_owned(),
-    };
+    let definition = definition("posts-id", "posts", vec![Field::new("title", FieldType::Text)]);
     Arc::clone(Schema::new(0, vec![definition], store.dialect()).unwrap().by_name("posts").unwrap())
 }
 

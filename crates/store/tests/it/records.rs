@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 const NOW: &str = "2026-01-31T09:30:00.000Z";
 
-fn definition(id: &str, name: &str, fields: Vec<Field>) -> Definition {
+pub fn definition(id: &str, name: &str, fields: Vec<Field>) -> Definition {
     Definition {
         id: id.to_owned(),
         name: name.to_owned(),

@@ -13,7 +13,11 @@ pub(super) async fn create(tx: &mut Tx<'_>, collection: &Collection, index: &Ind
     sql.object(PREFIX, &[collection.table(), &name(&index.name)?]).push(" ON ").table(collection.table()).push(" (");
     for (at, member) in index.fields.iter().enumerate() {
         sql.push(if at > 0 { ", " } else { "" }).ident(&name(&member.name)?);
-        sql.push(if member.order == IndexOrder::Desc { " DESC" } else { "" });
+        // Nulls stand where pages have them, else no page is read from the index.
+        match member.order {
+            IndexOrder::Asc => sql.pick("", " NULLS FIRST"),
+            IndexOrder::Desc => sql.pick(" DESC", " DESC NULLS LAST"),
+        };
     }
     sql.push(")");
     tx.ddl(&sql).await

@@ -98,7 +98,12 @@ impl OwnIndex {
         let names = [collection.table(), collection.column(at)];
         let mut sql = tx.sql();
         sql.push(if self == Self::Unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
-        sql.object(self.prefix(), &names).push(" ON ").table(names[0]).push(" (").ident(names[1]).push(")");
+        sql.object(self.prefix(), &names)
+            .push(" ON ")
+            .table(names[0])
+            .push(" (")
+            .ident(names[1])
+            .pick(")", " NULLS FIRST)");
         tx.ddl(&sql).await
     }
 

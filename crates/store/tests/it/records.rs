@@ -1,12 +1,12 @@
 //! Collections and records: what is stored comes back, on both engines alike, and conditions in SQL say what they say in memory.
 
-use crate::database::{Database, on_each_engine};
+use crate::database::{Database, on_each_engine, on_postgres};
 use fastcms_expr::{NoRequest, Place, Predicate};
 use fastcms_store::predicate::Sight;
 use fastcms_store::records::{self, Deleted, ListQuery, Order, Shape, View};
 use fastcms_store::schema::{
-    Cardinality, CollectionKind, Definition, Field, FieldType, Offer, OnDelete, RelationOptions, RuleTexts, Schema,
-    SelectOptions,
+    Cardinality, CollectionKind, Definition, Field, FieldType, Index, IndexMember, IndexOrder, Offer, OnDelete,
+    RelationOptions, RuleTexts, Schema, SelectOptions,
 };
 use fastcms_store::{Error, Store, Value, collections};
 use serde_json::{Map, Value as Json, json};
@@ -385,6 +385,47 @@ fn a_table_follows_its_collection_and_goes_alone() {
             let gone = Arc::clone(&renamed.collection);
             store.write(move |tx| Box::pin(async move { collections::delete(tx, &gone).await })).await.unwrap();
             assert_eq!(list(&store, &people, Predicate::True, "id").await, ["p1", "p2"]);
+        })
+    });
+}
+
+/// As a page asks for it, on `PostgreSQL`: nulls stand first in ascending order, as they do on `SQLite`.
+const PAGES: [(&str, &str); 3] = [
+    ("n", "ORDER BY t0.\"n\" NULLS FIRST, t0.id"),
+    ("n", "ORDER BY t0.\"n\" DESC NULLS LAST, t0.id"),
+    ("m", "ORDER BY t0.\"m\" DESC NULLS LAST, t0.id"),
+];
+
+#[test]
+fn a_page_sorted_by_an_indexed_field_is_read_from_its_index() {
+    on_postgres(|database| {
+        Box::pin(async move {
+            let store = database.store().await;
+            let mut numbers = definition(
+                "numbers-id",
+                "numbers",
+                vec![Field::new("n", FieldType::Number), Field::new("m", FieldType::Number)],
+            );
+            for (name, order) in [("n", IndexOrder::Asc), ("m", IndexOrder::Desc)] {
+                let fields = vec![IndexMember { name: name.to_owned(), order }];
+                numbers.indexes.push(Index { name: name.to_owned(), fields, unique: false, created: NOW.to_owned() });
+            }
+            with(&store, vec![numbers]).await;
+            let admin = database.admin().await;
+            admin
+                .batch_execute(
+                    "INSERT INTO collections.tnumbersid (id, created, updated, n, m)
+                        SELECT 'r' || i, '', '', nullif(i % 1000, 0), i FROM generate_series(1, 20000) AS i;
+                     ANALYZE collections.tnumbersid",
+                )
+                .await
+                .unwrap();
+            for (field, order) in PAGES {
+                let asked = format!("EXPLAIN SELECT t0.id FROM collections.tnumbersid AS t0 {order} LIMIT 30");
+                let plan: Vec<String> = admin.query(&asked, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+                let from_index = format!("using ui_tnumbersid_{field}");
+                assert!(plan.iter().any(|line| line.contains(&from_index)), "{order}: {plan:#?}");
+            }
         })
     });
 }

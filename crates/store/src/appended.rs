@@ -13,9 +13,8 @@ const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 pub(crate) trait Appended: Sized {
     /// The statement up to its first row.
     fn begin(sql: &mut Sql);
-    /// The row's values, without the parentheses around them. Binds what [`Appended::values`] has, in its order; on `PostgreSQL` maybe
-    /// more.
-    fn write(self, sql: &mut Sql);
+    /// What stands before the row's values on `PostgreSQL`, with a comma behind it: nothing, in most tables.
+    fn place(&self, _: &mut Sql) {}
     /// The row's values.
     fn values(self) -> impl Iterator<Item = Value>;
 }
@@ -37,10 +36,25 @@ fn insertion<R: Appended>(dialect: Dialect, rows: impl Iterator<Item = R>) -> Sq
     R::begin(&mut sql);
     sql.comma_list(rows, |sql, row| {
         sql.push("(");
-        row.write(sql);
-        sql.push(")");
+        row.place(sql);
+        sql.binds_of(row.values()).push(")");
     });
     sql
+}
+
+/// Writes the statement that writes one row on `PostgreSQL`. What is part of the program stands in the text, which is cheaper for the
+/// server than a value to bind: there is a statement for each kind of row then, and only of rows that come alone are the kinds few.
+pub(crate) fn insert_alone<R: Appended>(sql: &mut Sql, row: R) {
+    R::begin(sql);
+    sql.push("(");
+    row.place(sql);
+    sql.comma_list(row.values(), |sql, value| {
+        match value {
+            Value::Static(text) => sql.literal(text),
+            value => sql.bind(value),
+        };
+    });
+    sql.push(")");
 }
 
 /// The same statements for the one writer of `SQLite`: the text of each is made once.
@@ -82,10 +96,6 @@ mod tests {
     impl Appended for Number {
         fn begin(sql: &mut Sql) {
             sql.push("INSERT INTO numbers (n) VALUES ");
-        }
-
-        fn write(self, sql: &mut Sql) {
-            sql.binds_of(self.values());
         }
 
         fn values(self) -> impl Iterator<Item = Value> {

@@ -82,11 +82,10 @@ impl Appended for AuditRow {
         sql.push("INSERT INTO audit_logs (").pick("", "position, ").push(COLUMNS).push(") VALUES ");
     }
 
-    fn write(self, sql: &mut Sql) {
+    fn place(&self, sql: &mut Sql) {
         if sql.dialect() == Dialect::Postgres {
-            sql.push("pg_current_xact_id()::text::bigint + ").bind_typed(self.shift).push(", ");
+            sql.push("txid_current() + ").bind(self.shift).push(", ");
         }
-        sql.binds_of(self.values());
     }
 
     /// In the order of [`COLUMNS`].
@@ -94,17 +93,17 @@ impl Appended for AuditRow {
         [
             Value::from(self.id),
             Value::from(self.created),
-            text(self.event_type),
-            text(self.event_action),
-            text(self.severity),
-            text(self.outcome),
+            Value::from(self.event_type),
+            Value::from(self.event_action),
+            Value::from(self.severity),
+            Value::from(self.outcome),
             Value::from(self.user_id),
             Value::from(self.user_email),
             Value::from(self.ip_address),
             Value::from(self.user_agent),
-            self.resource_type.map_or(Value::Null, text),
+            Value::from(self.resource_type),
             Value::from(self.resource_id),
-            text(self.description),
+            Value::from(self.description),
             Value::from(self.details),
             Value::from(self.error_message),
             Value::from(self.key_id),
@@ -112,8 +111,4 @@ impl Appended for AuditRow {
         ]
         .into_iter()
     }
-}
-
-fn text(text: Cow<'static, str>) -> Value {
-    Value::Text(text.into_owned())
 }

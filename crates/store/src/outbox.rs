@@ -24,12 +24,8 @@ impl Appended for Waiting {
         sql.push("INSERT INTO outbox (topic, payload, created) VALUES ");
     }
 
-    fn write(self, sql: &mut Sql) {
-        sql.binds_of(self.values());
-    }
-
     fn values(self) -> impl Iterator<Item = Value> {
-        [Value::from(self.topic), Value::from(self.payload), Value::from(self.created)].into_iter()
+        [Value::Static(self.topic), Value::from(self.payload), Value::from(self.created)].into_iter()
     }
 }
 

@@ -10,13 +10,14 @@ mod tls;
 
 pub(crate) use session::Session;
 
-use crate::appended::insertions;
+use crate::appended::{insert_alone, insertions};
+use crate::audit::AuditRow;
 use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
 use crate::engine::job::{ReadJob, WriteJob, panicked};
 use crate::error::{Error, Fault, Result};
-use crate::outbox;
+use crate::outbox::{self, Waiting};
 use crate::reader::{Plan, Reader};
 use crate::sql::{Dialect, Sql};
 use crate::transaction::{Effects, Tx};
@@ -101,6 +102,24 @@ impl Gate {
     async fn empty(&self) {
         drop(self.places.acquire_many(self.all).await);
     }
+}
+
+/// What writes the rows of a write of one record: one statement, since each costs the server an answer of its own.
+fn alone(event: Option<Waiting>, audited: Option<AuditRow>) -> Option<Sql> {
+    let mut sql = Sql::new(Dialect::Postgres);
+    match (event, audited) {
+        (None, None) => return None,
+        (Some(event), None) => insert_alone(&mut sql, event),
+        (None, Some(audited)) => insert_alone(&mut sql, audited),
+        (Some(event), Some(audited)) => {
+            // Room for the text of the usual one.
+            sql.reserve(100).push("WITH told AS (");
+            insert_alone(&mut sql, event);
+            sql.push(") ");
+            insert_alone(&mut sql, audited);
+        }
+    }
+    Some(sql)
 }
 
 /// How many of so many connections scans may take.
@@ -281,22 +300,18 @@ impl Link {
 
     /// What writes the rows that go with the commit.
     fn rows_of(&self, effects: &mut Effects) -> Vec<Sql> {
-        let (events, audit) = (std::mem::take(&mut effects.events), std::mem::take(&mut effects.audit));
+        let (mut events, mut audit) = (std::mem::take(&mut effects.events), std::mem::take(&mut effects.audit));
         let trim = match events.len() {
             0 => None,
             more => outbox::trim(Dialect::Postgres, self.told.fetch_add(more as u64, Ordering::Relaxed), more),
         };
-        let mut rows = insertions(Dialect::Postgres, events);
-        let of_audit = insertions(Dialect::Postgres, audit);
-        match (rows.as_slice(), of_audit.as_slice()) {
-            // A write of one record: one statement, since each costs the server an answer of its own.
-            ([event], [audited]) => {
-                let mut both = Sql::new(Dialect::Postgres);
-                both.push("WITH told AS (").append(event).push(") ").append(audited);
-                rows = vec![both];
-            }
-            _ => rows.extend(of_audit),
-        }
+        let mut rows = if events.len() > 1 || audit.len() > 1 {
+            let mut rows = insertions(Dialect::Postgres, events);
+            rows.extend(insertions(Dialect::Postgres, audit));
+            rows
+        } else {
+            alone(events.pop(), audit.pop()).into_iter().collect()
+        };
         rows.extend(trim);
         rows
     }

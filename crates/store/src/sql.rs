@@ -213,7 +213,7 @@ impl Sql {
             Value::Bool(_) => "::boolean",
             Value::Int(_) => "::bigint",
             Value::Real(_) => "::double precision",
-            Value::Null | Value::Text(_) => "::text",
+            Value::Null | Value::Text(_) | Value::Static(_) => "::text",
             Value::Bytes(_) => "::bytea",
         };
         self.bind(value).pick("", cast)
@@ -224,6 +224,14 @@ impl Sql {
         self.comma_list(values, |sql, value| {
             sql.bind(value);
         })
+    }
+
+    /// Writes text of the program as a literal, or binds it where it would need an escape.
+    pub(crate) fn literal(&mut self, text: &'static str) -> &mut Self {
+        if text.contains(['\'', '\\']) {
+            return self.bind(Value::Static(text));
+        }
+        self.push("'").push(text).push("'")
     }
 
     /// Writes a column's name, quoted.

@@ -5,10 +5,11 @@
 //! booleans are 0 and 1 on `SQLite`, and both readings are accepted.
 
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A value to bind. `Debug` shows its kind and size, never its content: binds are users' data.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub enum Value {
     /// SQL NULL.
     #[default]
@@ -21,6 +22,8 @@ pub enum Value {
     Real(f64),
     /// Text. `PostgreSQL` refuses the NUL character in it.
     Text(String),
+    /// Text that is part of the program, which is not copied for every row it stands in.
+    Static(&'static str),
     /// Bytes.
     Bytes(Vec<u8>),
 }
@@ -28,6 +31,13 @@ pub enum Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cell().fmt(f)
+    }
+}
+
+impl PartialEq for Value {
+    /// A text is the same text wherever it is kept.
+    fn eq(&self, other: &Self) -> bool {
+        self.cell() == other.cell()
     }
 }
 
@@ -40,6 +50,7 @@ impl Value {
             Self::Int(v) => Cell::Int(*v),
             Self::Real(v) => Cell::Real(*v),
             Self::Text(v) => Cell::Text(v),
+            Self::Static(v) => Cell::Text(v),
             Self::Bytes(v) => Cell::Bytes(v),
         }
     }
@@ -69,6 +80,10 @@ value_from! {
     String => |v| Value::Text(v),
     &String => |v| Value::Text(v.clone()),
     &str => |v| Value::Text(v.to_owned()),
+    Cow<'static, str> => |v| match v {
+        Cow::Borrowed(text) => Value::Static(text),
+        Cow::Owned(text) => Value::Text(text),
+    },
     Vec<u8> => |v| Value::Bytes(v),
     &[u8] => |v| Value::Bytes(v.to_vec()),
     &Value => |v| v.clone(),

@@ -336,6 +336,7 @@ impl<'a> Reading<'a> {
 fn key(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
+        Value::Static(text) => Some((*text).to_owned()),
         // Zero is zero, whatever its sign.
         Value::Real(number) => Some((number + 0.0).to_bits().to_string()),
         Value::Bool(flag) => Some(flag.to_string()),

@@ -40,19 +40,8 @@ impl ToSql for Bind<'_> {
                 Type::FLOAT4 => (*v as f32).to_sql(ty, out),
                 _ => misfit("a fraction", ty),
             },
-            Value::Text(v) => match *ty {
-                Type::JSONB => {
-                    out.extend_from_slice(&[JSONB_VERSION]);
-                    out.extend_from_slice(v.as_bytes());
-                    Ok(IsNull::No)
-                }
-                Type::JSON => {
-                    out.extend_from_slice(v.as_bytes());
-                    Ok(IsNull::No)
-                }
-                _ if <&str as ToSql>::accepts(ty) => v.as_str().to_sql(ty, out),
-                _ => misfit("a text", ty),
-            },
+            Value::Text(v) => text(v, ty, out),
+            Value::Static(v) => text(v, ty, out),
             Value::Bytes(v) => match *ty {
                 Type::BYTEA => v.as_slice().to_sql(ty, out),
                 _ => misfit("bytes", ty),
@@ -68,6 +57,22 @@ impl ToSql for Bind<'_> {
 }
 
 const JSONB_VERSION: u8 = 1;
+
+fn text(value: &str, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Refusal> {
+    match *ty {
+        Type::JSONB => {
+            out.extend_from_slice(&[JSONB_VERSION]);
+            out.extend_from_slice(value.as_bytes());
+            Ok(IsNull::No)
+        }
+        Type::JSON => {
+            out.extend_from_slice(value.as_bytes());
+            Ok(IsNull::No)
+        }
+        _ if <&str as ToSql>::accepts(ty) => value.to_sql(ty, out),
+        _ => misfit("a text", ty),
+    }
+}
 
 fn whole(value: i64, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Refusal> {
     #[expect(clippy::cast_precision_loss, reason = "as SQL itself compares a whole number with a float")]

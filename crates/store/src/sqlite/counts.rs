@@ -42,7 +42,7 @@ impl Counts {
         let size = |value: &Value| match value {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            _ => 0,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Real(_) | Value::Static(_) => 0,
         };
         if sql.text().len() + sql.binds().iter().map(size).sum::<usize>() > LONGEST {
             return;

@@ -52,6 +52,28 @@ fn a_changed_file_and_an_unknown_one_are_refused() {
 }
 
 #[test]
+fn numbers_of_events_go_on_where_they_were_when_their_table_is_made_anew() {
+    let file = rusqlite::Connection::open_in_memory().unwrap();
+    file.execute_batch(include_str!("../../migrations/sqlite/0009_audit.sql")).unwrap();
+    let event =
+        "INSERT INTO audit_logs (id, created, event_type, event_action, severity, outcome, description, key_id, mac)
+        VALUES (hex(randomblob(8)), '', 'record', 'create', 'info', 'success', '', 1, x'00')";
+    for _ in 0..5 {
+        file.execute_batch(event).unwrap();
+    }
+    // The last two went, as when retention takes all that there is.
+    file.execute_batch("DROP TRIGGER audit_logs_kept; DELETE FROM audit_logs WHERE seq > 3").unwrap();
+    file.execute_batch("CREATE TRIGGER audit_logs_kept BEFORE DELETE ON audit_logs BEGIN SELECT 1; END").unwrap();
+    file.execute_batch(include_str!("../../migrations/sqlite/0021_audit_ids.sql")).unwrap();
+    file.execute_batch(event).unwrap();
+    let numbers = file.prepare("SELECT seq FROM audit_logs ORDER BY seq").unwrap();
+    let numbers: Vec<i64> = { numbers }.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(numbers, [1, 2, 3, 6]);
+    let refused = file.execute_batch("DELETE FROM audit_logs WHERE seq = 1").unwrap_err();
+    assert!(refused.to_string().contains("append-only"), "{refused}");
+}
+
+#[test]
 fn every_file_is_embedded_and_the_engines_have_the_same_ones() {
     let embedded = |dialect| {
         let all = migrations::all(dialect).iter();

@@ -15,6 +15,7 @@ on_both_engines!(
     a_deleted_row_is_named,
     a_row_put_between_others_is_named,
     a_row_put_at_the_end_is_named,
+    a_good_row_put_in_once_more_is_named,
     rows_in_another_order_are_named,
     links_taken_out_with_their_rows_are_named,
     a_log_cut_off_at_its_end_disagrees_with_a_checkpoint,
@@ -159,6 +160,9 @@ async fn a_deleted_row_is_named(product: &Product) {
 }
 
 const COPIED: &str = "created, event_type, event_action, severity, outcome, description, key_id, mac";
+/// All that is signed, and its signature.
+const WHOLE: &str = "id, created, event_type, event_action, severity, outcome, user_id, user_email, ip_address, user_agent, \
+    resource_type, resource_id, description, details, error_message, key_id, mac";
 
 async fn a_row_put_between_others_is_named(product: &Product) {
     let ids = ten_events(product).await;
@@ -196,6 +200,30 @@ async fn a_row_put_at_the_end_is_named(product: &Product) {
     linked(product).await;
     let found = found(&verified(product).await);
     assert_eq!((found.row_id.as_deref(), found.link), (Some("forged"), Some(11)));
+}
+
+async fn a_good_row_put_in_once_more_is_named(product: &Product) {
+    let ids = ten_events(product).await;
+    let position = match product.engine() {
+        Engine::Sqlite => ("", ""),
+        Engine::Postgres => ("position, ", "pg_current_xact_id()::text::bigint, "),
+    };
+    // Its signature is good, and no index knows its id.
+    let (id, (column, now)) = (&ids[2], position);
+    let copy =
+        format!("INSERT INTO audit_logs ({column}{WHOLE}) SELECT {now}{WHOLE} FROM audit_logs WHERE id = '{id}'");
+    tamper(product, &copy).await;
+    for is_linked in [false, true] {
+        if is_linked {
+            linked(product).await;
+        }
+        let found = found(&verified(product).await);
+        assert_eq!(
+            (found.what.as_str(), found.row_id.as_ref()),
+            ("two rows have the same id", Some(id)),
+            "{is_linked}"
+        );
+    }
 }
 
 async fn rows_in_another_order_are_named(product: &Product) {

@@ -10,10 +10,15 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("`docs` takes no `{argument}`")));
     }
     announce("writing the generated pages");
-    let status = Command::new("cargo")
-        .args(["test", "--locked", "--package", "fastcms", "--test", "it", "--", "generated::"])
-        .env("FASTCMS_WRITE_DOCS", "1")
-        .current_dir(workspace_root())
-        .status()?;
-    if status.success() { Ok(()) } else { Err(Failure::Checks) }
+    for (package, tests) in [("fastcms-store", "migrations::the_script"), ("fastcms", "generated::")] {
+        let status = Command::new("cargo")
+            .args(["test", "--locked", "--package", package, "--test", "it", "--", tests])
+            .env("FASTCMS_WRITE_DOCS", "1")
+            .current_dir(workspace_root())
+            .status()?;
+        if !status.success() {
+            return Err(Failure::Checks);
+        }
+    }
+    Ok(())
 }

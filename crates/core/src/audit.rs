@@ -24,7 +24,7 @@ use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
 use fastcms_store::audit::chain as rows;
 use fastcms_store::{Error as StoreError, Plan, Store};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::{App, Process};
 use crate::caller::Caller;
@@ -158,7 +158,8 @@ async fn shift(store: &Store) -> Result<i64> {
 fn spawn(chainer: &Arc<Chainer>, scribe: &Arc<Scribe>) {
     let (chainer, scribe) = (Arc::downgrade(chainer), Arc::downgrade(scribe));
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(chain::PAUSE);
+        // What a start records is linked as everything else is; nothing is before the start is over.
+        let mut ticks = tokio::time::interval_at(Instant::now() + chain::PAUSE, chain::PAUSE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         loop {

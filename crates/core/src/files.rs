@@ -75,7 +75,7 @@ impl Files {
             storage: Box::new(storage::Local::new(root)),
             incoming: storage::incoming(root),
             pictures: picture::Pool::new(),
-            inspector: Arc::new(media::Inspector::new()),
+            inspector: Arc::new(media::Inspector::default()),
             seats: Arc::new(Semaphore::new(MAX_UPLOADS)),
             seated: Arc::default(),
         }

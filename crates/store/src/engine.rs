@@ -48,6 +48,8 @@ pub struct StoreConfig {
     pub write_queue: usize,
     /// Scans that may wait before [`Error::Overloaded`] is answered.
     pub read_queue: usize,
+    /// Whether commits on `SQLite` wait for no flush until [`Store::settle`]: for a start, of which nobody was promised anything yet.
+    pub settles_later: bool,
     /// Threads for scans on `SQLite`; on `PostgreSQL` twice as many connections for reads, and as many again for writes. 0: as many as
     /// cores, at least 3 and 2.
     pub readers: usize,
@@ -62,6 +64,7 @@ impl StoreConfig {
             write_budget: WRITE_BUDGET,
             write_queue: WRITE_QUEUE,
             read_queue: READ_QUEUE,
+            settles_later: false,
             readers: 0,
         }
     }
@@ -235,6 +238,18 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Flushes what was committed, and has every commit flushed from now on. To be called before anything outside is done or said that
+    /// depends on a write, where [`StoreConfig::settles_later`] was chosen; nothing is to do otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::ReadOnly`]: what was committed may not survive a loss of power.
+    pub async fn settle(&self) -> Result<()> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.settle().await,
+            Engine::Postgres(_) => Ok(()),
+        }
     }
 
     /// Finishes the writes that are queued, then closes; whatever comes later is answered [`Error::Unavailable`].

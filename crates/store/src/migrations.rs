@@ -2,6 +2,9 @@
 //!
 //! `migrations/{sqlite,postgres}/NNNN_name.sql` are embedded. What was applied stands in `schema_migrations` with its
 //! SHA-256, so that a file changed afterwards is noticed. Collections of users are not the business of this module.
+//!
+//! An empty `SQLite` database gets what all of them come to in one script, `migrations/sqlite.sql`, which a test makes out of them: each
+//! change of a table has `SQLite` read all tables again.
 
 use crate::engine::{LONG_WRITE_BUDGET, Store};
 use crate::error::{Error, Result};
@@ -10,6 +13,7 @@ use crate::sql::{Dialect, Sql};
 use crate::transaction::{LockName, Tx};
 use crate::value::Row;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A migration of the system tables.
@@ -35,6 +39,8 @@ macro_rules! migrations {
 /// Those of `SQLite`. The numbers are written as in the files' names.
 #[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
 const SQLITE: &[Migration] = migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids");
+/// What those of `SQLite` come to in an empty database.
+const SQLITE_WHOLE: &str = include_str!("../migrations/sqlite.sql");
 /// Those of `PostgreSQL`.
 #[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
 const POSTGRES: &[Migration] = migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids");
@@ -70,7 +76,7 @@ pub fn all(dialect: Dialect) -> &'static [Migration] {
 /// # Errors
 /// [`Error::MigrationChanged`] or [`Error::SchemaTooNew`] when they do not belong together.
 pub async fn status(store: &Store) -> Result<Status> {
-    let recorded = store.read(Plan::Scan, |reader| Box::pin(recorded(reader))).await?;
+    let recorded = store.read(Plan::Bounded, |reader| Box::pin(recorded(reader))).await?;
     compare(all(store.dialect()), &recorded)
 }
 
@@ -94,14 +100,21 @@ async fn apply_files(tx: &mut Tx<'_>, files: &[Migration]) -> Result<Vec<Migrati
     } else {
         Vec::new()
     };
-    let pending = compare(files, &read_recorded(&rows)?)?.pending;
+    let Status { applied, pending } = compare(files, &read_recorded(&rows)?)?;
+    let is_whole = applied.is_empty() && tx.dialect() == Dialect::Sqlite;
+    if is_whole {
+        tx.script(SQLITE_WHOLE).await?;
+        tracing::info!(version = pending.len(), "the schema was made");
+    }
     for migration in &pending {
-        tx.script(migration.sql).await?;
+        if !is_whole {
+            tx.script(migration.sql).await?;
+            tracing::info!(version = migration.version, name = migration.name, "migration applied");
+        }
         let mut insert = tx.sql();
         insert.push("INSERT INTO schema_migrations (version, name, checksum) VALUES (").bind(migration.version);
         insert.push(", ").bind(migration.name).push(", ").bind(checksum(migration.sql)).push(")");
         tx.execute(&insert).await?;
-        tracing::info!(version = migration.version, name = migration.name, "migration applied");
     }
     Ok(pending)
 }
@@ -164,7 +177,8 @@ fn compare(files: &[Migration], recorded: &[Recorded]) -> Result<Status> {
 
 fn checksum(sql: &str) -> String {
     // Line ends as git may have changed them on the way do not count.
-    Sha256::digest(sql.replace("\r\n", "\n")).iter().fold(String::new(), |mut hex, byte| {
+    let text = if sql.contains('\r') { Cow::Owned(sql.replace("\r\n", "\n")) } else { Cow::Borrowed(sql) };
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

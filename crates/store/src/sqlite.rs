@@ -19,6 +19,7 @@ use crate::engine::job::{ReadJob, Task, WriteJob};
 use crate::error::{Error, Result};
 use crate::reader::Reader;
 use crate::sql::{Dialect, Sql};
+use connection::TimedConnection;
 use futures_util::future::BoxFuture;
 use readers::Readers;
 use snapshots::Snapshots;
@@ -45,15 +46,18 @@ impl Sqlite {
         let least = if config.readers == 0 { MIN_READERS } else { 1 };
         let (read_queue, threads, time_budget) =
             (config.read_queue, config.reader_count().max(least), config.time_budget);
-        let write_budget = config.write_budget;
+        let (write_budget, settles_later) = (config.write_budget, config.settles_later);
         let snapshots = Snapshots::new();
         let opened = tokio::task::spawn_blocking(move || {
-            connection::create_file(&path)?;
-            let refreshed = statistics::refresh(&path);
-            let writer = Arc::new(Writer::start(&path, feed, Arc::clone(&snapshots), queue, write_budget)?);
-            if let Err(error) = refreshed {
+            let is_new = connection::create_file(&path)?;
+            let conn = TimedConnection::writer(&path, is_new)?;
+            if settles_later {
+                conn.unsettle()?;
+            }
+            if !is_new && let Err(error) = statistics::refresh(&conn.conn) {
                 tracing::warn!(%error, "the planner's figures of the tables stay as they are");
             }
+            let writer = Arc::new(Writer::start(conn, &path, feed, Arc::clone(&snapshots), queue, write_budget)?);
             let readers = Arc::new(Readers::start(&path, threads, read_queue, snapshots)?);
             Ok(Self { writer, readers, time_budget, write_budget, scans: threads })
         });
@@ -71,6 +75,11 @@ impl Sqlite {
             self.writer.submit(job)?;
             answer.await.map_err(|_| Error::closed())
         })
+    }
+
+    /// Flushes what was committed, and has every commit flushed from now on.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        self.writer.settle()?.await.map_err(|_| Error::closed())?
     }
 
     pub(crate) fn scans(&self) -> usize {

@@ -1,4 +1,7 @@
 //! From settings to a running product: the database and its schema, the keys, the collections. Nothing listens yet when this is done.
+//!
+//! What a start writes is flushed once, by [`Store::settle`], before anything is done or said that depends on it: until then a loss of
+//! power only means that there was no start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,7 +117,8 @@ pub enum StartError {
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let Opening { config, clock, rng, without_secret, older_schema, process, custody, alike_refusals } = opening;
-    let store = Store::open(StoreConfig::new(config.database.url.clone())).await?;
+    let store =
+        Store::open(StoreConfig { settles_later: true, ..StoreConfig::new(config.database.url.clone()) }).await?;
     prepare_schema(&store, older_schema).await?;
 
     let now = clock.now().as_seconds();
@@ -127,6 +131,9 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let OpenKeys { audit: data_keys, unreadable, sealing, unopened } =
         Box::pin(open_data_keys(reach, &config, process, &schema, now)).await?;
     let replaced = data_keys.replaced;
+    let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
+    // From here on the outside counts: a key in a file that is needed no more, what is linked, sent and answered.
+    store.settle().await?;
     data_keys::drop_file(&store, &wrapping, &config.data_directory()).await?;
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
@@ -169,7 +176,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         cpu: Cpu::default(),
         set_up: AtomicBool::new(false),
         sealing,
-        attempts: Attempts::open(&store, &*rng, alike_refusals).await?,
+        attempts,
         store,
         clock,
         rng,
@@ -270,7 +277,9 @@ async fn prepare_schema(store: &Store, older: OlderSchema) -> Result<(), StartEr
     if is_older && older == OlderSchema::Refuse {
         return Err(StartError::MigrationsPending { pending: status.pending.len() });
     }
-    migrations::apply(store).await?;
+    if !status.is_current() {
+        migrations::apply(store).await?;
+    }
     Ok(())
 }
 

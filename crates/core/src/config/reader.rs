@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     /// Effective values in the catalog's order, faults, warnings.
     pub fn finish(mut self) -> (Vec<Effective>, Vec<Fault>, Vec<Warning>) {
         let place = |name: &str| catalog::ALL.iter().position(|variable| variable.name == name);
-        self.effective.sort_by_key(|one| place(one.name));
+        self.effective.sort_by_cached_key(|one| place(one.name));
         (self.effective, self.faults, self.warnings)
     }
 

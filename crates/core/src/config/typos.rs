@@ -40,12 +40,16 @@ fn suspicion(name: &str) -> Option<String> {
     if let Some(open) = name.strip_suffix("_FILE").and_then(catalog::find) {
         return Some(format!("is not read: only a secret may come from a file; set {} itself", open.name));
     }
-    let candidates = catalog::ALL.iter().flat_map(|variable| {
-        let file = variable.is_secret().then(|| variable.names().map(|name| format!("{name}_FILE")));
-        variable.names().map(str::to_owned).chain(file.into_iter().flatten())
-    });
-    let (distance, nearest) = candidates
-        .filter(|known| known.len().abs_diff(name.len()) <= MAX_DISTANCE)
+    let own = letters(name);
+    let (distance, nearest) = spellings()
+        .filter(|(known, end)| (known.len() + end.len()).abs_diff(name.len()) <= MAX_DISTANCE)
+        // Each change of a letter takes at most one away and brings at most one in: most names end here, without a comparison.
+        .filter(|(known, end)| {
+            let known = letters(known) | letters(end);
+            let most = (own & !known).count_ones().max((known & !own).count_ones());
+            most as usize <= MAX_DISTANCE
+        })
+        .map(|(known, end)| format!("{known}{end}"))
         .map(|known| (strsim::levenshtein(name, &known), known))
         .min()
         .unwrap_or((usize::MAX, String::new()));
@@ -54,6 +58,19 @@ fn suspicion(name: &str) -> Option<String> {
     }
     let ours = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     ours.then(|| "is not a known variable and is ignored: `fastcms config` lists all".to_owned())
+}
+
+/// Every name that is read, and what it ends in where a secret comes from a file.
+fn spellings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    catalog::ALL.iter().flat_map(|variable| {
+        let ends = if variable.is_secret() { &["", "_FILE"][..] } else { &[""] };
+        variable.names().flat_map(move |name| ends.iter().map(move |end| (name, *end)))
+    })
+}
+
+/// Which letters occur in a name, a bit each.
+fn letters(name: &str) -> u64 {
+    name.chars().fold(0, |seen, letter| seen | 1 << (u32::from(letter) % u64::BITS))
 }
 
 /// A name safe to print: names come from outside, too.
@@ -82,6 +99,18 @@ mod tests {
         }
         for far in ["HOME", "PATH", "AWS_PROFILE", "SESSION_MANAGER", "REDIS_SERVICE_HOST", "DEBUGGING"] {
             assert_eq!(suspicion(far), None, "{far}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_passed_over_are_too_far_away() {
+        let names: Vec<String> = spellings().map(|(known, end)| format!("{known}{end}")).collect();
+        for name in &names {
+            let own = letters(name);
+            for other in &names {
+                let most = (own & !letters(other)).count_ones();
+                assert!(most as usize <= strsim::levenshtein(name, other), "{name} {other}");
+            }
         }
     }
 

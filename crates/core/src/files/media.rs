@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use regex::bytes::Regex;
+use std::sync::OnceLock;
 
 /// What is looked at to tell the kind, bytes.
 const HEAD: usize = 8 * 1024;
@@ -130,16 +131,18 @@ fn essence(declared: &str) -> String {
 }
 
 /// Looks at files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Inspector {
-    /// Beginnings of other things that have no business inside a picture.
-    foreign: Regex,
+    /// Beginnings of other things that have no business inside a picture. Made for the first picture: a server starts without.
+    foreign: OnceLock<Regex>,
 }
 
 impl Inspector {
-    pub(super) fn new() -> Self {
-        let foreign = Regex::new(r"(?i-u)<script|<html|<!doctype|<iframe|<svg|<\?php|%PDF-1");
-        Self { foreign: foreign.expect("the pattern is fixed") }
+    fn foreign(&self) -> &Regex {
+        self.foreign.get_or_init(|| {
+            let foreign = Regex::new(r"(?i-u)<script|<html|<!doctype|<iframe|<svg|<\?php|%PDF-1");
+            foreign.expect("the pattern is fixed")
+        })
     }
 
     /// What a file is. Reads it once or twice from its beginning; waits for the disk.
@@ -181,7 +184,7 @@ impl Inspector {
                 return Ok(false);
             }
             let filled = kept + read;
-            if self.foreign.is_match(&buffer[..filled]) {
+            if self.foreign().is_match(&buffer[..filled]) {
                 return Ok(true);
             }
             let from = filled.saturating_sub(OVERLAP);

@@ -7,6 +7,8 @@ use fastcms_core::config::{Keys, Sources};
 use fastcms_core::{App, Caller, keys, secrets};
 use tokio::time::Instant;
 
+use super::serve::{AFTER_START, ticks};
+
 /// How often what is remembered of the keys is read anew: by then the word of another process counts that no message told of.
 const RECHECK_KEYS: Duration = Duration::from_secs(4);
 /// How often it is looked how old secrets are.
@@ -16,7 +18,7 @@ const REPORT_EVERY: u32 = 7;
 
 /// Keeps the ring and the store of one mind about the keys.
 pub async fn tend(app: Arc<App>) {
-    let (caller, mut ticks) = (Caller::background(), tokio::time::interval(RECHECK_KEYS));
+    let (caller, mut ticks) = (Caller::background(), ticks(RECHECK_KEYS));
     for tick in 0_u32.. {
         ticks.tick().await;
         if let Err(error) = keys::recheck(&caller, &app).await {
@@ -36,6 +38,8 @@ pub async fn watch(app: Arc<App>, sources: Sources) {
     let (mut watch, mut hangup) = (keys::Watch::default(), Hangup::new());
     let mut told = String::new();
     let is_production = app.config.server.is_production();
+    // They were read a moment ago.
+    tokio::time::sleep(AFTER_START).await;
     loop {
         let sources = match &app.custody {
             Some(custody) => custody.sources().await,
@@ -95,7 +99,7 @@ pub async fn ask_managers(app: Arc<App>) {
 
 /// Looks how old secrets are: at the start, and every hour.
 pub async fn watch_ages(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(WATCH_AGES);
+    let mut ticks = ticks(WATCH_AGES);
     loop {
         ticks.tick().await;
         if let Err(error) = secrets::watch_ages(&Caller::background(), &app).await {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fastcms_core::app::{self, OlderSchema, Process, WithoutSecret};
 use fastcms_core::config::{Command, Environment, LogFormat, Logging, Sources};
 use fastcms_core::{App, Caller, accounts, attempts, audit, files, keys, mail, request_log, sealing};
+use tokio::time::{Instant, Interval};
 
 use super::running::{Settings, block_on, opening, settings};
 use super::{Dev, Failure, Listen, Outcome, key_chores};
@@ -14,6 +15,9 @@ use crate::{api, breaches, confinement, listener, logging, shipping};
 
 /// How often ended sessions, old events and old rows of the request log are swept.
 const SWEEP: Duration = Duration::from_mins(10);
+
+/// How long chores leave a new server to those who waited for it.
+pub(super) const AFTER_START: Duration = Duration::from_millis(200);
 
 /// How often the storage of files is looked through.
 const SWEEP_FILES: Duration = Duration::from_hours(6);
@@ -66,10 +70,6 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
         Failure::new(format!("error: cannot listen on `{host}:{port}`: {error} (APP_HOST, APP_PORT)"))
     })?;
     greet(&app, &socket, is_dev).await?;
-    if let Err(error) = files::prepare(&Caller::background(), &app).await {
-        let folder = app.config.storage.local_path.display();
-        tracing::warn!(%error, "no file can be uploaded: `{folder}` cannot be written to (LOCAL_STORAGE_PATH)");
-    }
     let chores = [
         tokio::spawn(sweep_files(Arc::clone(&app))),
         tokio::spawn(sweep(Arc::clone(&app))),
@@ -100,6 +100,11 @@ async fn run(config: Settings, sources: Sources, without_secret: WithoutSecret, 
     app.store.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// When a chore is due: every `period`, first when those who waited for the server have had their answers.
+pub(super) fn ticks(period: Duration) -> Interval {
+    tokio::time::interval_at(Instant::now() + AFTER_START, period)
 }
 
 /// Begins the log before a secret manager is asked, which may take its time. JSON for machines; text for a person in front of `dev`,
@@ -145,9 +150,16 @@ async fn stop_signal() {
     tracing::info!("stopping: accepted requests are finished first");
 }
 
-/// Takes away what uploads left behind when a process ended in the middle of them: at the start, and now and then.
+/// Looks whether files can be kept, and takes away what uploads left behind when a process ended in the middle of them: at the start, and
+/// now and then.
 async fn sweep_files(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(SWEEP_FILES);
+    let mut ticks = ticks(SWEEP_FILES);
+    ticks.tick().await;
+    if let Err(error) = files::prepare(&Caller::background(), &app).await {
+        let folder = app.config.storage.local_path.display();
+        tracing::warn!(%error, "no file can be uploaded: `{folder}` cannot be written to (LOCAL_STORAGE_PATH)");
+    }
+    ticks.reset_immediately();
     loop {
         ticks.tick().await;
         match files::sweep(&Caller::background(), &app).await {
@@ -160,7 +172,7 @@ async fn sweep_files(app: Arc<App>) {
 
 /// Takes away what has ended, now and then.
 async fn sweep(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(SWEEP);
+    let mut ticks = ticks(SWEEP);
     loop {
         ticks.tick().await;
         if let Err(error) = accounts::sweep_sessions(&Caller::background(), &app).await {
@@ -181,7 +193,7 @@ async fn sweep(app: Arc<App>) {
 
 /// Goes on with what a renewal of the data key left under an older one.
 async fn seal_anew(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(SEAL_ANEW);
+    let mut ticks = ticks(SEAL_ANEW);
     loop {
         ticks.tick().await;
         match sealing::reseal(&Caller::background(), &app).await {
@@ -194,7 +206,7 @@ async fn seal_anew(app: Arc<App>) {
 
 /// Deletes old segments of the audit log, as the settings say.
 async fn keep_audit(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(SWEEP_AUDIT);
+    let mut ticks = ticks(SWEEP_AUDIT);
     loop {
         ticks.tick().await;
         match audit::cleanup(&Caller::background(), &app, app.config.audit.retention_days).await {

@@ -56,6 +56,7 @@ mod schema_life;
 mod sealed;
 mod sessions;
 mod settings;
+mod start;
 mod step_up;
 mod stored_settings;
 #[cfg(target_os = "linux")]

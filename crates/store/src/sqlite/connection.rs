@@ -9,7 +9,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,13 +18,17 @@ use std::time::{Duration, Instant};
 const STATEMENT_CACHE: usize = 128;
 /// How long to wait for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait before the same is tried again that another process is doing.
+const SWITCH_PAUSE: Duration = Duration::from_millis(1);
 /// How many steps of `SQLite`'s machine pass between two looks at the clock: well below a millisecond mostly, half a second where each
 /// goes through a long text.
 const STEPS_PER_LOOK: i32 = 500;
 
+/// A file that was just made has nothing that would have to be brought back: its header is written and flushed once, without a journal.
+const NEW_FILE_SETUP: &str = "PRAGMA journal_mode = MEMORY;";
 /// `FULL`: an acknowledged write survives the loss of power. Foreign keys are checked, and the log is cut back to 16 MiB when it has
 /// grown. When it is folded into the file, the thread that writes decides.
-const WRITER_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+const WRITER_SETUP: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
     PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096;";
 const READER_SETUP: &str = "PRAGMA query_only = ON; PRAGMA mmap_size = 0;";
 /// What all readers together keep of the file in memory, KiB, as far as each has its least: a page that is not there costs a call of
@@ -33,8 +37,8 @@ const READER_CACHES: usize = 32 * 1024;
 /// What one reader keeps, KiB.
 const READER_CACHE: std::ops::RangeInclusive<usize> = 1024..=8 * 1024;
 
-/// Makes the file and its folder for this user alone, where they do not exist.
-pub(super) fn create_file(path: &Path) -> Result<()> {
+/// Makes the file and its folder for this user alone, where they do not exist; says whether the file is new.
+pub(super) fn create_file(path: &Path) -> Result<bool> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -52,7 +56,7 @@ pub(super) fn create_file(path: &Path) -> Result<()> {
             let found = io::Error::from(ErrorKind::IsADirectory);
             Err(cannot("open the file", path, &found))
         }
-        _ => Ok(()),
+        made => Ok(made.is_ok()),
     }
 }
 
@@ -65,15 +69,34 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Error {
 }
 
 /// A connection that writes, with nothing to stop it.
-pub(super) fn writer(path: &Path) -> Result<Connection> {
+fn writer(path: &Path, is_new: bool) -> Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if is_new {
+        match conn.execute_batch(NEW_FILE_SETUP).map_err(meaning) {
+            // Somebody else came between, and has made a log already.
+            Ok(()) | Err(Error::Busy(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
     conn.execute_batch(WRITER_SETUP).map_err(meaning)?;
-    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(meaning)?;
+    let mode = write_ahead(&conn)?;
     if mode != "wal" {
         let message = format!("the file's folder does not allow a write-ahead log (journal mode is `{mode}`)");
         return Err(Error::ReadOnly(Fault::new("journal_mode", message)));
     }
     Ok(conn)
+}
+
+/// Has the file keep a write-ahead log, and answers how it is kept now. Whoever finds another one at doing the same is refused by `SQLite`
+/// without a wait.
+fn write_ahead(conn: &Connection) -> Result<String> {
+    let begun = Instant::now();
+    loop {
+        match conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(meaning) {
+            Err(Error::Busy(_)) if begun.elapsed() < BUSY_TIMEOUT => std::thread::sleep(SWITCH_PAUSE),
+            mode => return mode,
+        }
+    }
 }
 
 fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
@@ -114,9 +137,9 @@ impl TimedConnection {
         Self::timed(conn, Arc::clone(closing))
     }
 
-    /// Opens the one that writes; whatever runs on it stops at its deadline.
-    pub(super) fn writer(path: &Path) -> Result<Self> {
-        let mut timed = Self::timed(writer(path)?, Arc::default())?;
+    /// Opens the one that writes, into a file that may just have been made; whatever runs on it stops at its deadline.
+    pub(super) fn writer(path: &Path, is_new: bool) -> Result<Self> {
+        let mut timed = Self::timed(writer(path, is_new)?, Arc::default())?;
         let log = Arc::clone(&timed.log);
         let note = move |_: &mut Wal, pages| {
             log.store(u32::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
@@ -149,6 +172,28 @@ impl TimedConnection {
     /// Pages in the log after the last commit of this connection, the one that writes.
     pub(super) fn log_pages(&self) -> u32 {
         self.log.load(Ordering::Relaxed)
+    }
+
+    /// Has commits wait for no flush until [`TimedConnection::settle`]. The file stays sound whatever happens; the last commits may be
+    /// gone after a loss of power.
+    pub(super) fn unsettle(&self) -> Result<()> {
+        self.conn.pragma_update(None, "synchronous", "NORMAL").map_err(meaning)
+    }
+
+    /// Flushes what was committed, and has every commit flushed from now on.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.conn.pragma_update(None, "synchronous", "FULL").map_err(meaning)?;
+        // Where the path led when the file was opened: the log lies there.
+        let Some(path) = self.conn.path() else {
+            // No path of letters: folding the log into the file flushes both.
+            return self.conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").map_err(meaning);
+        };
+        let log = PathBuf::from(format!("{path}-wal"));
+        // The log's beginning and its folder were flushed with its first commit. Nobody holds a lock on it that closing would end.
+        match OpenOptions::new().write(true).open(&log).and_then(|log| log.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("flush the file", &log, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the snapshot of a job, if one is open; false if the connection cannot be used any more.

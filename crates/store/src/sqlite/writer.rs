@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Pages in the log from which it is folded into the file: 4 MiB.
 const LONG_LOG: u32 = 1_000;
@@ -41,19 +42,20 @@ pub(super) struct Writer {
 
 enum Message {
     Job(Write),
+    Settle(oneshot::Sender<Result<()>>),
     Stop,
 }
 
 impl Writer {
     /// Starts the thread. Jobs that may run longer than `grouped` are run alone.
     pub(super) fn start(
+        conn: TimedConnection,
         path: &Path,
         feed: Arc<Feed>,
         snapshots: Arc<Snapshots>,
         queue: usize,
         grouped: Duration,
     ) -> Result<Self> {
-        let conn = TimedConnection::writer(path)?;
         // A bounded channel makes room for the most there may be at once: half a megabyte that hardly any server ever needs.
         let (sender, receiver) = unbounded();
         let work = Work {
@@ -83,6 +85,13 @@ impl Writer {
             return Err(Error::Overloaded);
         }
         self.queue.send(Message::Job(job)).map_err(|_| Error::closed())
+    }
+
+    /// Has the thread flush what it committed, and every commit from then on; what was queued before is among it.
+    pub(super) fn settle(&self) -> Result<oneshot::Receiver<Result<()>>> {
+        let (sender, answer) = oneshot::channel();
+        self.queue.send(Message::Settle(sender)).map_err(|_| Error::closed())?;
+        Ok(answer)
     }
 
     /// Whether the thread can take work.
@@ -123,14 +132,18 @@ impl Work {
         let mut stopping = false;
         while !stopping {
             let Ok(first) = queue.recv() else { break };
-            let mut jobs = Jobs::new();
-            stopping = take(first, &mut jobs);
+            let (mut jobs, mut settling) = (Jobs::new(), Vec::new());
+            stopping = take(first, &mut jobs, &mut settling);
             while jobs.len() < WRITE_GROUP
                 && let Ok(next) = queue.try_recv()
             {
-                stopping |= take(next, &mut jobs);
+                stopping |= take(next, &mut jobs, &mut settling);
             }
             self.run(jobs);
+            for answer in settling {
+                // Nobody waits any more: it is done all the same.
+                let _ = answer.send(self.conn.settle());
+            }
         }
         // What was queued beside the request to stop.
         let mut rest: Jobs = queue.try_iter().filter_map(Message::job).collect();
@@ -250,7 +263,7 @@ impl Work {
     /// Brings the connection back to where a transaction can begin; a new one if the old cannot.
     fn recover(&mut self) {
         if !self.conn.end() {
-            match TimedConnection::writer(&self.path) {
+            match TimedConnection::writer(&self.path, false) {
                 Ok(conn) => self.conn = conn,
                 Err(error) => {
                     tracing::error!(%error, "the database cannot be opened again, writes fail until it can");
@@ -269,19 +282,21 @@ impl Work {
     }
 }
 
-/// Puts a message's job into the group; true for the request to stop.
-fn take(message: Message, jobs: &mut Jobs) -> bool {
-    let job = message.job();
-    let stop = job.is_none();
-    jobs.extend(job);
-    stop
+/// Puts a message's job into the group, or who is to be told that all is flushed beside it; true for the request to stop.
+fn take(message: Message, jobs: &mut Jobs, settling: &mut Vec<oneshot::Sender<Result<()>>>) -> bool {
+    match message {
+        Message::Job(job) => jobs.push_back(job),
+        Message::Settle(answer) => settling.push(answer),
+        Message::Stop => return true,
+    }
+    false
 }
 
 impl Message {
     fn job(self) -> Option<Write> {
         match self {
             Self::Job(job) => Some(job),
-            Self::Stop => None,
+            Self::Settle(_) | Self::Stop => None,
         }
     }
 }

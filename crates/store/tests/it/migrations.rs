@@ -1,8 +1,10 @@
 //! Migrations: once each, whole or not at all, and never past a file that was changed.
 
-use crate::database::{execute, on_each_engine, statement};
+use crate::database::{execute, on_each_engine, on_sqlite, statement};
 use fastcms_store::{Dialect, Error, Store, migrations};
 use futures_util::future::join_all;
+use rusqlite::Connection;
+use std::path::Path;
 
 #[test]
 fn a_new_database_gets_everything_once() {
@@ -87,4 +89,60 @@ fn every_file_is_embedded_and_the_engines_have_the_same_ones() {
         assert_eq!(files, embedded(dialect));
     }
     assert_eq!(embedded(Dialect::Sqlite), embedded(Dialect::Postgres));
+}
+
+/// A database as the files make it one after another.
+fn step_by_step() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    for migration in migrations::all(Dialect::Sqlite) {
+        let file = folder.join(format!("{:04}_{}.sql", migration.version, migration.name));
+        conn.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+    }
+    conn
+}
+
+fn texts(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = conn.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// What makes another database the same: its tables, indexes and triggers as it has them by heart, then its rows.
+fn script(conn: &Connection) -> String {
+    let mut statements = texts(conn, "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY rowid");
+    for table in
+        texts(conn, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid")
+    {
+        let columns = texts(conn, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+        let quoted = columns.iter().map(|column| format!("quote({column})")).collect::<Vec<_>>().join(" || ', ' || ");
+        for row in texts(conn, &format!("SELECT {quoted} FROM {table}")) {
+            statements.push(format!("INSERT INTO {table} ({}) VALUES ({row})", columns.join(", ")));
+        }
+    }
+    statements.iter().fold(String::new(), |text, statement| text + statement + ";\n")
+}
+
+#[test]
+fn the_script_for_an_empty_database_is_what_the_files_come_to() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite.sql");
+    let text = format!("-- Made by `cargo xtask docs` out of the files in sqlite/.\n{}", script(&step_by_step()));
+    if std::env::var_os("FASTCMS_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == text, "migrations/sqlite.sql is not what the files come to: run `cargo xtask docs`");
+}
+
+#[test]
+fn an_empty_database_becomes_what_the_files_make_of_it_one_after_another() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            database.store().await.close().await;
+            let whole = Connection::open(database.folder.path().join("data/app.db")).unwrap();
+            let recorded = texts(&whole, "SELECT name FROM schema_migrations ORDER BY version");
+            assert_eq!(recorded, migrations::all(Dialect::Sqlite).iter().map(|m| m.name).collect::<Vec<_>>());
+            whole.execute_batch("DELETE FROM schema_migrations").unwrap();
+            assert_eq!(script(&whole), script(&step_by_step()));
+        })
+    });
 }

@@ -1,7 +1,8 @@
 //! Opening a database that cannot be opened: said at the start, in words that help and give nothing away.
 
 use crate::database::{on_postgres, on_sqlite};
-use fastcms_store::{DatabaseUrl, Error, Store, StoreConfig};
+use fastcms_store::{DatabaseUrl, Dialect, Error, Sql, Store, StoreConfig, migrations};
+use futures_util::future::join_all;
 
 async fn refusal(url: DatabaseUrl) -> Error {
     Store::open(StoreConfig::new(url)).await.unwrap_err()
@@ -91,6 +92,65 @@ fn the_figures_of_tables_that_were_small_are_forgotten() {
             let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
             assert_eq!(tables, ["large"]);
             assert!(plan(&conn).starts_with("SEARCH"), "{}", plan(&conn));
+        })
+    });
+}
+
+/// What `SQLite` does about a commit, as the connection that writes says: 1 is NORMAL, 2 is FULL.
+async fn synchronous(store: &Store) -> i64 {
+    let asked = store.write(|tx| {
+        Box::pin(async move { tx.fetch_one(&Sql::with(Dialect::Sqlite, "PRAGMA synchronous", NO_BINDS)).await })
+    });
+    asked.await.unwrap().unwrap().int(0).unwrap()
+}
+
+const NO_BINDS: [i64; 0] = [];
+
+#[test]
+fn every_commit_is_flushed_unless_a_start_asks_for_later_and_then_from_when_it_is_settled() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            // A file that is made, and one that is there.
+            for _ in 0..2 {
+                let store = Store::open(StoreConfig { settles_later: true, ..database.config() }).await.unwrap();
+                migrations::apply(&store).await.unwrap();
+                assert_eq!(synchronous(&store).await, 1);
+                store.settle().await.unwrap();
+                assert_eq!(synchronous(&store).await, 2);
+                store.close().await;
+            }
+            let store = Store::open(database.config()).await.unwrap();
+            assert_eq!(synchronous(&store).await, 2);
+        })
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_flushed_is_told_to_who_settles() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            let store = Store::open(StoreConfig { settles_later: true, ..database.config() }).await.unwrap();
+            migrations::apply(&store).await.unwrap();
+            let log = database.folder.path().join("data/app.db-wal");
+            std::fs::rename(&log, log.with_extension("away")).unwrap();
+            std::fs::create_dir(&log).unwrap();
+            let error = store.settle().await.unwrap_err();
+            assert!(error.to_string().contains("flush"), "{error}");
+        })
+    });
+}
+
+#[test]
+fn of_those_who_open_a_new_file_at_once_none_is_refused() {
+    on_sqlite(|database| {
+        Box::pin(async move {
+            for round in 0..20 {
+                let path = database.folder.path().join(format!("{round}.db"));
+                let open = || Store::open(StoreConfig::new(DatabaseUrl::sqlite(&path)));
+                for store in join_all((0..4).map(|_| open())).await {
+                    store.unwrap().close().await;
+                }
+            }
         })
     });
 }

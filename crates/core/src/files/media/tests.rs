@@ -9,7 +9,7 @@ const PDF: &[u8] = b"%PDF-1.7\n\x80\x81\x82\n";
 fn content(bytes: &[u8]) -> Content {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    Inspector::new().inspect(&file).unwrap()
+    Inspector::default().inspect(&file).unwrap()
 }
 
 fn media_type(bytes: &[u8]) -> &'static str {

@@ -58,7 +58,7 @@ impl Sqlite {
                 tracing::warn!(%error, "the planner's figures of the tables stay as they are");
             }
             let writer = Arc::new(Writer::start(conn, &path, feed, Arc::clone(&snapshots), queue, write_budget)?);
-            let readers = Arc::new(Readers::start(&path, threads, read_queue, snapshots)?);
+            let readers = Arc::new(Readers::new(&path, threads, read_queue, snapshots));
             Ok(Self { writer, readers, time_budget, write_budget, scans: threads })
         });
         opened.await.map_err(|_| Error::internal("opening the database panicked"))?

@@ -52,16 +52,14 @@ enum Message {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path, threads: usize, queue: usize, snapshots: Arc<Snapshots>) -> Result<Self> {
+    pub(super) fn new(path: &Path, threads: usize, queue: usize, snapshots: Arc<Snapshots>) -> Self {
         let closing = Arc::new(AtomicBool::new(false));
         let connections = threads + thread::available_parallelism().map_or(1, usize::from);
         let (path, under_way) = (path.to_owned(), AtomicUsize::new(0));
         let shared = Arc::new(Shared { path, connections, closing, snapshots, under_way });
         let (queue, jobs) = bounded(queue);
         let crew = Mutex::new(Some(Crew { jobs, threads: Vec::new() }));
-        let readers = Self { shared, queue, crew, most: threads };
-        readers.have_threads_for(1)?;
-        Ok(readers)
+        Self { shared, queue, crew, most: threads }
     }
 
     /// Starts threads until there is one for each of so many jobs, or as many as there may be.

@@ -59,9 +59,9 @@ impl IpRules {
         })
     }
 
-    /// Whether this client may come in at all, at this moment (unix milliseconds).
-    pub fn admits(&self, client: IpAddr, now: i64) -> bool {
-        !self.enabled || self.rules.load().admits(client, now)
+    /// Whether this client may come in at all. `now` tells the moment (unix milliseconds); it is not asked where rules are not in force.
+    pub fn admits(&self, client: IpAddr, now: impl FnOnce() -> i64) -> bool {
+        !self.enabled || self.rules.load().admits(client, now())
     }
 
     /// Whether this client may reach what is for admins.

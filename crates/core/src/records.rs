@@ -108,6 +108,16 @@ impl<'a> Door<'a> {
         if plan == Plan::Bounded {
             return self.app.store.read(plan, job).await;
         }
+        // On the heap: what is read by its key would have room for it too.
+        Box::pin(self.scan(job)).await
+    }
+
+    /// Reads what may walk a table, when it is this caller's turn.
+    async fn scan<T, F>(&self, job: F) -> Result<T, Failure>
+    where
+        F: for<'r> FnOnce(&'r mut Reader<'_>) -> BoxFuture<'r, Result<T, Failure>> + Send + 'static,
+        T: Send + 'static,
+    {
         let turn = self.app.turns.take(self.caller).await?;
         let plan = turn.plan;
         // The turn goes along: who gives up waiting does not make room while the scan goes on.

@@ -39,6 +39,13 @@ pub fn written(unix_millis: i64) -> Option<[u8; STAMP_BYTES]> {
     Some(text)
 }
 
+/// Gives what [`written`] wrote other milliseconds of the same second, less than 1,000.
+pub fn put_millis(text: &mut [u8; STAMP_BYTES], millis: u32) {
+    for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
+        text[place] = b"0123456789"[(millis / unit % 10) as usize];
+    }
+}
+
 /// Year, month and day of a day since 1970-01-01 in the Gregorian calendar; `None` past the year 9999.
 ///
 /// Counted in eras of 400 years that begin with March, so that the leap day is the last of its year.
@@ -72,6 +79,15 @@ mod tests {
         assert_eq!(stamp(1_769_851_800_007), "2026-01-31T09:30:00.007Z");
         assert_eq!(millis("2026-01-31T09:30:00.007Z"), Some(1_769_851_800_007));
         assert_eq!(millis("yesterday"), None);
+    }
+
+    #[test]
+    fn the_milliseconds_of_a_written_instant_can_be_replaced() {
+        for millis in [0, 7, 70, 999] {
+            let mut text = super::written(1_769_851_800_123).unwrap();
+            super::put_millis(&mut text, millis);
+            assert_eq!(text.as_slice(), stamp(1_769_851_800_000 + i64::from(millis)).as_bytes());
+        }
     }
 
     #[test]

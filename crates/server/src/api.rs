@@ -118,7 +118,7 @@ impl Backend for Arc<App> {
     }
 
     fn admits(&self, client: IpAddr, for_admins: bool) -> bool {
-        self.ip_rules.admits(client, self.now_millis()) && (!for_admins || self.ip_rules.admits_admin(client))
+        self.ip_rules.admits(client, || self.now_millis()) && (!for_admins || self.ip_rules.admits_admin(client))
     }
 
     fn one_sender(&self, address: Option<IpAddr>) {

@@ -176,7 +176,6 @@ impl<S: Backend> Edge<S> {
         B::Error: Into<axum::BoxError>,
     {
         let inner = &*self.inner;
-        let started = Instant::now();
         let request_id = RequestId::fresh();
         let (parts, body) = request.into_parts();
         let mut seen = Seen::new(&parts, connection, &inner.settings.cors);
@@ -196,7 +195,7 @@ impl<S: Backend> Edge<S> {
             // Where and why is in the log already, as far as it may be told.
             Err(_) => Refusal::Core(Error::internal("a handler panicked")).into_response(),
         };
-        let took = started.elapsed();
+        let took = seen.started.elapsed();
         let mut response = inner.outgoing.finish(response, &request_id, &seen, took);
         let unread = match progress {
             Some(progress) if !progress.finished() => asks_first || !progress.read_off().await,
@@ -207,7 +206,7 @@ impl<S: Backend> Edge<S> {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         inner.state.count(seen.method(), response.status().as_u16(), took);
-        if let Some(answered) = seen.to_note(response.status(), &request_id, started, took) {
+        if let Some(answered) = seen.to_note(response.status(), &request_id, took) {
             inner.state.answered(&answered);
         }
         response
@@ -267,7 +266,7 @@ impl<S: Backend> Inner<S> {
         let sender = Sender::of(connection, &parts, &self.settings)?;
         seen.client = Some(sender.client);
 
-        self.watch_senders(sender.client, &parts);
+        self.watch_senders(sender.client, &parts, seen.started);
 
         // 3. IP rules, and ADMIN_ALLOWED_CIDRS.
         if !host::is_health(parts.uri.path())
@@ -365,11 +364,11 @@ impl<S: Backend> Inner<S> {
     }
 
     /// Says so when everybody seems to come from one private address.
-    fn watch_senders(&self, client: IpAddr, parts: &Parts) {
+    fn watch_senders(&self, client: IpAddr, parts: &Parts, started: Instant) {
         if !self.settings.address.proxies.is_empty() {
             return;
         }
-        if let Some(minute) = self.sole.note(client, &parts.headers, Instant::now()) {
+        if let Some(minute) = self.sole.note(client, &parts.headers, started) {
             // A developer is alone with the server, and nobody forwards for them.
             let strange = match minute {
                 sole::Minute::OneSender { forwarded } => forwarded || self.settings.production,

@@ -164,8 +164,11 @@ async fn connection<S: Backend>(socket: Socket, line: Arc<Line>, edge: Edge<S>, 
     let socket = TokioIo::new(socket);
     let service = service_fn(move |request| {
         let (edge, line) = (edge.clone(), Arc::clone(&line));
-        // On the heap: hyper keeps room for it with every connection, also with those that only wait.
-        Box::pin(async move { Ok::<_, Infallible>(answer(&edge, line, request).await) })
+        // On the heap: hyper keeps room for it with every connection, also with those that only wait. The place comes first: what is
+        // made in it need not be copied there.
+        let place = Box::new_uninit();
+        let answered = async move { Ok::<_, Infallible>(answer(&edge, line, request).await) };
+        Box::into_pin(Box::write(place, answered))
     });
     let mut builder = http1::Builder::new();
     builder.max_buf_size(PARSER_BYTES).header_read_timeout(None);

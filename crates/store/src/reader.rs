@@ -62,12 +62,25 @@ impl<'c> Reader<'c> {
 
     /// Runs a statement and answers its first row, if it has one.
     pub async fn fetch_one(&mut self, sql: &Sql) -> Result<Option<Row>> {
+        self.first(sql, |columns| Row::copy(columns)).await
+    }
+
+    /// Runs a statement up to its first row, and answers what `read` makes of that, if there is one.
+    pub async fn first<T: Send>(
+        &mut self,
+        sql: &Sql,
+        read: impl Fn(&dyn Columns) -> T + Send + Sync,
+    ) -> Result<Option<T>> {
+        if let Engine::Sqlite(session) = &mut self.engine {
+            sql.check()?;
+            return session.first(sql, read);
+        }
         let mut first = None;
-        self.for_each(sql, |columns| {
-            first.get_or_insert_with(|| Row::copy(columns));
+        let each = |columns: &dyn Columns| {
+            first.get_or_insert_with(|| read(columns));
             Ok(())
-        })
-        .await?;
+        };
+        self.for_each(sql, each).await?;
         Ok(first)
     }
 
@@ -89,7 +102,8 @@ impl<'c> Reader<'c> {
         sql.check()?;
         match &mut self.engine {
             Engine::Sqlite(session) => session.for_each(sql, each),
-            Engine::Postgres(session) => session.for_each(sql, each).await,
+            // On the heap: every job would have room for it, on the other engine too.
+            Engine::Postgres(session) => Box::pin(session.for_each(sql, each)).await,
         }
     }
 }

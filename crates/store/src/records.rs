@@ -99,11 +99,16 @@ pub trait Unseal: std::fmt::Debug + Send + Sync {
 }
 
 impl View {
+    /// Whether all visible fields are shown, of others' accounts too.
+    fn is_open(&self) -> bool {
+        self.shape.columns.is_none() && (!self.collection.is_auth() || self.sight.sees_all)
+    }
+
     /// The SELECT list: id, created, updated, and the shown fields. Another's e-mail address comes as `hidden` unless its owner
     /// shows it.
     fn push_columns(&self, sql: &mut Sql) {
         let collection = &*self.collection;
-        if self.shape.columns.is_none() && (!collection.is_auth() || self.sight.sees_all) {
+        if self.is_open() {
             sql.append(collection.open_columns());
             return;
         }
@@ -135,20 +140,24 @@ pub async fn get(
     rule: &Predicate,
     expansions: &[Expansion],
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut sql = reader.sql();
-    sql.push("SELECT ");
-    view.push_columns(&mut sql);
-    let beside = expand::push_beside(&mut sql, view, expansions);
-    sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE t0.id = ").bind(id);
+    let mut beside = 0;
+    let mut sql = if expansions.is_empty() && view.is_open() {
+        view.collection.open_record(id)
+    } else {
+        let mut sql = reader.sql();
+        sql.push("SELECT ");
+        view.push_columns(&mut sql);
+        beside = expand::push_beside(&mut sql, view, expansions);
+        sql.push(" FROM ").table(view.collection.table()).push(" AS t0 WHERE t0.id = ").bind(id);
+        sql
+    };
     push_and(&mut sql, view, rule)?;
-    let mut record = None;
-    reader
-        .for_each(&sql, |row| {
-            record.get_or_insert_with(|| expand::Opened::read(view, row, beside));
-            Ok(())
-        })
-        .await?;
-    let Some(record) = record else { return Ok(None) };
+    if expansions.is_empty() {
+        return reader.first(&sql, |row| json::record(view, row)).await;
+    }
+    let Some(record) = reader.first(&sql, |row| expand::Opened::read(view, row, beside)).await? else {
+        return Ok(None);
+    };
     Ok(expand::finish(reader, view, vec![record], expansions).await?.pop())
 }
 

@@ -100,14 +100,25 @@ impl StoredRequest {
     }
 }
 
+/// The statements that store batches, written once for all of them.
+#[derive(Debug)]
+pub struct Insertions([Sql; CHUNKS.len()]);
+
+impl Insertions {
+    /// Those of one engine.
+    pub fn new(dialect: Dialect) -> Self {
+        Self(CHUNKS.map(|size| insertion(dialect, size)))
+    }
+}
+
 /// Stores a batch. Of two rows with one number, which two nodes may come to, only one is kept.
-pub async fn insert(tx: &mut Tx<'_>, rows: Vec<StoredRequest>) -> Result<()> {
+pub async fn insert(tx: &mut Tx<'_>, insertions: &Insertions, rows: Vec<StoredRequest>) -> Result<()> {
     let mut left = rows.into_iter();
-    for size in CHUNKS {
+    for (size, insertion) in CHUNKS.into_iter().zip(&insertions.0) {
         if left.len() < size {
             continue;
         }
-        let mut sql = insertion(tx.dialect(), size);
+        let mut sql = insertion.clone();
         while left.len() >= size {
             sql.rebind(left.by_ref().take(size).flat_map(StoredRequest::values));
             tx.execute(&sql).await?;

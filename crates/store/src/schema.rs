@@ -18,7 +18,7 @@ pub use offer::Offer;
 pub use pattern::Pattern;
 pub use rules::{BrokenRule, RULE_KINDS, Rule, RuleTexts, Rules, rule_key};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{Dialect, Error};
@@ -30,7 +30,7 @@ pub struct Schema {
     collections: Vec<Arc<Collection>>,
     by_id: HashMap<Arc<str>, usize>,
     /// By name in lower case: names are unique whatever their case.
-    by_name: HashMap<String, usize>,
+    by_name: BTreeMap<String, usize>,
     /// Rules that name what is no longer there. They admit admins only.
     broken: Vec<BrokenRule>,
 }
@@ -74,7 +74,7 @@ impl Schema {
             generation: -1,
             collections: Vec::new(),
             by_id: HashMap::new(),
-            by_name: HashMap::new(),
+            by_name: BTreeMap::new(),
             broken: Vec::new(),
         }
     }

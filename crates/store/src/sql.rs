@@ -105,10 +105,14 @@ impl fmt::Debug for Sql {
     }
 }
 
+/// Values that most statements have at most.
+const FEW: usize = 4;
+
 impl Sql {
     /// An empty statement.
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, text: String::with_capacity(128), binds: Vec::new(), numbers: Vec::new() }
+        let (text, binds, numbers) = (String::with_capacity(128), Vec::with_capacity(FEW), Vec::with_capacity(FEW));
+        Self { dialect, text, binds, numbers }
     }
 
     /// A statement whose text is known: each `?` in it takes one of `binds`. No `?` may stand in it for anything else.
@@ -148,7 +152,8 @@ impl Sql {
         if self.binds.len() > MAX_BINDS {
             return Err(Error::TooManyValues);
         }
-        let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.as_bytes().contains(&0));
+        let has_nul =
+            |value: &Value| matches!(value, Value::Text(text) if memchr::memchr(0, text.as_bytes()).is_some());
         if self.binds.iter().any(has_nul) {
             return Err(Error::InvalidValue(Fault::new(NUL, "a NUL character")));
         }

@@ -12,8 +12,7 @@ const REDACTED: &str = "[redacted]";
 
 /// Writes a URL without the values of its query, in visible ASCII.
 pub(super) fn redacted(path: &str, query: Option<&str>) -> String {
-    let is_plain = path.len() <= MAX_BYTES && path.bytes().all(|byte| byte.is_ascii_graphic());
-    let mut url = if is_plain {
+    let mut url = if path.len() <= MAX_BYTES && is_visible(path) {
         // An estimate of the room that the query takes: one allocation is enough for most.
         let room = query.map_or(0, |query| query.len().min(MAX_BYTES - path.len()) + 16);
         let mut url = String::with_capacity(path.len() + room);
@@ -26,6 +25,11 @@ pub(super) fn redacted(path: &str, query: Option<&str>) -> String {
         push_names(&mut url, query);
     }
     url
+}
+
+/// Whether all of it is visible ASCII. Looks at every byte whatever was found: that is done for many at once.
+fn is_visible(text: &str) -> bool {
+    text.bytes().fold(0, |odd, byte| odd | u8::from(!byte.is_ascii_graphic())) == 0
 }
 
 /// The path with everything percent-encoded that could be taken for something else in a terminal or a log.

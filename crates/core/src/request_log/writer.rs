@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastcms_guard::address::AddressText;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
-use fastcms_store::request_log::{self as rows, Number, StoredRequest};
+use fastcms_store::request_log::{self as rows, Insertions, Number, StoredRequest};
 use fastcms_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -45,6 +45,7 @@ pub(super) struct Writer {
     queue: mpsc::Receiver<Entry>,
     shared: Arc<Shared>,
     store: Store,
+    insertions: Arc<Insertions>,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     /// The number of the last row.
@@ -63,7 +64,9 @@ impl Writer {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { queue, shared, store, clock, rng, last: Number::new(0, 0), said: (0, None), cause: None }
+        let insertions = Arc::new(Insertions::new(store.dialect()));
+        let (last, said) = (Number::new(0, 0), (0, None));
+        Self { queue, shared, store, insertions, clock, rng, last, said, cause: None }
     }
 
     /// Writes until the log has no owner any more, and what is left then.
@@ -106,8 +109,9 @@ impl Writer {
             }
             let count = batch.len();
             left = left.saturating_sub(count);
-            let batch = self.rows(batch);
-            let written = self.store.write(move |tx| Box::pin(rows::insert(tx, batch))).await;
+            let (batch, insertions) = (self.rows(batch), Arc::clone(&self.insertions));
+            let write = self.store.write(move |tx| Box::pin(async move { rows::insert(tx, &insertions, batch).await }));
+            let written = write.await;
             if let Err(error) = written {
                 self.shared.lost.fetch_add(count as u64, Ordering::Relaxed);
                 self.cause = Some(error);

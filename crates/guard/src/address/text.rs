@@ -36,7 +36,12 @@ impl AddressText {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).expect("addresses are written in ASCII")
+        std::str::from_utf8(self.as_bytes()).expect("addresses are written in ASCII")
+    }
+
+    /// The text, ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 
     fn push(&mut self, byte: u8) {

@@ -1,6 +1,10 @@
 //! Whether the process lives and can serve. These answers wait for nothing that may be busy, and say little to strangers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -29,8 +33,12 @@ const PING: Duration = Duration::from_secs(2);
 
 pub fn routes() -> Vec<Operation> {
     let state = || json!({"type": "object", "properties": {"status": {"type": "string"}}});
-    let health =
-        |path| get(path, health).tag("health").summary("Whether the server answers").answers(200, "It does", state());
+    let health = |path| {
+        let told = Told::default();
+        let handler =
+            move |Anyone(caller): Anyone, State(app): State<Arc<App>>| future::ready(health(&caller, &app, &told));
+        get(path, handler).tag("health").summary("Whether the server answers").answers(200, "It does", state())
+    };
     vec![
         health("/health"),
         health("/api/v1/health"),
@@ -77,13 +85,20 @@ struct Health<'a> {
     environment: &'static str,
 }
 
-async fn health(Anyone(caller): Anyone, State(app): State<Arc<App>>) -> Response {
+/// The same in JSON, once it was asked for: nothing of it changes while a product runs.
+type Told = Arc<OnceLock<Bytes>>;
+
+fn health(caller: &Caller, app: &App, told: &OnceLock<Bytes>) -> JsonBytes {
     let server = &app.config.server;
-    if !(may_look(&caller) || server.environment == Environment::Development) {
-        return JsonBytes(Bytes::from_static(br#"{"status":"healthy"}"#)).into_response();
+    if !(may_look(caller) || server.environment == Environment::Development) {
+        return JsonBytes(Bytes::from_static(br#"{"status":"healthy"}"#));
     }
-    let (service, version) = (&server.app_name, &server.app_version);
-    Json(Health { status: "healthy", service, version, environment: server.environment.as_str() }).into_response()
+    let told = told.get_or_init(|| {
+        let (service, version) = (&server.app_name, &server.app_version);
+        let health = Health { status: "healthy", service, version, environment: server.environment.as_str() };
+        serde_json::to_vec(&health).expect("texts are written to memory").into()
+    });
+    JsonBytes(told.clone())
 }
 
 /// Whether the caller is told more than strangers.

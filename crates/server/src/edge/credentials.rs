@@ -43,15 +43,14 @@ pub(super) enum Presented<'r> {
 }
 
 /// Whether a request presents anything that a caller could be known by.
+///
+/// Every request is asked: going over its few headers once is cheaper than to look for each name.
 pub(super) fn any(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY) || headers.contains_key(header::COOKIE)
+    headers.keys().any(|name| *name == header::AUTHORIZATION || *name == API_KEY || *name == header::COOKIE)
 }
 
 /// The one credential of a request; the refusal is for the caller to note.
-pub(super) fn presented(parts: &Parts, file_token: bool) -> Result<Presented<'_>, Refusal> {
-    if let Some(query) = parts.uri.query() {
-        check_url(query, file_token)?;
-    }
+pub(super) fn presented(parts: &Parts) -> Result<Presented<'_>, Refusal> {
     let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
     let mut keys = parts.headers.get_all(API_KEY).iter();
@@ -73,8 +72,8 @@ pub(super) fn presented(parts: &Parts, file_token: bool) -> Result<Presented<'_>
 }
 
 /// Refuses a query that carries a credential.
-fn check_url(query: &str, file_token: bool) -> Result<(), Refusal> {
-    for pair in query.split('&') {
+pub(super) fn check_url(parts: &Parts, file_token: bool) -> Result<(), Refusal> {
+    for pair in parts.uri.query().into_iter().flat_map(|query| query.split('&')) {
         let name = query_name(pair);
         let credential = IN_URL.iter().any(|known| known.eq_ignore_ascii_case(&name));
         if credential && !(file_token && name == "token") {

@@ -77,9 +77,8 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
     if is_health(path) {
         return Ok(None);
     }
-    let host = sender.host(parts);
     if let Some(served) = &settings.hosts {
-        let known = host.is_some_and(|host| {
+        let known = sender.host(parts).is_some_and(|host| {
             served.iter().chain(&settings.files_host).any(|one| one.eq_ignore_ascii_case(host))
                 || (settings.loopback && is_loopback_name(host))
         });
@@ -90,7 +89,7 @@ pub(super) fn check(sender: &Sender, parts: &Parts, settings: &EdgeSettings) -> 
     if !settings.production || sender.secure || settings.loopback {
         return Ok(None);
     }
-    match host {
+    match sender.host(parts) {
         Some(host) if !(path == "/api" || path.starts_with("/api/")) => to_https(host, parts).map(Some),
         _ => Err(Refusal::HttpsRequired),
     }

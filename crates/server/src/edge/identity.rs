@@ -70,7 +70,13 @@ impl<S: Backend> Inner<S> {
     /// Verifies the one credential that counts.
     pub(super) async fn identify(&self, parts: &Parts, sender: &Sender, found: &Found<'_, S>) -> Identity {
         let file_token = found.operation().is_some_and(|operation| operation.file_token);
-        let presented = match credentials::presented(parts, file_token) {
+        if let Err(refusal) = credentials::check_url(parts, file_token) {
+            return Identity::refused(refusal);
+        }
+        if !credentials::any(&parts.headers) {
+            return Identity::guest();
+        }
+        let presented = match credentials::presented(parts) {
             Ok(presented) => presented,
             Err(refusal) => return Identity::refused(refusal),
         };

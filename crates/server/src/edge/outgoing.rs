@@ -52,6 +52,8 @@ pub(super) struct Seen {
     pub(super) standing: Option<Standing>,
     /// What was asked for: for the logs.
     asked: Option<(Method, Uri)>,
+    /// When the request came.
+    pub(super) started: Instant,
 }
 
 impl Seen {
@@ -70,6 +72,7 @@ impl Seen {
             secure: false,
             standing: None,
             asked: Some((parts.method.clone(), parts.uri.clone())),
+            started: Instant::now(),
         }
     }
 
@@ -86,6 +89,7 @@ impl Seen {
             secure: false,
             standing: None,
             asked: None,
+            started: Instant::now(),
         }
     }
 }
@@ -96,6 +100,8 @@ pub(super) struct Headers {
     open: HeaderMap,
     /// Of the API: nobody keeps it.
     private: HeaderMap,
+    /// Where in both the request id stands, by how many values come before; the type of the body stands next to it.
+    request_id_at: usize,
     cookies: CookiePolicy,
     limits: LimitHeaders,
     pub(super) faults: Arc<Thinning>,
@@ -121,7 +127,9 @@ impl Headers {
         open.extend(all.map(parsed));
         let mut private = HeaderMap::with_capacity(FIELDS);
         private.extend(open.iter().map(|(name, value)| (name.clone(), value.clone())).chain(NO_STORE.map(parsed)));
-        Self { open, private, cookies: settings.cookies, limits: settings.limit_headers, faults: Arc::default() }
+        let request_id_at = open.keys().take_while(|name| **name != X_REQUEST_ID).count();
+        let (cookies, limits) = (settings.cookies, settings.limit_headers);
+        Self { open, private, request_id_at, cookies, limits, faults: Arc::default() }
     }
 
     /// Completes an answer.
@@ -129,22 +137,19 @@ impl Headers {
         let mut response = write_refusal(response, request_id, &self.faults);
         let mut own = std::mem::take(response.headers_mut());
         // Most answers say their type and nothing else, which need not be looked for.
-        let kind = own.remove(header::CONTENT_TYPE);
-        let plain = own.is_empty();
+        let plain = own.len() <= 1 && own.keys().all(|name| *name == header::CONTENT_TYPE);
+        let kind = if plain { own.drain().next().map(|(_, kind)| kind) } else { own.remove(header::CONTENT_TYPE) };
         // What was answered because of a cookie is for that browser only: caches know that of Authorization, not of cookies.
         let personal =
             (seen.api || seen.cookie != CookieRole::Silent) && (plain || !own.contains_key(header::CACHE_CONTROL));
         let mut headers = if personal { self.private.clone() } else { self.open.clone() };
-        match kind {
-            Some(kind) => drop(headers.insert(header::CONTENT_TYPE, kind)),
-            None => drop(headers.remove(header::CONTENT_TYPE)),
-        }
         let varies = !plain && own.contains_key(header::VARY);
-        // What an answer says itself stands: a page has a policy of its own.
+        self.put(&mut headers, request_id, kind);
         if !plain {
+            // What an answer says itself stands: a page has a policy of its own.
             headers.extend(own);
+            headers.insert(X_REQUEST_ID, request_id.header());
         }
-        headers.insert(X_REQUEST_ID, request_id.header());
         if let Some(standing) = &seen.standing {
             limits::write(&mut headers, standing, self.limits);
         }
@@ -167,6 +172,18 @@ impl Headers {
 }
 
 impl Headers {
+    /// Puts the request id and the type of the body where they belong in a copy of ours, without looking for the places.
+    fn put(&self, headers: &mut HeaderMap, request_id: &RequestId, kind: Option<HeaderValue>) {
+        let mut places = headers.values_mut().skip(self.request_id_at);
+        if let Some(place) = places.next() {
+            *place = request_id.header();
+        }
+        match places.next().zip(kind) {
+            Some((place, kind)) => *place = kind,
+            None => drop(headers.remove(header::CONTENT_TYPE)),
+        }
+    }
+
     /// Tells the browser to forget a session that is over, unless the answer itself says something about that cookie.
     fn drop_session_cookie(&self, headers: &mut HeaderMap, over_https: bool) {
         let about = |set: &HeaderValue| self.cookies.is_about(Cookie::Session, set.as_bytes());
@@ -209,9 +226,9 @@ impl Seen {
             path: head(uri.path(), MAX_LOGGED_PATH),
             query: uri.query().is_some(),
             status,
-            request_id: request_id.as_str(),
+            request_id: request_id.bytes(),
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            client: client.as_ref().map(AddressText::as_str),
+            client: client.as_ref().map(AddressText::as_bytes),
             account: self.caller.account().map(|account| account.id.as_str()),
         };
         answered.log();
@@ -224,13 +241,7 @@ impl Seen {
 
     /// What goes into the request log: every request to the API, and whatever was refused elsewhere. Health probes do not, nor do
     /// pages and assets that were simply served.
-    pub(super) fn to_note(
-        &self,
-        status: StatusCode,
-        request_id: &RequestId,
-        started: Instant,
-        took: Duration,
-    ) -> Option<Answered<'_>> {
+    pub(super) fn to_note(&self, status: StatusCode, request_id: &RequestId, took: Duration) -> Option<Answered<'_>> {
         let (method, uri) = self.asked.as_ref()?;
         let path = uri.path();
         let refused = status.is_client_error() || status.is_server_error();
@@ -244,7 +255,7 @@ impl Seen {
             path,
             query: uri.query(),
             status: status.as_u16(),
-            started,
+            started: self.started,
             took,
             client: self.client?,
             caller: &self.caller,

@@ -18,7 +18,11 @@ const WITHHELD: [&str; 6] =
 
 /// Method, headers and query of a request; looked into only when a rule names something.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct Facts(Box<Asked>);
+
+/// On the heap: a handler's arguments are handed on again and again.
+#[derive(Debug, Clone)]
+struct Asked {
     method: Method,
     headers: HeaderMap,
     uri: Uri,
@@ -28,7 +32,7 @@ pub struct Facts {
 impl Facts {
     /// The facts, as core takes them.
     pub fn request(&self) -> RequestFacts<'_> {
-        RequestFacts { method: self.method.as_str(), context: Context::Default, parts: self, need: self.need }
+        RequestFacts { method: self.0.method.as_str(), context: Context::Default, parts: self, need: self.0.need }
     }
 }
 
@@ -37,13 +41,13 @@ impl RequestParts for Facts {
         if WITHHELD.contains(&name) {
             return None;
         }
-        let mut values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
+        let mut values = self.0.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
         values.peek()?;
         Some(values.collect::<Vec<_>>().join(", "))
     }
 
     fn query(&self, name: &str) -> Option<String> {
-        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        let pairs = form_urlencoded::parse(self.0.uri.query()?.as_bytes());
         pairs.filter(|(sent, _)| sent == name).last().map(|(_, value)| value.into_owned())
     }
 }
@@ -59,6 +63,6 @@ impl<S: Sync> FromRequestParts<S> for Facts {
         let headers = if has_body { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
         let need = parts.extensions.get::<Exchange>().and_then(|exchange| exchange.need);
         let need = need.unwrap_or(Need::new(Area::Records, Action::Write));
-        Ok(Self { method: parts.method.clone(), headers, uri: parts.uri.clone(), need })
+        Ok(Self(Box::new(Asked { method: parts.method.clone(), headers, uri: parts.uri.clone(), need })))
     }
 }

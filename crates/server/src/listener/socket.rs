@@ -224,20 +224,21 @@ impl Socket {
     /// Ready when what the connection waits for did not come in time.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (deadline, what) = match self.waiting {
-            Waiting::Head(since) => (since + HEAD, "the head did not come in time"),
-            Waiting::Idle(since) => (since + IDLE, "the connection idled"),
-            // The request may end without this being called again: look then whether the connection idles.
-            Waiting::Nothing => (Instant::now() + IDLE, ""),
+            Waiting::Head(since) => (Some(since + HEAD), "the head did not come in time"),
+            Waiting::Idle(since) => (Some(since + IDLE), "the connection idled"),
+            Waiting::Nothing => (None, ""),
         };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if alarm.deadline() > deadline || alarm.is_elapsed() {
-            alarm.as_mut().reset(deadline);
+        // Where nothing is waited for, the request may end without this being called again: look then whether the connection idles.
+        let next = || deadline.unwrap_or_else(|| Instant::now() + IDLE);
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next())));
+        if deadline.is_some_and(|deadline| alarm.deadline() > deadline) || alarm.is_elapsed() {
+            alarm.as_mut().reset(next());
         }
         while alarm.as_mut().poll(cx).is_ready() {
-            if self.waiting != Waiting::Nothing && Instant::now() >= deadline {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Poll::Ready(timed_out(what));
             }
-            alarm.as_mut().reset(deadline);
+            alarm.as_mut().reset(next());
         }
         Poll::Pending
     }

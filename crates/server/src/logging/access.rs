@@ -15,10 +15,11 @@ pub(crate) struct Access<'a> {
     /// There was a query, which is not shown: filters and tokens stand there.
     pub(crate) query: bool,
     pub(crate) status: StatusCode,
-    pub(crate) request_id: &'a str,
+    /// ASCII.
+    pub(crate) request_id: [u8; 32],
     pub(crate) duration_ms: u64,
-    /// The client address of contract 9.6.
-    pub(crate) client: Option<&'a str>,
+    /// The client address of contract 9.6, ASCII.
+    pub(crate) client: Option<&'a [u8]>,
     pub(crate) account: Option<&'a str>,
 }
 
@@ -36,7 +37,9 @@ impl Access<'_> {
 
     /// The same as an event.
     fn event(&self) {
-        let Self { method, path, query, status, request_id, duration_ms, client, account } = *self;
+        let Self { method, path, query, status, ref request_id, duration_ms, client, account } = *self;
+        let (request_id, client) = (String::from_utf8_lossy(request_id), client.map(String::from_utf8_lossy));
+        let (request_id, client) = (&*request_id, client.as_deref());
         let query = if query { "?[redacted]" } else { "" };
         let message = [method, " ", path, query, " ", status.as_str()].concat();
         let (message, status) = (message.as_str(), status.as_u16());
@@ -50,24 +53,27 @@ impl Access<'_> {
         if !texts.into_iter().all(line::is_plain) {
             return false;
         }
-        let mut put = |pieces: &[&str]| pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        let (method, path, query) = (self.method.as_bytes(), self.path.as_bytes(), self.query);
         let mut digits = itoa::Buffer::new();
-        let status = digits.format(self.status.as_u16());
-        put(&[self.method, " ", self.path, if self.query { "?[redacted] " } else { " " }, status]);
-        put(&["\",", PLACE, ",\"request_id\":\"", self.request_id, "\",\"method\":\"", self.method]);
-        put(&["\",\"status\":", status, ",\"duration_ms\":", itoa::Buffer::new().format(self.duration_ms)]);
-        for (name, text) in [(",\"client\":\"", self.client), (",\"account\":\"", self.account)] {
-            if let Some(text) = text {
-                put(&[name, text, "\""]);
-            }
+        let status = digits.format(self.status.as_u16()).as_bytes();
+        put(&[method, b" ", path, if query { b"?[redacted] " } else { b" " }, status]);
+        put(&[PLACE.as_bytes(), &self.request_id, b"\",\"method\":\"", method, b"\",\"status\":", status]);
+        put(&[b",\"duration_ms\":", itoa::Buffer::new().format(self.duration_ms).as_bytes()]);
+        if let Some(client) = self.client {
+            put(&[b",\"client\":\"", client, b"\""]);
         }
-        put(&["}\n"]);
+        if let Some(account) = self.account {
+            put(&[b",\"account\":\"", account.as_bytes(), b"\""]);
+        }
+        put(&[b"}\n"]);
         true
     }
 }
 
-/// Where lines of requests come from.
-const PLACE: &str = concat!("\"module\":\"", module_path!(), "\",\"function\":\"access\",\"line\":", line!());
+/// Where lines of requests come from: what stands between the message and the request id.
+const PLACE: &str =
+    concat!("\",\"module\":\"", module_path!(), "\",\"function\":\"access\",\"line\":", line!(), ",\"request_id\":\"");
 
 impl<W: Write + Send + 'static> JsonLines<W> {
     /// Writes the line of a request; `false` where it has to be an event.
@@ -120,9 +126,9 @@ mod tests {
             path: "/api/v1/collections/posts/records",
             query: true,
             status: StatusCode::OK,
-            request_id: "0123456789abcdef0123456789abcdef",
+            request_id: *b"0123456789abcdef0123456789abcdef",
             duration_ms: 12,
-            client: Some("2001:db8::1"),
+            client: Some(b"2001:db8::1"),
             account: Some("01912345-0000-7000-8000-000000000001"),
         };
         let others = [

@@ -5,21 +5,22 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fastcms_core::time;
+use fastcms_core::time::{self, STAMP_BYTES};
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> =
-        const { RefCell::new(Buffers { line: Vec::new(), rest: Vec::new(), origin: None, place: Vec::new() }) };
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
 }
 
 /// What is kept of the buffers between two lines, bytes.
 const KEPT: usize = 8 * 1024;
 
-#[derive(Default)]
 struct Buffers {
+    /// The second of the last line, and an instant within it as it is written: most lines differ in the milliseconds alone.
+    second: i64,
+    stamp: [u8; STAMP_BYTES],
     line: Vec<u8>,
     /// The fields of the event but its message.
     rest: Vec<u8>,
@@ -33,7 +34,7 @@ pub(super) fn write(event: &Event<'_>, done: impl FnOnce(&[u8])) {
     // An event within an event (a value that logs while it is printed) has buffers of its own.
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
         Ok(mut buffers) => done(buffers.fill(event)),
-        Err(_) => done(Buffers::default().fill(event)),
+        Err(_) => done(Buffers::new().fill(event)),
     });
 }
 
@@ -53,20 +54,26 @@ pub(super) fn by_hand(level: &str, rest: impl FnOnce(&mut Vec<u8>) -> bool, done
 }
 
 impl Buffers {
+    const fn new() -> Self {
+        let (second, stamp) = (i64::MIN, [0; STAMP_BYTES]);
+        Self { second, stamp, line: Vec::new(), rest: Vec::new(), origin: None, place: Vec::new() }
+    }
+
     /// Empties the buffers, and begins a line up to its message.
     fn begin(&mut self, level: &str) -> &mut Vec<u8> {
-        let Self { line, rest, .. } = self;
+        let Self { second, stamp, line, rest, .. } = self;
         for buffer in [&mut *line, rest] {
             buffer.clear();
             buffer.shrink_to(KEPT);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        line.extend_from_slice(b"{\"timestamp\":\"");
-        match time::written(millis) {
-            Some(stamp) => line.extend_from_slice(&stamp),
-            None => line.extend_from_slice(time::stamp(millis).as_bytes()),
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 1_000);
+        if *second != seconds {
+            (*second, *stamp) = (seconds, time::written(seconds * 1_000).unwrap_or(*b"1970-01-01T00:00:00.000Z"));
         }
+        time::put_millis(stamp, now.subsec_millis());
+        line.extend_from_slice(b"{\"timestamp\":\"");
+        line.extend_from_slice(stamp);
         line.extend_from_slice(b"\",\"level\":\"");
         line.extend_from_slice(level.as_bytes());
         line.extend_from_slice(b"\",\"logger\":\"fastcms\",\"message\":");
@@ -76,7 +83,7 @@ impl Buffers {
     fn fill(&mut self, event: &Event<'_>) -> &[u8] {
         let metadata = event.metadata();
         self.begin(level_name(*metadata.level()));
-        let Self { line, rest, origin, place } = self;
+        let Self { line, rest, origin, place, .. } = self;
         let before = line.len();
         event.record(&mut Fields { message: line, rest });
         if line.len() == before {

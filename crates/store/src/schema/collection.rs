@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{Field, FieldType, Index, MAX_KEY_BYTES, Pattern, RuleTexts, Rules, Storage};
-use crate::{Dialect, Error, Name, Sql};
+use crate::{Dialect, Error, Name, Sql, Value};
 
 /// Columns of every collection's table that no field may be named after.
 pub const SYSTEM_COLUMNS: [&str; 3] = ["id", "created", "updated"];
@@ -115,6 +115,7 @@ pub struct Collection {
     byte_limits: Arc<[Option<usize>]>,
     has_sealed: bool,
     open_columns: Arc<Sql>,
+    open_record: Arc<Sql>,
     rules: Rules,
 }
 
@@ -139,8 +140,12 @@ impl Collection {
         for at in visible.iter() {
             open_columns.push(", ").ident(&columns[*at]);
         }
+        let table = definition.table()?;
+        let mut open_record = Sql::new(dialect);
+        open_record.push("SELECT ").append(&open_columns).push(" FROM ").table(&table);
+        open_record.push(" AS t0 WHERE t0.id = ").bind(Value::Null);
         Ok(Self {
-            table: definition.table()?,
+            table,
             positions: Arc::new(fields.iter().enumerate().map(|(at, field)| (field.name.clone(), at)).collect()),
             keys: fields.iter().map(|field| format!("{}:", Json::from(field.name.as_str()))).collect(),
             definition: Arc::new(definition),
@@ -151,6 +156,7 @@ impl Collection {
             byte_limits,
             visible,
             open_columns: Arc::new(open_columns),
+            open_record: Arc::new(open_record),
             rules: Rules::closed(),
         })
     }
@@ -268,6 +274,13 @@ impl Collection {
     /// `"id", "created", "updated"` and the visible fields, without regard to who sees e-mail addresses.
     pub(crate) fn open_columns(&self) -> &Sql {
         &self.open_columns
+    }
+
+    /// The statement that reads these columns, as `t0`, of the record whose id is bound to it.
+    pub(crate) fn open_record(&self, id: &str) -> Sql {
+        let mut sql = Sql::clone(&self.open_record);
+        sql.rebind([id.into()]);
+        sql
     }
 }
 

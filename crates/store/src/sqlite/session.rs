@@ -60,6 +60,13 @@ impl<'c> Session<'c> {
         Ok(())
     }
 
+    /// Runs a statement up to its first row, and answers what `read` makes of it.
+    pub(crate) fn first<T>(&mut self, sql: &Sql, read: impl FnOnce(&dyn Columns) -> T) -> Result<Option<T>> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.raw_query();
+        Ok(rows.next().map_err(meaning)?.map(|row| read(row)))
+    }
+
     /// The whole number that a statement answers; from memory where nothing was committed since it was counted here.
     pub(crate) fn count(&mut self, sql: &Sql) -> Result<i64> {
         let version =

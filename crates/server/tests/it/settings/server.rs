@@ -12,7 +12,9 @@ fn app_name_is_what_the_root_says() {
 fn app_version_is_what_admins_and_developers_see() {
     let (server, _) = started(&[("APP_VERSION", "17.4-custom"), ("DEBUG", "true")]);
     assert_eq!(server.ask("GET", "/").expect(200).json()["version"], "17.4-custom");
-    assert_eq!(server.ask("GET", "/health").expect(200).json()["version"], "17.4-custom");
+    for _ in 0..2 {
+        assert_eq!(server.ask("GET", "/health").expect(200).json()["version"], "17.4-custom");
+    }
 }
 
 #[test]

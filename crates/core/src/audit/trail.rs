@@ -77,6 +77,10 @@ impl std::fmt::Debug for Scribe {
 impl Scribe {
     /// Whether what succeeds is written down: always, but in the program that measures what that costs.
     #[inline]
+    #[cfg_attr(
+        not(feature = "measuring"),
+        expect(clippy::unused_self, reason = "what is heard is the measured program's own")
+    )]
     fn is_heard(&self) -> bool {
         #[cfg(feature = "measuring")]
         if self.silent.load(std::sync::atomic::Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use fastcms_guard::chain::{Hash, START};
-use fastcms_store::audit::chain::{self as rows, Block, Link, PlacedRow, Segment};
+use fastcms_store::audit::chain::{self as rows, Block, Closing, Link, PlacedRow, Segment};
 use fastcms_store::{Plan, Store};
 
 use super::chain::BLOCK;
@@ -16,9 +16,14 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::data_keys;
 use crate::error::Result;
+use crate::time::{millis, stamp};
 
 /// Ids are compared each with each: no index keeps them, so that all are sorted, which takes seconds a million.
 const DOUBLED: Plan = Plan::Within(Duration::from_hours(1));
+
+/// An event is linked within moments; a clock may be behind by so much, and a transaction take so long, before an event is said to be
+/// older than what is before it.
+const SLACK: i64 = 3_600_000;
 
 /// What verifying came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +131,8 @@ pub async fn verify(
         link: 0,
         hash: START,
         position: 0,
+        pruned_to: None,
+        oldest: String::new(),
         progress,
     };
     match walk.all().await {
@@ -155,6 +162,10 @@ struct Walk<'w> {
     link: i64,
     hash: Hash,
     position: i64,
+    /// When the last segment ended that retention took away, as it is sealed.
+    pruned_to: Option<String>,
+    /// No event that follows here can have been before: it would have gone by retention.
+    oldest: String,
     progress: &'w mut (dyn FnMut(i64) + Send),
 }
 
@@ -219,9 +230,10 @@ impl Walk<'_> {
                 Some(_) => self.report.pruned += closing.links,
                 None => self.report.unreadable += closing.links,
             }
-            // Rows that are still to be taken away are ours; there are no others.
-            self.rows_up_to(closing.last_position).await?;
-            self.skip(segment.first_link + closing.links, &closing.last_hash, closing.last_position);
+            self.pruned(segment, closing).await?;
+            if signer.is_some() {
+                self.ended(&closing.closed);
+            }
             return Ok(last);
         }
         let number = segment.number;
@@ -242,6 +254,35 @@ impl Walk<'_> {
             return Err(Finding::new(what).link(self.link + 1).into());
         }
         Ok(last)
+    }
+
+    /// Passes over a segment that retention took away. Rows that are still to go are ours; once its blocks are gone there are none.
+    async fn pruned(&mut self, segment: &Segment, closing: &Closing) -> Result<(), Stop> {
+        let (number, after, last) = (segment.number, segment.first_position, closing.last_position);
+        let first = self
+            .store
+            .read(Plan::Scan, move |reader| {
+                Box::pin(async move {
+                    let is_swept = rows::block_after(reader, number, 0).await?.is_none();
+                    let first = rows::rows_between(reader, after, last, 1).await?.pop();
+                    Ok::<_, fastcms_store::Error>(first.filter(|_| is_swept))
+                })
+            })
+            .await?;
+        if let Some(row) = first {
+            return Err(Finding::new("a row that retention took away was put back").row(&row).into());
+        }
+        self.rows_up_to(last).await?;
+        self.skip(segment.first_link + closing.links, &closing.last_hash, last);
+        Ok(())
+    }
+
+    /// Takes note of when a pruned segment ended. An event may be linked long after it happened, when nobody was there to do it, but then
+    /// what follows on the segment before it is this one's: none is older than the beginning of the last segment that went.
+    fn ended(&mut self, closed: &str) {
+        if let Some(before) = self.pruned_to.replace(closed.to_owned()) {
+            self.oldest = millis(&before).map(|before| stamp(before - SLACK)).unwrap_or_default();
+        }
     }
 
     /// Passes over links whose key cannot be opened. What was said of them outside holds all the same.
@@ -318,8 +359,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether the row says what was signed. Under a key that cannot be opened nothing can be said.
+    /// Whether the row says what was signed, and of a time that may stand here. Under a key that cannot be opened nothing can be said.
     fn signature(&mut self, row: &PlacedRow) -> Result<(), Finding> {
+        if row.row.created < self.oldest {
+            return Err(Finding::new("a row of a time that retention took away was put back").row(row));
+        }
         match self.signers.get(&row.row.key_id) {
             Some(signer) if signer.row(&row.row).as_slice() == row.row.mac => Ok(()),
             Some(_) => Err(Finding::new("the row was changed, or was not written by us").row(row)),

@@ -1,7 +1,8 @@
 //! Stretches of the chain: whoever takes one away, or says that it ended otherwise or was given leave to go, is found out; and so is a chain
 //! that was linked anew.
 
-use fastcms_core::audit::Finding;
+use fastcms_core::Caller;
+use fastcms_core::audit::{self, Finding};
 
 use super::tampering::{found, linked, note, tamper, verified};
 use crate::engine::Engine;
@@ -14,6 +15,7 @@ on_both_engines!(
     rows_go_only_with_leave_that_we_gave,
     a_chain_linked_anew_is_not_the_one_that_a_checkpoint_knows,
     a_row_put_behind_the_last_of_a_block_is_named,
+    a_row_kept_from_before_retention_and_put_back_is_named,
 );
 
 const DAY: i64 = 24 * 3600;
@@ -121,4 +123,39 @@ async fn a_row_put_behind_the_last_of_a_block_is_named(product: &Product) {
     tamper(product, &script).await;
     let said = finding(product).await;
     assert_eq!((said.row_id.as_deref(), said.what.as_str()), (Some("forged"), "a row was put between others"));
+}
+
+/// Its signature is good, and its id stands nowhere else any more.
+async fn a_row_kept_from_before_retention_and_put_back_is_named(product: &Product) {
+    three_days(product).await;
+    note(&product.app, 5);
+    linked(product).await;
+    tamper(product, "CREATE TABLE copied AS SELECT * FROM audit_logs").await;
+    product.clock.advance_seconds(31 * DAY);
+    assert_eq!(audit::cleanup(&Caller::operator(), &product.app, 31).await.unwrap(), 10);
+    linked(product).await;
+    assert_eq!(verified(product).await.finding, None, "the third day's rows follow on two days that went");
+
+    let first = "(SELECT seq FROM copied ORDER BY seq LIMIT 1)";
+    let given = if product.engine() == Engine::Sqlite { "" } else { "OVERRIDING SYSTEM VALUE" };
+    // Where it was.
+    tamper(product, &format!("INSERT INTO audit_logs {given} SELECT * FROM copied WHERE seq = {first}")).await;
+    let said = finding(product).await;
+    assert!(said.what.contains("that retention took away was put back") && said.row_id.is_some(), "{said:?}");
+    assert_eq!(audit::cleanup(&Caller::operator(), &product.app, 31).await.unwrap(), 1);
+    assert_eq!(verified(product).await.finding, None);
+
+    // As if it had just happened: it is linked like any other.
+    let columns = "id, created, event_type, event_action, severity, outcome, user_id, user_email, ip_address, user_agent, resource_type, \
+                   resource_id, description, details, error_message, key_id, mac";
+    let (place, now) = match product.engine() {
+        Engine::Sqlite => ("seq", "(SELECT 1 + max(seq) FROM audit_logs)"),
+        Engine::Postgres => ("position", "txid_current()"),
+    };
+    let again =
+        format!("INSERT INTO audit_logs ({place}, {columns}) SELECT {now}, {columns} FROM copied WHERE seq = {first}");
+    tamper(product, &again).await;
+    linked(product).await;
+    let said = finding(product).await;
+    assert!(said.what.contains("of a time that retention took away was put back"), "{said:?}");
 }

@@ -167,7 +167,8 @@ fn spawn(chainer: &Arc<Chainer>, scribe: &Arc<Scribe>) {
             let (Some(chainer), Some(scribe)) = (chainer.upgrade(), scribe.upgrade()) else { return };
             match chainer.run(&scribe).await {
                 Ok(_) => failing = false,
-                Err(Error::Unavailable(_)) if failing => {}
+                // What is not linked yet is by the next start.
+                Err(_) if chainer.is_closing() => return,
                 Err(error) if !failing => {
                     tracing::error!(%error, "the audit log could not be linked: it is tried again");
                     failing = true;

@@ -115,6 +115,11 @@ impl Chainer {
         Self { store, signer, signers, outside, turn: tokio::sync::Mutex::default() }
     }
 
+    /// Whether the database is being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.store.is_closing()
+    }
+
     /// Links everything that could be linked when it was called, and answers how much that was. What comes in meanwhile waits for the
     /// next call: blocks of a few links each would cost more than the links.
     pub(super) async fn run(&self, scribe: &Scribe) -> Result<i64> {

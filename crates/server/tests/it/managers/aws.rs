@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::listener::{Request, Said, plain};
 use super::load::under_load;
 use super::moto::{AccessKey, Moto};
 use super::{GRACE, REFRESH, events, freshness, refusal, signing_key, wait_for};
@@ -87,6 +88,52 @@ fn the_stages_of_aws_are_the_places_in_the_ring() {
     let admin = late.set_up();
     assert_eq!(signing_key(&late), forge::kid(KEY_B));
     assert!(places(&late, &admin).contains(&place("next", &KEY_B.replace('1', "7"))));
+}
+
+/// What AWS itself answers where moto looks neither at the resource of a policy nor at the end of a session.
+fn strict(request: &Request) -> Option<Said> {
+    let refused = |name: &str| Some((400, None, json!({"__type": name, "Message": "no"}).to_string()));
+    if request.headers.get("x-amz-security-token").is_some_and(|token| token == "of-a-session-that-ended") {
+        return refused("ExpiredTokenException");
+    }
+    let asked: serde_json::Value = serde_json::from_str(&request.body).ok()?;
+    if asked["SecretId"] != ID {
+        return refused("AccessDeniedException");
+    }
+    let version = "00000000-0000-0000-0000-000000000001";
+    let secret =
+        json!({"Name": ID, "VersionId": version, "SecretString": value(SECRET), "VersionStages": ["AWSCURRENT"]});
+    match asked["VersionStage"].as_str() {
+        Some("AWSCURRENT") => Some((200, None, secret.to_string())),
+        _ => refused("ResourceNotFoundException"),
+    }
+}
+
+#[test]
+fn a_second_path_and_a_session_that_ended_are_refused_and_said_to_be() {
+    let endpoint = format!("http://127.0.0.1:{}", plain(strict));
+    let own = [
+        ("SECRET_KEY", "aws-sm:fastcms/prod#SECRET_KEY"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "0123456789012345678901234567890123456789"),
+        ("SECRETS_BOOT_TIMEOUT", "2"),
+    ];
+    let with = |name: &str, value: &str| {
+        let mut server = Server::new(&own);
+        server.set(&[(name, value)]);
+        server
+    };
+    let quickly = Duration::from_secs(20);
+    let said = refusal(&with("SMTP_PASSWORD", "aws-sm:fastcms/staging#SMTP_PASSWORD"), quickly);
+    let wanted = "SMTP_PASSWORD: `aws-sm:fastcms/staging#SMTP_PASSWORD` is denied (AWS answers AccessDeniedException)";
+    assert!(said.contains(wanted) && !said.contains("SECRET_KEY: `aws-sm"), "{said}");
+    let said = refusal(&with("AWS_SESSION_TOKEN", "of-a-session-that-ended"), quickly);
+    let wanted = "SECRET_KEY: `aws-sm:fastcms/prod#SECRET_KEY` is denied (AWS answers ExpiredTokenException)";
+    assert!(said.contains(wanted) && !said.contains("of-a-session-that-ended"), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
+    with("LOG_LEVEL", "INFO").start();
 }
 
 #[test]

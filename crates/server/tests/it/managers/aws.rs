@@ -118,7 +118,7 @@ fn a_second_path_and_a_session_that_ended_are_refused_and_said_to_be() {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "0123456789012345678901234567890123456789"),
-        ("SECRETS_BOOT_TIMEOUT", "2"),
+        ("SECRETS_BOOT_TIMEOUT", "6"),
     ];
     let with = |name: &str, value: &str| {
         let mut server = Server::new(&own);

@@ -199,7 +199,7 @@ impl Moto {
             ("AWS_ACCESS_KEY_ID", &who.id),
             ("AWS_SECRET_ACCESS_KEY", &who.secret),
             ("SECRETS_REFRESH_SECONDS", &super::REFRESH.to_string()),
-            ("SECRETS_BOOT_TIMEOUT", "2"),
+            ("SECRETS_BOOT_TIMEOUT", "6"),
             ("LOG_LEVEL", "INFO"),
         ]);
         server.set(more);

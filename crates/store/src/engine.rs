@@ -19,7 +19,6 @@ use job::{Answer, ReadJob, Task, WriteJob};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Writes that may wait, unless configured otherwise.
@@ -85,7 +84,6 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     feed: Arc<Feed>,
-    closing: AtomicBool,
 }
 
 enum Engine {
@@ -112,7 +110,7 @@ impl Store {
             Target::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, &config, &feed).await?),
             Target::Postgres(url) => Engine::Postgres(Box::new(Postgres::open(url, &config, &feed).await?)),
         };
-        Ok(Self(Arc::new(Inner { engine, feed, closing: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner { engine, feed })))
     }
 
     /// Connects as another user, or with another password, from now on: what is under way goes on with the connection that it has, and
@@ -257,12 +255,14 @@ impl Store {
     /// Whether [`Store::close`] was called: who goes on by the clock ends then.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.0.closing.load(Ordering::Relaxed)
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.is_closing(),
+            Engine::Postgres(engine) => engine.is_closing(),
+        }
     }
 
     /// Finishes the writes that are queued, then closes; whatever comes later is answered [`Error::Unavailable`].
     pub async fn close(&self) {
-        self.0.closing.store(true, Ordering::Relaxed);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.close().await,
             Engine::Postgres(engine) => engine.close().await,

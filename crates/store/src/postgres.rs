@@ -245,8 +245,12 @@ impl Postgres {
         self.link.reads.load().close();
     }
 
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     fn open_still(&self) -> Result<()> {
-        if self.closing.load(Ordering::Relaxed) { Err(Error::closed()) } else { Ok(()) }
+        if self.is_closing() { Err(Error::closed()) } else { Ok(()) }
     }
 }
 

@@ -111,6 +111,10 @@ impl Sqlite {
         asked.done()
     }
 
+    pub(crate) fn is_closing(&self) -> bool {
+        self.readers.is_closing()
+    }
+
     pub(crate) async fn close(&self) {
         let (readers, writer) = (Arc::clone(&self.readers), Arc::clone(&self.writer));
         let joined = tokio::task::spawn_blocking(move || {

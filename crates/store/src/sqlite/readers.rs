@@ -95,7 +95,7 @@ impl Readers {
 
     /// Hands a job to the reader threads.
     pub(super) fn submit(&self, job: Read) -> Result<()> {
-        if self.shared.closing.load(Ordering::Relaxed) {
+        if self.is_closing() {
             return Err(Error::closed());
         }
         let jobs = self.shared.under_way.fetch_add(1, Ordering::Relaxed) + 1;
@@ -110,6 +110,11 @@ impl Readers {
             self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
         }
         queued
+    }
+
+    /// Whether they were told to end: the first thing that closing the database does.
+    pub(super) fn is_closing(&self) -> bool {
+        self.shared.closing.load(Ordering::Relaxed)
     }
 
     /// Ends the threads and closes the connections of all others; what runs is interrupted.

@@ -135,7 +135,7 @@ impl Config {
         let own_key = [storage.s3.access_key_id.clone(), storage.s3.secret_access_key.clone()];
         let mut config = Self {
             database: Database::read(&mut read, server.environment),
-            keys: Keys::read(&mut read),
+            keys: Keys::read(&mut read, server.is_production()),
             tokens: Tokens::read(&mut read),
             cors: Cors::read(&mut read, server.environment),
             passwords: Passwords::read(&mut read),

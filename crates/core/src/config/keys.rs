@@ -43,7 +43,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    pub(super) fn read(read: &mut Reader<'_>) -> Self {
+    pub(super) fn read(read: &mut Reader<'_>, is_production: bool) -> Self {
         let mut keys = Self {
             secret_key: one(read, &catalog::SECRET_KEY),
             secret_key_previous: many(read, &catalog::SECRET_KEY_PREVIOUS),
@@ -55,7 +55,9 @@ impl Keys {
         };
         // A manager tells by itself what was before and what comes next.
         let (before, next) = read.neighbours(&catalog::SECRET_KEY);
-        add(&mut keys.secret_key_previous, possible(before));
+        // Who guesses it could sign tokens that count. In production it never signed one: no start takes it there.
+        let before = possible(before).filter(|key| !is_production || weakness(key).is_none());
+        add(&mut keys.secret_key_previous, before);
         keys.secret_key_next = keys.secret_key_next.or(possible(next));
         let (before, _) = read.neighbours(&catalog::ENCRYPTION_KEY);
         add(&mut keys.encryption_key_previous, possible(before));
@@ -70,7 +72,7 @@ impl Keys {
     /// All faults together; the keys in force should stay then.
     pub fn reread(sources: &Sources, is_production: bool) -> Result<Self, Faults> {
         let mut read = Reader::new(sources);
-        let keys = Self::read(&mut read);
+        let keys = Self::read(&mut read, is_production);
         let (_, mut faults, _) = read.finish();
         if is_production {
             rules::keys(&keys, &mut faults);
@@ -155,6 +157,23 @@ mod tests {
             assert_eq!(keys.secret_key.unwrap().expose(), key);
             assert!(keys.secret_key_previous.is_empty() && keys.secret_key_next.is_none());
         }
+    }
+
+    /// `AWSPREVIOUS` of a secret that somebody tried out with `new` signed what the first four seconds of a start gave out.
+    #[test]
+    fn a_weak_version_of_a_manager_counts_for_nothing_in_production() {
+        let key = "4f1c0a9be37d52680c1f9e4ab7d3365510e2c98f7ab6d4e3f2019c8b7a6d5e4f";
+        let version =
+            |text: &str| Version { value: Secret::new(text.to_owned()), label: "1".to_owned(), created: None };
+        let text = "aws-sm:fastcms/prod#SECRET_KEY";
+        let found = Resolution { current: version(key), previous: Some(version("new")), next: None };
+        let sources = Sources {
+            environment: vec![("SECRET_KEY".to_owned(), text.to_owned())],
+            resolved: [(Reference::parse(text).unwrap().unwrap(), Ok(found))].into(),
+            ..Sources::default()
+        };
+        let before = |is_production| Keys::reread(&sources, is_production).unwrap().secret_key_previous.len();
+        assert_eq!((before(true), before(false)), (0, 1));
     }
 
     #[test]

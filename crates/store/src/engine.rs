@@ -27,6 +27,9 @@ pub const WRITE_QUEUE: usize = 10_000;
 pub const WRITE_GROUP: usize = 256;
 /// Scans that may wait.
 pub const READ_QUEUE: usize = 1_000;
+/// Connections for writes on `PostgreSQL` at least: a commit waits for the disk, not for a core, and those that wait at the same time
+/// share a flush.
+const MIN_WRITE_CONNECTIONS: usize = 16;
 /// How long a read may take, waiting included, unless configured otherwise.
 pub const TIME_BUDGET: Duration = Duration::from_secs(10);
 /// How long a write may run on `SQLite`, where all others wait for it, unless configured otherwise. On `PostgreSQL` each of
@@ -51,7 +54,7 @@ pub struct StoreConfig {
     /// Whether commits on `SQLite` wait for no flush until [`Store::settle`]: for a start, of which nobody was promised anything yet.
     pub settles_later: bool,
     /// Threads for scans on `SQLite`; on `PostgreSQL` twice as many connections for reads, and as many again for writes. 0: as many as
-    /// cores, at least 3 and 2.
+    /// cores, at least 3 and 2, with at least 16 connections for writes.
     pub readers: usize,
 }
 
@@ -74,6 +77,12 @@ impl StoreConfig {
             0 => std::thread::available_parallelism().map_or(2, usize::from).max(2),
             chosen => chosen,
         }
+    }
+
+    /// Connections of `PostgreSQL` for writes.
+    pub(crate) fn write_connections(&self) -> usize {
+        let least = if self.readers == 0 { MIN_WRITE_CONNECTIONS } else { 1 };
+        (self.reader_count() * 2).max(least)
     }
 }
 

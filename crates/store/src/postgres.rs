@@ -58,8 +58,7 @@ pub(crate) struct Postgres {
     listener: Listener,
     /// Where the server is, and as whom we are there now.
     place: Mutex<PostgresUrl>,
-    /// The most connections of each pool.
-    size: usize,
+    sizes: Sizes,
     /// How new connections are made, by the listener too.
     settings: Arc<ArcSwap<tokio_postgres::Config>>,
     time_budget: Duration,
@@ -79,6 +78,13 @@ struct Link {
     node: String,
     /// How many events were written.
     told: AtomicU64,
+}
+
+/// The most connections of each pool.
+#[derive(Clone, Copy)]
+struct Sizes {
+    reads: usize,
+    writes: usize,
 }
 
 /// How much work may run and wait.
@@ -129,9 +135,9 @@ fn scans_of(connections: usize) -> usize {
 
 impl Postgres {
     pub(crate) async fn open(url: &PostgresUrl, config: &StoreConfig, feed: &Arc<Feed>) -> Result<Self> {
-        let size = config.reader_count() * 2;
+        let sizes = Sizes { reads: config.reader_count() * 2, writes: config.write_connections() };
         // One connection at once: what is wrong with the address or the password is to be said at the start.
-        let (reads, writes) = pools(url, size).await?;
+        let (reads, writes) = pools(url, sizes).await?;
         let node = uuid::Uuid::now_v7().to_string();
         let (reads, writes) = (ArcSwap::from_pointee(reads), ArcSwap::from_pointee(writes));
         let link =
@@ -142,18 +148,18 @@ impl Postgres {
             link,
             listener,
             place: Mutex::new(url.clone()),
-            size,
+            sizes,
             settings,
             time_budget: config.time_budget,
-            writing: Gate::new(size, config.write_queue),
-            reading: Gate::new(size, config.read_queue),
-            scans: Semaphore::new(scans_of(size)),
+            writing: Gate::new(sizes.writes, config.write_queue),
+            reading: Gate::new(sizes.reads, config.read_queue),
+            scans: Semaphore::new(scans_of(sizes.reads)),
             closing: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn scans(&self) -> usize {
-        scans_of(self.size)
+        scans_of(self.sizes.reads)
     }
 
     /// Has a job run, and answers it with its answer.
@@ -216,7 +222,7 @@ impl Postgres {
         if !place.is_same_place(url) || place.has_credentials_of(url) {
             return Ok(false);
         }
-        let (reads, writes) = pools(url, self.size).await?;
+        let (reads, writes) = pools(url, self.sizes).await?;
         // The old pools are let go, not closed: whoever waits for a connection of theirs gets it.
         self.link.reads.store(Arc::new(reads));
         self.link.writes.store(Arc::new(writes));
@@ -257,7 +263,7 @@ impl Postgres {
 impl Link {
     /// Runs a job in a transaction; an error is what became of it instead of its answer.
     async fn write(&self, budget: Option<Duration>, job: &mut dyn WriteJob) -> Result<()> {
-        let opened = Opened::begin(self.writes.load_full().get().await.map_err(pool_meaning)?).await?;
+        let opened = Opened::new(self.writes.load_full().get().await.map_err(pool_meaning)?);
         if let Some(budget) = budget {
             opened.session()?.script(&limit(budget)).await?;
         }
@@ -388,9 +394,10 @@ fn settings(url: &PostgresUrl) -> tokio_postgres::Config {
 }
 
 /// A pool for reads and one for writes, of which one connection was made.
-async fn pools(url: &PostgresUrl, size: usize) -> Result<(Pool, Pool)> {
+async fn pools(url: &PostgresUrl, sizes: Sizes) -> Result<(Pool, Pool)> {
     let (settings, tls) = (settings(url), Tls::new(url)?);
-    let (reads, writes) = (pool(&settings, &tls, size, SETUP_READ)?, pool(&settings, &tls, size, SETUP_WRITE)?);
+    let (reads, writes) =
+        (pool(&settings, &tls, sizes.reads, SETUP_READ)?, pool(&settings, &tls, sizes.writes, SETUP_WRITE)?);
     drop(writes.get().await.map_err(pool_meaning)?);
     Ok((reads, writes))
 }

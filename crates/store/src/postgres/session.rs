@@ -8,6 +8,7 @@ use crate::value::Columns;
 use deadpool_postgres::{Client, StatementCache, Transaction};
 use futures_util::{FutureExt, TryStreamExt};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{RowStream, Statement};
 
@@ -20,8 +21,8 @@ pub(crate) struct Session<'c>(Link<'c>);
 enum Link<'c> {
     Plain(&'c Client),
     Transaction(&'c Transaction<'c>),
-    /// In a transaction that somebody else ends.
-    Within(&'c Client),
+    /// In a transaction that begins with the first statement and that somebody else ends: whether it has begun.
+    Within(&'c Client, &'c AtomicBool),
 }
 
 impl<'c> Session<'c> {
@@ -35,9 +36,9 @@ impl<'c> Session<'c> {
         Self(Link::Transaction(transaction))
     }
 
-    /// Statements inside the transaction that this connection is in.
-    pub(super) fn within(client: &'c Client) -> Self {
-        Self(Link::Within(client))
+    /// Statements inside a transaction of this connection, which the first of them begins.
+    pub(super) fn within(client: &'c Client, has_begun: &'c AtomicBool) -> Self {
+        Self(Link::Within(client, has_begun))
     }
 
     /// Runs a statement and answers how many rows it changed.
@@ -61,18 +62,30 @@ impl<'c> Session<'c> {
 
     /// Runs statements without binds.
     pub(crate) async fn script(&mut self, text: &str) -> Result<()> {
+        self.begin().await?;
         tracing::trace!(target: "fastcms_store::sql", text);
         self.batch(text).await.map_err(meaning)
     }
 
+    async fn begin(&self) -> Result<()> {
+        if let Link::Within(client, has_begun) = &self.0
+            && !has_begun.load(Ordering::Relaxed)
+        {
+            client.batch_execute("BEGIN").await.map_err(meaning)?;
+            has_begun.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     async fn batch(&self, text: &str) -> Result<(), tokio_postgres::Error> {
         match &self.0 {
-            Link::Plain(client) | Link::Within(client) => client.batch_execute(text).await,
+            Link::Plain(client) | Link::Within(client, _) => client.batch_execute(text).await,
             Link::Transaction(transaction) => transaction.batch_execute(text).await,
         }
     }
 
     async fn start(&self, sql: &Sql) -> Result<RowStream> {
+        self.begin().await?;
         tracing::trace!(target: "fastcms_store::sql", text = sql.text());
         let statement = self.prepare(sql).await?;
         match self.query(sql, &statement).await {
@@ -87,9 +100,17 @@ impl<'c> Session<'c> {
         }
     }
 
+    /// Runs a statement that is a transaction by itself, where none has begun: the server needs no BEGIN and no COMMIT to keep it.
+    pub(super) async fn end_alone(&self, sql: &Sql) -> Result<(), (Error, bool)> {
+        tracing::trace!(target: "fastcms_store::sql", text = sql.text());
+        let statement = self.prepare(sql).await.map_err(|error| (error, false))?;
+        self.ask(sql, &statement).await.map_err(|error| (error, true))
+    }
+
     /// Runs statements, and the COMMIT after them, without waiting for the server in between: they are on their way together. Where one
     /// of them fails the server rolls back, whatever follows it. An error with `false` came before the COMMIT was sent.
     pub(super) async fn end_with(&mut self, statements: &[Sql]) -> Result<(), (Error, bool)> {
+        self.begin().await.map_err(|error| (error, false))?;
         let mut prepared = Vec::with_capacity(statements.len());
         for sql in statements {
             tracing::trace!(target: "fastcms_store::sql", text = sql.text());
@@ -134,7 +155,7 @@ impl<'c> Session<'c> {
 
     fn cache(&self) -> &StatementCache {
         match &self.0 {
-            Link::Plain(client) | Link::Within(client) => &client.statement_cache,
+            Link::Plain(client) | Link::Within(client, _) => &client.statement_cache,
             Link::Transaction(transaction) => &transaction.statement_cache,
         }
     }
@@ -142,7 +163,7 @@ impl<'c> Session<'c> {
     async fn query(&self, sql: &Sql, statement: &Statement) -> Result<RowStream, tokio_postgres::Error> {
         let binds = sql.binds().iter().map(Bind);
         match &self.0 {
-            Link::Plain(client) | Link::Within(client) => client.query_raw(statement, binds).await,
+            Link::Plain(client) | Link::Within(client, _) => client.query_raw(statement, binds).await,
             Link::Transaction(transaction) => transaction.query_raw(statement, binds).await,
         }
     }
@@ -152,7 +173,7 @@ impl<'c> Session<'c> {
             self.cache().clear();
         }
         let prepared = match &self.0 {
-            Link::Plain(client) | Link::Within(client) => client.prepare_cached(sql.text()).await,
+            Link::Plain(client) | Link::Within(client, _) => client.prepare_cached(sql.text()).await,
             Link::Transaction(transaction) => transaction.prepare_cached(sql.text()).await,
         };
         let statement = prepared.map_err(meaning)?;

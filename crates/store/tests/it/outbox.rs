@@ -95,3 +95,37 @@ fn the_oldest_make_room() {
         })
     });
 }
+
+/// On `PostgreSQL` such a job is one statement, without BEGIN and COMMIT around it, where there is one row.
+#[test]
+fn what_a_job_without_statements_tells_is_committed_or_not_at_all() {
+    on_each_engine(|database| {
+        Box::pin(async move {
+            let store = database.store().await;
+            let posts = posts(&store);
+            let tell = async |count: usize, is_good: bool| {
+                let collection = Arc::clone(&posts);
+                let job = store.write(move |tx| {
+                    (0..count).for_each(|id| announce(tx, &collection, Event::Created, &id.to_string(), NOW));
+                    Box::pin(async move { if is_good { Ok(()) } else { Err(Refused::OnPurpose) } })
+                });
+                job.await
+            };
+            for (count, is_good) in [(0, true), (0, false), (1, true), (1, false), (3, true), (3, false)] {
+                assert_eq!(tell(count, is_good).await.is_ok(), is_good);
+            }
+            assert_eq!(waiting(&store).await.len(), 4);
+            // More often than there are connections: none is left in a transaction that broke.
+            let (away, back) = ("ALTER TABLE outbox RENAME TO away", "ALTER TABLE away RENAME TO outbox");
+            ddl(&store, away, away).await;
+            for _ in 0..40 {
+                tell(1, true).await.unwrap_err();
+            }
+            ddl(&store, back, back).await;
+            for _ in 0..40 {
+                tell(1, true).await.unwrap();
+            }
+            assert_eq!(waiting(&store).await.len(), 44);
+        })
+    });
+}

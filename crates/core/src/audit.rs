@@ -20,6 +20,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
 use fastcms_store::audit::chain as rows;
@@ -28,6 +29,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::{App, Process};
 use crate::caller::Caller;
+use crate::config;
 use crate::data_keys::Opened;
 use crate::error::{Error, Result};
 
@@ -53,7 +55,7 @@ pub use fastcms_store::audit::chain::PlacedRow;
 pub use fastcms_store::audit::{AuditRow, Tally, Wanted};
 pub use queue::ONE_BY_ONE;
 pub use reading::{AuditPage, RETENTION_DAYS, cleanup, following, latest, list, note_export, standing, statistics};
-pub use sinks::{Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, append, ship, sink_status};
+pub use sinks::{Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, WebhookSettings, append, ship, sink_status};
 pub use trail::{Audited, Recorded, Trail};
 pub(crate) use trail::{write, write_of, write_within};
 pub use verify::{Finding, Report, verify};
@@ -73,6 +75,7 @@ pub struct Audit {
     chainer: Arc<Chainer>,
     /// One for each key that could be opened.
     signers: Vec<Signer>,
+    webhook: ArcSwap<WebhookSettings>,
     /// The key in use could not be opened, and this process made no other: it writes nothing.
     is_foreign: bool,
 }
@@ -90,12 +93,13 @@ pub(crate) struct Parts {
     /// Where checkpoints are written.
     pub folder: PathBuf,
     pub process: Process,
+    pub settings: config::Audit,
 }
 
 impl Audit {
     /// Starts the tasks that write what has no transaction and that link what is committed. Wants a running tokio runtime.
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
-        let Parts { store, clock, rng, keys, folder, process } = parts;
+        let Parts { store, clock, rng, keys, folder, process, settings } = parts;
         let shift = shift(&store).await?;
         let signers: Vec<Signer> = keys.all.iter().map(|(id, key)| Signer::new(*id, key, shift)).collect();
         let (id, key) = &keys.current;
@@ -112,12 +116,29 @@ impl Audit {
         if process == Process::Server {
             spawn(&chainer, &scribe);
         }
-        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers, is_foreign })
+        let webhook = ArcSwap::from_pointee(WebhookSettings::from(settings));
+        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers, webhook, is_foreign })
     }
 
     /// How many events were not written since the start: they came faster than the queue took them, or the store refused.
     pub fn lost(&self) -> u64 {
         self.queue.lost()
+    }
+
+    /// Where every event is posted to, now.
+    pub fn webhook(&self) -> Arc<WebhookSettings> {
+        self.webhook.load_full()
+    }
+
+    /// Posts with what these settings say from now on; whether that is anything new. An address elsewhere is not taken up, nor one where
+    /// there was none.
+    pub(crate) fn take_webhook(&self, settings: config::Audit) -> bool {
+        let (fresh, held) = (WebhookSettings::from(settings), self.webhook.load());
+        let is_taken = fresh.is_at(&held) && fresh != **held;
+        if is_taken {
+            self.webhook.store(Arc::new(fresh));
+        }
+        is_taken
     }
 
     /// Whether this process may write into the log at all.

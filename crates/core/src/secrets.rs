@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::audit::{self, Entry, Event};
 use crate::caller::Caller;
-use crate::config::{Database, Mail, Managed, Redis, Resolved, Sources, catalog};
+use crate::config::{self, Database, Mail, Managed, Redis, Resolved, Sources, catalog};
 use crate::error::{Error, Result};
 
 mod ages;
@@ -304,6 +304,9 @@ pub async fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
             Ok(true) => tracing::info!("another REDIS_URL was taken up"),
             Err(why) => tracing::error!(why, "what REDIS_URL says now does not work: the one in force stays"),
         }
+    }
+    if config::Audit::reread(sources).is_some_and(|settings| app.audit.take_webhook(settings)) {
+        tracing::info!("another AUDIT_WEBHOOK_URL or AUDIT_WEBHOOK_SECRET was taken up");
     }
     let Some(Database { url, .. }) = Database::reread(sources) else { return };
     match app.store.take_credentials(&url).await {

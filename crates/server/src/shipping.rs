@@ -58,8 +58,8 @@ async fn append(app: &App, batch: audit::Batch) -> Result<(), String> {
 }
 
 async fn post(app: &App, batch: audit::Batch) -> Result<(), String> {
-    let settings = &app.config.audit;
-    let Some(url) = settings.webhook_url() else { return Err("AUDIT_WEBHOOK_URL is not set".to_owned()) };
-    let receiver = Receiver::of(&url, settings.webhook_secret.as_ref())?;
+    let settings = app.audit.webhook();
+    let Some(url) = settings.url() else { return Err("AUDIT_WEBHOOK_URL is not set".to_owned()) };
+    let receiver = Receiver::of(&url, settings.secret.as_ref())?;
     receiver.post(&app.egress, batch, app.now_seconds()).await
 }

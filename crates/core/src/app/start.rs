@@ -142,6 +142,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         keys: data_keys,
         folder: config.data_directory(),
         process,
+        settings: config.audit.clone(),
     })
     .await?;
 

@@ -9,14 +9,17 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use fastcms_secrets::Secret;
 use fastcms_store::Plan;
 use fastcms_store::audit::sinks::{self as rows, BEGINNING, Place, SinkState};
+use url::Url;
 
 use super::body::EventBody;
 use super::entry::MAX_TEXT;
 use crate::access;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::config;
 use crate::error::{Error, Result};
 use crate::time::stamp;
 
@@ -50,6 +53,43 @@ impl Sink {
         let audit = &app.config.audit;
         let named = [(Self::File, audit.file.is_some()), (Self::Webhook, audit.webhook.is_some())];
         named.into_iter().filter_map(|(sink, is_named)| is_named.then_some(sink)).collect()
+    }
+}
+
+/// What posting takes. All but where it leads may be replaced while the server runs.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// The address, well-formed; a token may stand in its path or query.
+    url: Option<Secret<String>>,
+    /// What requests are signed with.
+    pub secret: Option<Secret<String>>,
+}
+
+impl From<config::Audit> for WebhookSettings {
+    fn from(settings: config::Audit) -> Self {
+        Self { url: settings.webhook, secret: settings.webhook_secret }
+    }
+}
+
+impl WebhookSettings {
+    /// The address.
+    pub fn url(&self) -> Option<Url> {
+        self.url.as_ref().and_then(|text| Url::parse(text.expose()).ok())
+    }
+
+    /// Whether both lead to the same server.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        let origin = |settings: &Self| settings.url().map(|url| url.origin());
+        origin(self).is_some() && origin(self) == origin(other)
+    }
+}
+
+impl PartialEq for WebhookSettings {
+    fn eq(&self, other: &Self) -> bool {
+        let is_one = |one: &Option<Secret<String>>, other: &Option<Secret<String>>| {
+            one.as_ref().map(Secret::expose) == other.as_ref().map(Secret::expose)
+        };
+        is_one(&self.url, &other.url) && is_one(&self.secret, &other.secret)
     }
 }
 

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::catalog;
 use super::reader::Reader;
+use super::source::Sources;
 use super::storage::web_url;
 
 /// The audit log.
@@ -23,6 +24,15 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// Reads where the log goes anew; `None` where something of it is faulty, or may stand in a source that could not be read.
+    pub fn reread(sources: &Sources) -> Option<Self> {
+        let mut read = Reader::new(sources);
+        let audit = Self::read(&mut read);
+        let is_whole = read.is_whole();
+        let (_, faults, _) = read.finish();
+        (is_whole && faults.iter().all(|fault| !fault.variable.starts_with("AUDIT_"))).then_some(audit)
+    }
+
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
             file: read.path(&catalog::AUDIT_FILE),

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use fastcms::shipping;
 use fastcms_core::audit::{self, Event};
-use fastcms_core::{App, Caller};
+use fastcms_core::config::Sources;
+use fastcms_core::{App, Caller, secrets};
 use fastcms_secrets::Secret;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +17,7 @@ use crate::product::Product;
 on_both_engines!(
     every_event_is_appended_to_the_file_in_the_order_of_the_chain,
     what_a_receiver_refuses_waits_on_disk_and_comes_later_signed,
+    another_secret_and_token_of_the_receiver_count_from_the_next_batch,
     two_nodes_hand_each_event_out_once,
     retention_waits_for_a_place_outside_within_bounds,
 );
@@ -156,6 +158,43 @@ async fn what_a_receiver_refuses_waits_on_disk_and_comes_later_signed(product: &
     let signed =
         fastcms_guard::webhook::signature(&Secret::new(SECRET.to_owned()), &id, timestamp.parse().unwrap(), &body);
     assert_eq!(value(&head, "webhook-signature"), signed.to_ascii_lowercase());
+    node.close().await;
+}
+
+async fn another_secret_and_token_of_the_receiver_count_from_the_next_batch(product: &Product) {
+    let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
+    let settings = |url: &str, secret: &str| {
+        [("AUDIT_WEBHOOK_URL", url), ("AUDIT_WEBHOOK_SECRET", secret)]
+            .map(|(name, it)| (name.to_owned(), it.to_owned()))
+    };
+    let first = settings(&receiver.url, "the first secret");
+    let node = product.with(&first.each_ref().map(|(name, value)| (name.as_str(), value.as_str()))).await;
+    let look = async |url: &str, secret: &str| {
+        let sources = Sources { environment: settings(url, secret).into(), ..Sources::default() };
+        secrets::take_up(&Caller::background(), &node.app, &sources).await;
+    };
+    // Path and signature of what the receiver got last.
+    let ship = async || {
+        note(&node.app, 1);
+        linked(&node.app).await;
+        let shipped = shipping::once(&node.app).await.unwrap();
+        let (head, body) = receiver.taken.lock().unwrap().last().cloned().unwrap();
+        let by = |secret: &str| {
+            let at = value(&head, "webhook-timestamp").parse().unwrap();
+            let secret = Secret::new(secret.to_owned());
+            let signed = fastcms_guard::webhook::signature(&secret, &value(&head, "webhook-id"), at, &body);
+            value(&head, "webhook-signature") == signed.to_ascii_lowercase()
+        };
+        (shipped, head.lines().next().unwrap().to_owned(), by("the first secret"), by("the second secret"))
+    };
+    let line = |path: &str| format!("post {path} http/1.1");
+    assert_eq!(ship().await, (1, line("/audit?from=here"), true, false));
+    look(&receiver.url.replace("from=here", "token=another"), "the second secret").await;
+    assert_eq!(ship().await, (1, line("/audit?token=another"), false, true));
+    // Another server is not taken up, and with it nothing.
+    look(&elsewhere.url, "the first secret").await;
+    assert_eq!(ship().await, (1, line("/audit?token=another"), false, true));
+    assert!(elsewhere.ids().is_empty());
     node.close().await;
 }
 

@@ -55,7 +55,9 @@ pub use fastcms_store::audit::chain::PlacedRow;
 pub use fastcms_store::audit::{AuditRow, Tally, Wanted};
 pub use queue::ONE_BY_ONE;
 pub use reading::{AuditPage, RETENTION_DAYS, cleanup, following, latest, list, note_export, standing, statistics};
-pub use sinks::{Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, WebhookSettings, append, ship, sink_status};
+pub use sinks::{
+    Batch, PAUSE_AFTER_REFUSAL, Sink, SinkStatus, WebhookSettings, append, note_signed, ship, sink_status,
+};
 pub use trail::{Audited, Recorded, Trail};
 pub(crate) use trail::{write, write_of, write_within};
 pub use verify::{Finding, Report, verify};
@@ -63,6 +65,7 @@ pub use verify::{Finding, Report, verify};
 use chain::Chainer;
 use queue::Queue;
 use signer::Signer;
+use sinks::Uses;
 use trail::Scribe;
 
 /// What the key of the audit log is called among the data keys.
@@ -76,6 +79,7 @@ pub struct Audit {
     /// One for each key that could be opened.
     signers: Vec<Signer>,
     webhook: ArcSwap<WebhookSettings>,
+    signing: Uses,
     /// The key in use could not be opened, and this process made no other: it writes nothing.
     is_foreign: bool,
 }
@@ -117,7 +121,15 @@ impl Audit {
             spawn(&chainer, &scribe);
         }
         let webhook = ArcSwap::from_pointee(WebhookSettings::from(settings));
-        Ok(Self { queue: Queue::start(store, Arc::clone(&scribe)), scribe, chainer, signers, webhook, is_foreign })
+        Ok(Self {
+            queue: Queue::start(store, Arc::clone(&scribe)),
+            scribe,
+            chainer,
+            signers,
+            webhook,
+            signing: Uses::default(),
+            is_foreign,
+        })
     }
 
     /// How many events were not written since the start: they came faster than the queue took them, or the store refused.
@@ -137,6 +149,7 @@ impl Audit {
         let is_taken = fresh.is_at(&held) && fresh != **held;
         if is_taken {
             self.webhook.store(Arc::new(fresh));
+            self.signing.begin_anew();
         }
         is_taken
     }

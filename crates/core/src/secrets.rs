@@ -316,13 +316,16 @@ pub async fn take_up(_operator: &Caller, app: &App, sources: &Sources) {
     }
 }
 
-/// Takes note in the audit log that a secret of the settings is used.
-pub(crate) async fn note_use(app: &App, name: &'static str, purpose: &'static str) {
+/// Takes note in the audit log that a secret of the settings is used, once or so many times since that was last said.
+pub(crate) async fn note_use(app: &App, name: &'static str, purpose: &'static str, times: u64) {
     let held = match &app.custody {
         Some(custody) => custody.version_of(name).await,
         None => None,
     };
-    let event = Event::SecretUsed.on("secret", name).with("for", purpose);
+    let mut event = Event::SecretUsed.on("secret", name).with("for", purpose);
+    if times > 1 {
+        event = event.with("times", times);
+    }
     let event = match held {
         Some(held) => event.with("source", held.reference.to_string()).with("version", held.version),
         None => event.with("source", app.config.source_of(name)),

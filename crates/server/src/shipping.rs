@@ -61,5 +61,8 @@ async fn post(app: &App, batch: audit::Batch) -> Result<(), String> {
     let settings = app.audit.webhook();
     let Some(url) = settings.url() else { return Err("AUDIT_WEBHOOK_URL is not set".to_owned()) };
     let receiver = Receiver::of(&url, settings.secret.as_ref())?;
+    if settings.secret.is_some() {
+        audit::note_signed(app).await;
+    }
     receiver.post(&app.egress, batch, app.now_seconds()).await
 }

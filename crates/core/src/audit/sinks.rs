@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fastcms_secrets::Secret;
@@ -19,14 +20,17 @@ use super::entry::MAX_TEXT;
 use crate::access;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::config;
+use crate::config::{self, catalog};
 use crate::error::{Error, Result};
+use crate::secrets;
 use crate::time::stamp;
 
 /// Events handed out at once.
 const BATCH: i64 = 500;
 /// For how long a node has the turn at a place: longer than handing out one batch may take.
 const TURN_MILLIS: i64 = 60_000;
+/// How often it is said that the receiver's secret is used.
+const SAYING_MILLIS: i64 = 3_600_000;
 /// How long nobody tries after a place refused.
 pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
@@ -90,6 +94,33 @@ impl PartialEq for WebhookSettings {
             one.as_ref().map(Secret::expose) == other.as_ref().map(Secret::expose)
         };
         is_one(&self.url, &other.url) && is_one(&self.secret, &other.secret)
+    }
+}
+
+/// How often the receiver's secret was used since that was last said, and when that was, unix milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Uses(Mutex<(u64, Option<i64>)>);
+
+impl Uses {
+    /// Counts a use; how many are to be spoken of now, if they are.
+    fn count(&self, now: i64) -> Option<u64> {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.0 += 1;
+        let is_due = uses.1.is_none_or(|said| now - said >= SAYING_MILLIS);
+        is_due.then(|| std::mem::replace(&mut *uses, (0, Some(now))).0)
+    }
+
+    /// The next use is spoken of: the secret is another.
+    pub(super) fn begin_anew(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = None;
+    }
+}
+
+/// Takes note that the receiver's secret signs a batch. The first time is an event, and from then on each hour how many it were: an event
+/// for each would be the next batch, for ever.
+pub async fn note_signed(app: &App) {
+    if let Some(times) = app.audit.signing.count(app.now_millis()) {
+        secrets::note_use(app, catalog::AUDIT_WEBHOOK_SECRET.name, "receiver of the audit log", times).await;
     }
 }
 
@@ -250,4 +281,18 @@ pub fn append(path: &Path, batch: &Batch) -> Result<(), String> {
         Ok(())
     };
     write().map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_use_is_spoken_of_at_first_then_each_hour_and_at_once_when_it_is_another() {
+        let uses = Uses::default();
+        let said = [0, 1, SAYING_MILLIS - 1, SAYING_MILLIS, SAYING_MILLIS + 1].map(|now| uses.count(now));
+        assert_eq!(said, [Some(1), None, None, Some(3), None]);
+        uses.begin_anew();
+        assert_eq!(uses.count(SAYING_MILLIS + 2), Some(2));
+    }
 }

@@ -163,7 +163,7 @@ catalog! {
         ALLOWED_HOSTS: Open, Hosts, Depends("production: the host of `BASE_URL`; otherwise any"), "Host names under which requests are answered, ports ignored; any other is 421. The health paths, and a loopback name on a listener bound to a loopback address, are exempt.";
     }
     Database {
-        DATABASE_URL: Url, Url, Is("sqlite:///./data/app.db"), "Where data is kept: `sqlite:///path` (four slashes for an absolute path) or `postgresql://user:password@host/name`. Behind `?` may stand `sslmode`, `sslrootcert` (a file of certificates, or `system`), `application_name`, `host` and `user`. `sslmode` is `prefer` unless given; in production and off this machine it is `verify-full`, `disable` is refused, and anything in between draws a warning.";
+        DATABASE_URL: Url, Url, Is("sqlite:///./data/app.db"), "Where data is kept: `sqlite:///path` (four slashes for an absolute path) or `postgresql://user:password@host/name`. Behind `?` may stand `sslmode`, `sslrootcert` (a file of certificates, or `system`), `application_name`, `host` and `user`. `sslmode` is `prefer` unless given; in production and off this machine it is `verify-full`, `disable` is refused, and anything in between draws a warning. On PostgreSQL a node opens up to twice as many connections as it has cores for reads, as many and at least 16 for writes, and one that listens.";
     }
     Keys {
         SECRET_KEY: Secret, Key, Unset, "Key material that tokens are signed with and data keys are wrapped by; every key in use is derived from it. Required in production: at least 32 bytes and 10 different characters, no known placeholder. `fastcms keys generate` prints a good one.";

@@ -144,7 +144,7 @@ async fn send(
 
 /// A connection as ourselves, with the password of the settings.
 async fn connect(app: &App, server: &MailServer) -> Result<Connection, Failure> {
-    secrets::note_use(app, catalog::SMTP_PASSWORD.name, "mail server").await;
+    secrets::note_use(app, catalog::SMTP_PASSWORD.name, "mail server", 1).await;
     server.connect().await
 }
 

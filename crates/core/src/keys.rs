@@ -119,6 +119,12 @@ const fn held_as(role: Role) -> Held {
     }
 }
 
+/// The ids of keys that were revoked.
+pub(crate) async fn revoked(store: &Store) -> Result<Vec<String>> {
+    let known = remembered(store).await?;
+    Ok(known.into_iter().filter(|key| key.revoked_at.is_some()).map(|key| key.kid).collect())
+}
+
 async fn remembered(store: &Store) -> Result<Vec<SigningKey>> {
     Ok(store.read(Plan::Bounded, |reader| Box::pin(async move { rows::all(reader).await })).await?)
 }

@@ -122,7 +122,14 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     prepare_schema(&store, older_schema).await?;
 
     let now = clock.now().as_seconds();
-    let material = material(&config, without_secret, process, &*rng, custody.as_deref(), now).await?;
+    let material = configured(&config, without_secret, process, &*rng)?;
+    let material = match &custody {
+        Some(custody) if process == Process::Server && config.keys.secret_key.is_some() => {
+            let revoked = keys::revoked(&store).await?;
+            custody.with_care(material, now, config.secrets.refresh_seconds, &revoked).await
+        }
+        _ => material,
+    };
     let ring = keys::ring(&store, &material, now, process).await?;
     let wrapping = wrapping(&config, custody.clone(), &*rng)?;
     let now = clock.now().as_millis();
@@ -288,24 +295,17 @@ fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
     SecretKey::parse(text.clone()).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
-/// The keys that the settings name, or one of development; `now` is in unix seconds.
-async fn material(
+/// The keys that the settings name, or one of development.
+fn configured(
     config: &Config,
     without: WithoutSecret,
     process: Process,
     rng: &dyn Rng,
-    custody: Option<&Custody>,
-    now: i64,
 ) -> Result<Material, StartError> {
     let configured = Material::configured(&config.keys).map_err(|weak| StartError::SecretKey(weak.to_string()))?;
-    let Some(material) = configured else {
-        return Ok(Material::only(development_key(config, without, process, rng)?));
-    };
-    match custody {
-        Some(custody) if process == Process::Server => {
-            Ok(custody.with_care(material, now, config.secrets.refresh_seconds).await)
-        }
-        _ => Ok(material),
+    match configured {
+        Some(material) => Ok(material),
+        None => Ok(Material::only(development_key(config, without, process, rng)?)),
     }
 }
 

@@ -332,17 +332,20 @@ impl Custody {
     }
 
     /// The keys of a start. One that was written so lately that other nodes may not have looked yet verifies alone: this node signs with
-    /// the one before, as they do, until [`keys::Watch`] lets it sign.
-    pub(crate) async fn with_care(&self, mut material: Material, now: i64, refresh_seconds: u32) -> Material {
+    /// the one before, as they do, until [`keys::Watch`] lets it sign. Not with a key that was revoked: who has it signs as well.
+    pub(crate) async fn with_care(
+        &self,
+        mut material: Material,
+        now: i64,
+        refresh_seconds: u32,
+        revoked: &[String],
+    ) -> Material {
         let name = catalog::SECRET_KEY.name;
         let reference =
             self.wants.names.iter().find(|(_, names)| names.contains(&name)).map(|(reference, _)| reference);
         let held = self.held.lock().await;
         let Some(found) = reference.and_then(|reference| held.get(reference)) else { return material };
-        let is_young =
-            found.current.created.is_some_and(|at| (0..2 * i64::from(refresh_seconds)).contains(&(now - at)));
-        let before = found.previous.as_ref().filter(|_| is_young);
-        let before = before.and_then(|before| SecretKey::parse(before.value.clone()).ok()).map(|key| key.kid());
+        let before = still_signing(found, now, refresh_seconds).filter(|kid| !revoked.contains(&kid.to_string()));
         let place = material.previous.iter().position(|key| Some(key.kid()) == before);
         if let Some(place) = place {
             let signs = material.previous.remove(place);
@@ -356,6 +359,13 @@ impl Custody {
         self.held.lock().await.insert(reference.clone(), found);
         self.changed.notify_one();
     }
+}
+
+/// The version before, where other nodes may still sign with it.
+fn still_signing(found: &Resolution, now: i64, refresh_seconds: u32) -> Option<Kid> {
+    let age = now - found.current.created?;
+    let before = found.previous.as_ref().filter(|_| (0..2 * i64::from(refresh_seconds)).contains(&age))?;
+    SecretKey::parse(before.value.clone()).ok().map(|key| key.kid())
 }
 
 fn parse(name: &str, value: &Secret<String>) -> Result<SecretKey> {

@@ -94,6 +94,28 @@ fn the_vault_takes_a_new_key_from_us_once_and_nobody_notices() {
     assert_eq!(server.call("GET", "/api/v1/auth/me", Some(&admin), None).status, 200);
 }
 
+/// Who has the key that leaked can sign as well as we: a node that starts a moment after it was replaced does not go on with it, as it
+/// would with one that was only rotated.
+#[test]
+fn a_start_after_an_emergency_signs_with_the_new_key_at_once() {
+    let bao = OpenBao::start();
+    let role = bao.app_role();
+    bao.write_policy("hcl rotation");
+    bao.put("fastcms/prod", &[("SECRET_KEY", SECRET)]);
+    let mut server = bao.server(&role, &[("SECRETS_REFRESH_SECONDS", "60")]);
+    server.start();
+    server.set_up();
+    let rotated = server.run(&["keys", "rotate", "--emergency", "--yes"], "");
+    assert!(rotated.status.success(), "{rotated:?}");
+    let key = bao.get("fastcms/prod").0["SECRET_KEY"].as_str().unwrap().to_owned();
+    assert_ne!(key, SECRET);
+    server.terminate();
+    server.start();
+    assert_eq!(signing_key(&server), forge::kid(&key));
+    // From the first request on: nothing had to be put right after the port was open.
+    assert!(!server.log().contains("the keys in the settings changed"), "{}", server.log());
+}
+
 /// Two installations share a secret and no database: the vault alone says who was first.
 #[test]
 fn of_two_installations_that_rotate_one_secret_at_once_one_wins() {

@@ -118,7 +118,7 @@ impl Uses {
 
 /// Takes note that the receiver's secret signs a batch. The first time is an event, and from then on each hour how many it were: an event
 /// for each would be the next batch, for ever.
-pub async fn note_signed(app: &App) {
+pub async fn note_signed(_caller: &Caller, app: &App) {
     if let Some(times) = app.audit.signing.count(app.now_millis()) {
         secrets::note_use(app, catalog::AUDIT_WEBHOOK_SECRET.name, "receiver of the audit log", times).await;
     }

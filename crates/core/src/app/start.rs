@@ -123,13 +123,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
 
     let now = clock.now().as_seconds();
     let material = configured(&config, without_secret, process, &*rng)?;
-    let material = match &custody {
-        Some(custody) if process == Process::Server && config.keys.secret_key.is_some() => {
-            let revoked = keys::revoked(&store).await?;
-            custody.with_care(material, now, config.secrets.refresh_seconds, &revoked).await
-        }
-        _ => material,
-    };
+    let careful = custody.as_deref().filter(|_| process == Process::Server);
+    let material = with_care(&store, &config, careful, material, now).await?;
     let ring = keys::ring(&store, &material, now, process).await?;
     let wrapping = wrapping(&config, custody.clone(), &*rng)?;
     let now = clock.now().as_millis();
@@ -293,6 +288,19 @@ async fn prepare_schema(store: &Store, older: OlderSchema) -> Result<(), StartEr
 
 fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {
     SecretKey::parse(text.clone()).map_err(|weak| StartError::SecretKey(weak.to_string()))
+}
+
+/// The keys of a start, where they are kept by managers with care; `now` is in unix seconds.
+async fn with_care(
+    store: &Store,
+    config: &Config,
+    custody: Option<&Custody>,
+    material: Material,
+    now: i64,
+) -> Result<Material, StartError> {
+    let Some(custody) = custody else { return Ok(material) };
+    let revoked = keys::revoked(store).await?;
+    Ok(custody.with_care(material, now, config.secrets.refresh_seconds, &revoked).await)
 }
 
 /// The keys that the settings name, or one of development.

@@ -448,7 +448,6 @@ CREATE TABLE "audit_logs" (
     mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX audit_logs_notable ON audit_logs (event_type, event_action, seq) WHERE event_type <> 'record';
-CREATE INDEX audit_logs_user ON audit_logs (user_id, seq) WHERE user_id IS NOT NULL;
 CREATE TRIGGER audit_logs_unchanged BEFORE UPDATE ON audit_logs
 BEGIN
     SELECT RAISE(ABORT, 'audit_logs is append-only');
@@ -460,5 +459,24 @@ WHEN NOT EXISTS (
 )
 BEGIN
     SELECT RAISE(ABORT, 'audit_logs is append-only');
+END;
+CREATE TABLE audit_users (
+    account_id TEXT NOT NULL,
+    -- The first and the last event of a stretch. Events of others may lie between them, a few.
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    PRIMARY KEY (account_id, first_seq)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_users_unchanged BEFORE UPDATE ON audit_users
+BEGIN
+    SELECT RAISE(ABORT, 'audit_users is append-only');
+END;
+CREATE TRIGGER audit_users_kept BEFORE DELETE ON audit_users
+WHEN NOT EXISTS (
+    SELECT 1 FROM audit_segments AS s
+    WHERE s.pruned IS NOT NULL AND OLD.first_seq > s.first_position AND OLD.first_seq <= s.last_position
+)
+BEGIN
+    SELECT RAISE(ABORT, 'audit_users is append-only');
 END;
 INSERT INTO schema_generation (generation) VALUES (0);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::appended::Appended;
 use crate::{Dialect, Result, Row, Sql, Tx, Value};
 
+pub mod accounts;
 pub mod chain;
 mod reading;
 pub mod sinks;
@@ -78,6 +79,9 @@ impl Tx<'_> {
 }
 
 impl Appended for AuditRow {
+    /// What says which event it is, and the key.
+    const COMMON: &'static [usize] = &[2, 3, 4, 5, 10, 12, 14, 15];
+
     fn begin(sql: &mut Sql) {
         sql.push("INSERT INTO audit_logs (").pick("", "position, ").push(COLUMNS).push(") VALUES ");
     }

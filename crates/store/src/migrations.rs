@@ -38,12 +38,12 @@ macro_rules! migrations {
 
 /// Those of `SQLite`. The numbers are written as in the files' names.
 #[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
-const SQLITE: &[Migration] = migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids");
+const SQLITE: &[Migration] = migrations!("sqlite": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids", 0022 "audit_users");
 /// What those of `SQLite` come to in an empty database.
 const SQLITE_WHOLE: &str = include_str!("../migrations/sqlite.sql");
 /// Those of `PostgreSQL`.
 #[expect(clippy::zero_prefixed_literal, reason = "a number as it stands in the file's name")]
-const POSTGRES: &[Migration] = migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids");
+const POSTGRES: &[Migration] = migrations!("postgres": 0001 "system", 0002 "accounts", 0003 "collections", 0004 "request_log", 0005 "cookie_sessions", 0006 "files", 0007 "keys", 0008 "mails", 0009 "audit", 0010 "attempts", 0011 "api_keys", 0012 "limits", 0013 "impersonations", 0014 "file_records", 0015 "audit_sinks", 0016 "roles", 0017 "secret_rotations", 0018 "guesses", 0019 "settings", 0020 "request_log_numbers", 0021 "audit_ids", 0022 "audit_users");
 
 /// Where a database stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

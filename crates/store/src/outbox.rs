@@ -20,6 +20,9 @@ pub(crate) struct Waiting {
 }
 
 impl Appended for Waiting {
+    /// The topic.
+    const COMMON: &'static [usize] = &[0];
+
     fn begin(sql: &mut Sql) {
         sql.push("INSERT INTO outbox (topic, payload, created) VALUES ");
     }

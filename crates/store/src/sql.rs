@@ -94,8 +94,8 @@ pub struct Sql {
     dialect: Dialect,
     text: String,
     binds: Vec<Value>,
-    /// Where in the text the numbers of placeholders stand: start and end.
-    numbers: Vec<(usize, usize)>,
+    /// Where in the text placeholders have their numbers, start and end, and which.
+    numbers: Vec<(usize, usize, usize)>,
 }
 
 impl fmt::Debug for Sql {
@@ -210,6 +210,12 @@ impl Sql {
         self.number(self.binds.len())
     }
 
+    /// Writes the placeholder of a value that stands before: the first is 1.
+    pub(crate) fn bound(&mut self, number: usize) -> &mut Self {
+        debug_assert!((1..=self.binds.len()).contains(&number), "a value that is there");
+        self.number(number)
+    }
+
     /// Writes a placeholder that says its own type on `PostgreSQL`: `$N::bigint`, `::double precision`, `::text`,
     /// `::boolean` or `::bytea` (NULL: `::text`).
     pub fn bind_typed(&mut self, value: impl Into<Value>) -> &mut Self {
@@ -298,9 +304,9 @@ impl Sql {
         debug_assert_eq!(self.dialect, other.dialect, "statements of one engine");
         let before = self.binds.len();
         let mut copied = 0;
-        for (at, (start, end)) in other.numbers.iter().enumerate() {
+        for (start, end, number) in &other.numbers {
             self.text.push_str(&other.text[copied..*start - 1]);
-            self.number(before + at + 1);
+            self.number(before + number);
             copied = *end;
         }
         self.text.push_str(&other.text[copied..]);
@@ -334,7 +340,7 @@ impl Sql {
         self.text.push(self.dialect.pick('?', '$'));
         let start = self.text.len();
         self.text.push_str(itoa::Buffer::new().format(number));
-        self.numbers.push((start, self.text.len()));
+        self.numbers.push((start, self.text.len(), number));
         self
     }
 
@@ -383,6 +389,16 @@ mod tests {
         outer.append(&sql);
         assert_eq!(outer.text(), "y = $1 AND x = $2 AND (a = $3 AND b <> '$1' AND c = $4)");
         assert_eq!(outer.binds(), [0, 1, 2, 3].map(|i: i64| Value::Int(i)));
+    }
+
+    #[test]
+    fn a_value_that_stands_twice_is_bound_once_wherever_the_statement_is_written() {
+        let mut sql = Sql::new(Dialect::Postgres);
+        sql.push("a = ").bind(1_i64).push(" OR b = ").bound(1).push(" OR c = ").bind(2_i64);
+        let mut outer = Sql::with(Dialect::Postgres, "y = ? AND ", [0_i64]);
+        outer.append(&sql);
+        assert_eq!(outer.text(), "y = $1 AND a = $2 OR b = $2 OR c = $3");
+        assert_eq!(outer.binds().len(), 3);
     }
 
     #[test]

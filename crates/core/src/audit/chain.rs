@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fastcms_guard::chain::{Hash, START};
+use fastcms_store::audit::accounts::stretches;
 use fastcms_store::audit::chain::{self as rows, Block, Closing, HashAt, Link, Linkable, Segment};
 use fastcms_store::{Error as StoreError, Plan, Store};
 use tokio::time::Instant;
@@ -66,7 +67,7 @@ pub(super) async fn head(store: &Store) -> Result<Head> {
         segment: Some(segment),
         block: block.number,
         link: block.first_link + i64::try_from(block.entries.len()).unwrap_or(i64::MAX) - 1,
-        hash: block.entries.last().map_or(first_hash, |link| hash_of(&link.hash)),
+        hash: block.entries.last().map_or(first_hash, |link| link.hash),
         position: block.last_position,
     })
 }
@@ -187,9 +188,10 @@ impl Chainer {
             .map(|row| {
                 link += 1;
                 hash = self.signer.key.link(&hash, link, row.seq, &row.mac);
-                Link { seq: row.seq, hash: hash.to_vec() }
+                Link { seq: row.seq, hash }
             })
             .collect();
+        let stretches = stretches(found);
         let last_position = found.last().map_or(head.position, |row| row.position);
         let (closing, opening) = self.turnover(&head, &time);
         let segment = opening.as_ref().or(head.segment.as_ref()).map_or(1, |segment| segment.number);
@@ -212,7 +214,7 @@ impl Chainer {
                     if let Some(segment) = opening {
                         rows::open(tx, &segment).await?;
                     }
-                    rows::append(tx, block).await?;
+                    rows::append(tx, block, stretches).await?;
                     Ok::<_, Error>(())
                 })
             })

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use fastcms_guard::chain::{Hash, START};
+use fastcms_store::audit::accounts;
 use fastcms_store::audit::chain::{self as rows, Block, Closing, Link, PlacedRow, Segment};
 use fastcms_store::{Plan, Store};
 
@@ -18,8 +19,9 @@ use crate::data_keys;
 use crate::error::Result;
 use crate::time::{millis, stamp};
 
-/// Ids are compared each with each: no index keeps them, so that all are sorted, which takes seconds a million.
-const DOUBLED: Plan = Plan::Within(Duration::from_hours(1));
+/// For questions to all rows at once: ids are compared each with each, and no index keeps them, so that all are sorted, which takes
+/// seconds a million.
+const WHOLE: Plan = Plan::Within(Duration::from_hours(1));
 
 /// An event is linked within moments; a clock may be behind by so much, and a transaction take so long, before an event is said to be
 /// older than what is before it.
@@ -189,9 +191,33 @@ impl Walk<'_> {
             );
             return Err(Finding::new(missing).link(self.link + 1).into());
         }
-        let doubled = self.store.read(DOUBLED, |reader| Box::pin(rows::doubled_id(reader))).await?;
+        let doubled = self.store.read(WHOLE, |reader| Box::pin(rows::doubled_id(reader))).await?;
         if let Some((id, seq)) = doubled {
             return Err(Finding { row_id: Some(id), ..Finding::new("two rows have the same id").seq(seq) }.into());
+        }
+        self.accounts().await
+    }
+
+    /// Whether each event is found under its account, and once.
+    async fn accounts(&self) -> Result<(), Stop> {
+        let linked = self.position;
+        let (unfound, found_twice) = self
+            .store
+            .read(WHOLE, move |reader| {
+                Box::pin(async move {
+                    let unfound = accounts::unfound(reader, linked).await?;
+                    Ok::<_, fastcms_store::Error>((unfound, accounts::found_twice(reader).await?))
+                })
+            })
+            .await?;
+        if let Some((id, seq)) = unfound {
+            let what = Finding::new("the row is not listed under its account: what leads to it was taken away");
+            return Err(Finding { row_id: Some(id), ..what.seq(seq) }.into());
+        }
+        if let Some(seq) = found_twice {
+            return Err(Finding::new("rows are listed twice under their account: what leads to them was added to")
+                .seq(seq)
+                .into());
         }
         Ok(())
     }
@@ -299,7 +325,7 @@ impl Walk<'_> {
             self.checkpoints.pop_front();
         }
         self.report.unreadable += count;
-        let hash = block.entries.last().map(|link| link.hash.clone()).unwrap_or_default();
+        let hash = block.entries.last().map(|link| link.hash.to_vec()).unwrap_or_default();
         self.skip(self.link + count, &hash, block.last_position);
         Ok(())
     }
@@ -342,7 +368,7 @@ impl Walk<'_> {
         let link = self.link + 1;
         self.signature(row).map_err(|finding| finding.link(link))?;
         let hash = signer.key.link(&self.hash, link, row.seq, &row.row.mac);
-        if hash.as_slice() != entry.hash {
+        if hash != entry.hash {
             return Err(Finding::new("the row is not the one that was linked here").row(row).link(link));
         }
         (self.link, self.hash) = (link, hash);

@@ -1,5 +1,6 @@
 //! The audit log: what was done stands there, with who did it and from where.
 
+mod accounts;
 mod covering;
 mod flood;
 mod keeping;

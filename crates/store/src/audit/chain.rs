@@ -2,11 +2,16 @@
 //! `SQLite`, where rows are committed one group after another; on `PostgreSQL` the number of its transaction, which is final once no
 //! older one runs.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::accounts::{self, Stretch};
 use super::{AuditRow, COLUMNS, row_of};
+use crate::appended::insertions;
 use crate::{Dialect, Error, Reader, Result, Row, Sql, Tx};
 
 /// Bytes of one link in a block: the number of its audit row, and the hash.
-const ENTRY: usize = 8 + 32;
+const ENTRY: usize = 8 + size_of::<LinkHash>();
 
 /// A stretch of the chain under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +58,18 @@ pub struct Block {
     pub created: String,
 }
 
+/// The hash of a link.
+pub type LinkHash = [u8; 32];
+
+/// What a hash of another length is read as: it agrees with nothing.
+const NO_HASH: LinkHash = [0xff; 32];
+
 /// One link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// The number of the audit row.
     pub seq: i64,
-    pub hash: Vec<u8>,
+    pub hash: LinkHash,
 }
 
 /// An audit row, as far as linking is concerned.
@@ -66,6 +77,8 @@ pub struct Link {
 pub struct Linkable {
     pub position: i64,
     pub seq: i64,
+    /// Whose event it is, where the account's events are found by stretches: on `SQLite`.
+    pub account_id: Option<Arc<str>>,
     pub mac: Vec<u8>,
 }
 
@@ -134,7 +147,7 @@ fn block_of(row: &Row) -> Result<Block> {
     let entries = row.bytes(5)?.chunks(ENTRY).map(|entry| {
         let (seq, hash) = entry.split_at_checked(8).unwrap_or((&[0; 8], &[]));
         let seq = i64::from_be_bytes(seq.try_into().unwrap_or_default());
-        Link { seq, hash: hash.to_vec() }
+        Link { seq, hash: hash.try_into().unwrap_or(NO_HASH) }
     });
     Ok(Block {
         number: row.int(0)?,
@@ -158,7 +171,7 @@ pub async fn last_block(reader: &mut Reader<'_>) -> Result<Option<Block>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashAt {
     /// Its hash.
-    Linked(Vec<u8>),
+    Linked(LinkHash),
     /// There is no such link. These segments say that it was theirs, and that they went by retention: whether that is so, their seals
     /// show.
     Gone(Vec<Segment>),
@@ -195,16 +208,30 @@ pub async fn block_after(reader: &mut Reader<'_>, segment: i64, number: i64) -> 
 pub async fn linkable(reader: &mut Reader<'_>, after: i64, shift: i64, limit: i64) -> Result<Vec<Linkable>> {
     let dialect = reader.dialect();
     let mut sql = reader.sql();
-    sql.push("SELECT ").push(position(dialect)).push(", seq, mac FROM audit_logs WHERE ").push(position(dialect));
-    sql.push(" > ").bind(after);
+    sql.push("SELECT ").push(position(dialect)).push(", seq, mac").pick(", user_id", "");
+    sql.push(" FROM audit_logs WHERE ").push(position(dialect)).push(" > ").bind(after);
     if dialect == Dialect::Postgres {
         sql.push(" AND position < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + ").bind_typed(shift);
     }
     sql.push(" ORDER BY ").push(position(dialect)).push(", seq LIMIT ").bind(limit);
-    let rows = reader.fetch(&sql).await?;
-    rows.iter()
-        .map(|row| Ok(Linkable { position: row.int(0)?, seq: row.int(1)?, mac: row.bytes(2)?.to_vec() }))
-        .collect()
+    let (mut found, mut accounts) = (Vec::new(), HashSet::<Arc<str>>::new());
+    reader
+        .for_each(&sql, |row| {
+            let (Some(position), Some(seq), Some(mac)) = (row.int(0), row.int(1), row.bytes(2)) else {
+                return Err(Error::internal("a row of the audit log has no number or no signature"));
+            };
+            let account_id = row.text(3).map(|id| {
+                accounts.get(id).cloned().unwrap_or_else(|| {
+                    let id = Arc::<str>::from(id);
+                    accounts.insert(Arc::clone(&id));
+                    id
+                })
+            });
+            found.push(Linkable { position, seq, account_id, mac: mac.to_vec() });
+            Ok(())
+        })
+        .await?;
+    Ok(found)
 }
 
 /// Rows after the first and up to the last of these positions, in order.
@@ -295,8 +322,9 @@ pub async fn close(tx: &mut Tx<'_>, number: i64, closing: &Closing) -> Result<()
     tx.execute(&sql).await.map(drop)
 }
 
-/// Stores a block. Fails with [`Error::Unique`] where somebody else stored one of this number.
-pub async fn append(tx: &mut Tx<'_>, block: Block) -> Result<(), Error> {
+/// Stores a block, and where in it the events of each account stand. Fails with [`Error::Unique`] where somebody else stored one of this
+/// number.
+pub async fn append(tx: &mut Tx<'_>, block: Block, stretches: Vec<Stretch>) -> Result<(), Error> {
     let mut entries = Vec::with_capacity(block.entries.len() * ENTRY);
     for link in &block.entries {
         entries.extend_from_slice(&link.seq.to_be_bytes());
@@ -307,7 +335,11 @@ pub async fn append(tx: &mut Tx<'_>, block: Block) -> Result<(), Error> {
     sql.push(" VALUES (").bind(block.number).push(", ").bind(block.segment).push(", ").bind(block.first_link);
     sql.push(", ").bind(block.after_position).push(", ").bind(block.last_position).push(", ").bind(entries);
     sql.push(", ").bind(block.created).push(")");
-    tx.execute(&sql).await.map(drop)
+    tx.execute(&sql).await?;
+    for sql in insertions(tx.dialect(), stretches) {
+        tx.execute(&sql).await?;
+    }
+    Ok(())
 }
 
 /// Gives leave to take the rows of a closed segment away.
@@ -321,6 +353,7 @@ pub async fn prune(tx: &mut Tx<'_>, number: i64, pruning: &Pruning) -> Result<bo
 /// Takes away rows of a pruned segment, at most `limit`; then, once there are none left, its blocks. Answers how many rows went.
 pub async fn sweep(tx: &mut Tx<'_>, segment: &Segment, limit: i64) -> Result<u64> {
     let Some(closing) = &segment.closing else { return Ok(0) };
+    accounts::sweep(tx, segment.first_position, closing.last_position, limit).await?;
     let position = position(tx.dialect());
     let mut sql: Sql = tx.sql();
     sql.push("DELETE FROM audit_logs WHERE seq IN (SELECT seq FROM audit_logs WHERE ").push(position).push(" > ");

@@ -1,5 +1,8 @@
 //! Looking into the audit log: pages with their true totals, and counts.
 
+use std::collections::BTreeMap;
+
+use super::accounts::Among;
 use super::{AuditRow, COLUMNS, row_of};
 use crate::{Dialect, Reader, Result, Sql};
 
@@ -18,8 +21,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Where these events are, the newest first.
+    fn among(&self, dialect: Dialect) -> Vec<Among<'_>> {
+        Among::of(self.user_id.as_deref(), dialect)
+    }
+
     fn push(&self, sql: &mut Sql) {
-        sql.push(" WHERE 1 = 1");
         if let Some(event_type) = self.event_type {
             sql.push(" AND event_type = ").bind(event_type);
             if event_type != "record" {
@@ -46,21 +53,39 @@ impl Wanted {
 
 /// A page of the events that are meant, newest first.
 pub async fn page(reader: &mut Reader<'_>, wanted: &Wanted, limit: i64, offset: i64) -> Result<Vec<AuditRow>> {
-    let mut sql = reader.sql();
-    sql.push("SELECT ").push(COLUMNS).push(" FROM audit_logs");
-    wanted.push(&mut sql);
-    match sql.dialect() {
-        Dialect::Sqlite => sql.push(" ORDER BY seq DESC"),
-        Dialect::Postgres => sql.push(" ORDER BY position DESC, seq DESC"),
-    };
-    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
-    reader.fetch(&sql).await?.iter().map(|row| row_of(row, 0)).collect()
+    let (mut found, mut before) = (Vec::new(), offset);
+    let places = wanted.among(reader.dialect());
+    for (at, among) in places.iter().enumerate() {
+        let left = limit - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let mut sql = reader.sql();
+        sql.push("SELECT ").push(COLUMNS);
+        among.push(&mut sql);
+        wanted.push(&mut sql);
+        among.push_order(&mut sql);
+        sql.push(" LIMIT ").bind(left).push(" OFFSET ").bind(before);
+        for row in &reader.fetch(&sql).await? {
+            found.push(row_of(row, 0)?);
+        }
+        if at + 1 < places.len() {
+            before = (before - count(reader, wanted, *among).await?).max(0);
+        }
+    }
+    Ok(found)
 }
 
 /// How many events are meant.
 pub async fn total(reader: &mut Reader<'_>, wanted: &Wanted) -> Result<i64> {
+    let mut total = 0;
+    for among in wanted.among(reader.dialect()) {
+        total += count(reader, wanted, among).await?;
+    }
+    Ok(total)
+}
+
+async fn count(reader: &mut Reader<'_>, wanted: &Wanted, among: Among<'_>) -> Result<i64> {
     let mut sql = reader.sql();
-    sql.push("SELECT count(*) FROM audit_logs");
+    sql.push("SELECT count(*)");
+    among.push(&mut sql);
     wanted.push(&mut sql);
     reader.fetch_one(&sql).await?.map_or(Ok(0), |row| row.int(0))
 }
@@ -76,19 +101,18 @@ pub struct Tally {
 
 /// Counts the events that are meant.
 pub async fn tally(reader: &mut Reader<'_>, wanted: &Wanted) -> Result<Vec<Tally>> {
-    let mut sql = reader.sql();
-    sql.push("SELECT event_type, severity, outcome, count(*) FROM audit_logs");
-    wanted.push(&mut sql);
-    sql.push(" GROUP BY event_type, severity, outcome ORDER BY event_type, severity, outcome");
-    let rows = reader.fetch(&sql).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Tally {
-                event_type: row.text(0)?.to_owned(),
-                severity: row.text(1)?.to_owned(),
-                outcome: row.text(2)?.to_owned(),
-                count: row.int(3)?,
-            })
-        })
-        .collect()
+    let mut counts = BTreeMap::<(String, String, String), i64>::new();
+    for among in wanted.among(reader.dialect()) {
+        let mut sql = reader.sql();
+        sql.push("SELECT event_type, severity, outcome, count(*)");
+        among.push(&mut sql);
+        wanted.push(&mut sql);
+        sql.push(" GROUP BY event_type, severity, outcome");
+        for row in &reader.fetch(&sql).await? {
+            let of = (row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned());
+            *counts.entry(of).or_default() += row.int(3)?;
+        }
+    }
+    let tally = counts.into_iter();
+    Ok(tally.map(|((event_type, severity, outcome), count)| Tally { event_type, severity, outcome, count }).collect())
 }

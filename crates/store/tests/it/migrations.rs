@@ -76,6 +76,29 @@ fn numbers_of_events_go_on_where_they_were_when_their_table_is_made_anew() {
 }
 
 #[test]
+fn linked_events_are_found_under_their_accounts_after_the_migration() {
+    let file = rusqlite::Connection::open_in_memory().unwrap();
+    for earlier in [
+        include_str!("../../migrations/sqlite/0009_audit.sql"),
+        include_str!("../../migrations/sqlite/0021_audit_ids.sql"),
+    ] {
+        file.execute_batch(earlier).unwrap();
+    }
+    for account in ["'a'", "'b'", "NULL", "'a'", "'b'"] {
+        let event = format!(
+            "INSERT INTO audit_logs (id, created, event_type, event_action, severity, outcome, user_id, description, key_id, mac)
+             VALUES (hex(randomblob(8)), '', 'record', 'create', 'info', 'success', {account}, '', 1, x'00')"
+        );
+        file.execute_batch(&event).unwrap();
+    }
+    // The last is not linked yet.
+    file.execute_batch("INSERT INTO audit_blocks VALUES (1, 1, 1, 0, 2, x'', ''), (2, 1, 3, 2, 4, x'', '')").unwrap();
+    file.execute_batch(include_str!("../../migrations/sqlite/0022_audit_users.sql")).unwrap();
+    let found = texts(&file, "SELECT account_id || first_seq || last_seq FROM audit_users ORDER BY 1");
+    assert_eq!(found, ["a11", "a44", "b22"]);
+}
+
+#[test]
 fn every_file_is_embedded_and_the_engines_have_the_same_ones() {
     let embedded = |dialect| {
         let all = migrations::all(dialect).iter();

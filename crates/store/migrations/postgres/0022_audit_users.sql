@@ -1,0 +1,1 @@
+-- Nothing to do: `audit_logs_user` stays. Its pages reach the disk with a checkpoint of the server, not with each commit.

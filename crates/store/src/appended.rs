@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 
+use crate::value::Cell;
 use crate::{Dialect, Result, Sql, Value};
 
 /// Rows of one INSERT: few sizes, so that few statements are kept prepared whatever the size of a group, and few are run for it.
@@ -13,50 +14,99 @@ const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 const ALIKE: usize = 8;
 
 /// A row that is written with a commit.
-pub(crate) trait Appended: Sized {
-    /// Places of values that rows of the same kind have in common, from 0.
+pub(crate) trait Appended {
+    /// The values that rows have in common that are alike, by their places from 0.
     const COMMON: &'static [usize] = &[];
+
     /// The statement up to its first row.
     fn begin(sql: &mut Sql);
     /// What stands before the row's values on `PostgreSQL`, with a comma behind it: nothing, in most tables.
     fn place(&self, _: &mut Sql) {}
     /// The row's values.
-    fn values(self) -> impl Iterator<Item = Value>;
+    fn values(&self) -> impl Iterator<Item = Bound<'_>>;
+    /// Whether another row has the same values where they are common.
+    fn is_alike(&self, _: &Self) -> bool {
+        false
+    }
+}
+
+/// A value of such a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound<'a> {
+    /// Text that is part of the program.
+    Program(&'static str),
+    /// Anything else.
+    Given(Cell<'a>),
+}
+
+impl<'a> Bound<'a> {
+    fn cell(self) -> Cell<'a> {
+        match self {
+            Self::Program(text) => Cell::Text(text),
+            Self::Given(cell) => cell,
+        }
+    }
+
+    fn value(self) -> Value {
+        match self {
+            Self::Program(text) => Value::Static(text),
+            Self::Given(cell) => cell.to_value(),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Bound<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Given(Cell::Text(text))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Bound<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Given(Cell::Null), Self::from)
+    }
+}
+
+impl From<i64> for Bound<'_> {
+    fn from(number: i64) -> Self {
+        Self::Given(Cell::Int(number))
+    }
 }
 
 /// The statements that write these rows.
-pub(crate) fn insertions<R: Appended>(dialect: Dialect, rows: Vec<R>) -> Vec<Sql> {
-    let mut left = rows.into_iter();
+pub(crate) fn insertions<R: Appended>(dialect: Dialect, rows: &[R]) -> Vec<Sql> {
+    let mut left = rows;
     let mut statements = Vec::new();
     for size in CHUNKS {
-        while left.len() >= size {
-            statements.push(insertion(dialect, left.by_ref().take(size)));
+        while let Some((now, later)) = left.split_at_checked(size) {
+            statements.push(insertion(dialect, now));
+            left = later;
         }
     }
     statements
 }
 
-fn insertion<R: Appended>(dialect: Dialect, rows: impl Iterator<Item = R>) -> Sql {
+fn insertion<R: Appended>(dialect: Dialect, rows: &[R]) -> Sql {
     let mut sql = Sql::new(dialect);
     R::begin(&mut sql);
     sql.comma_list(rows, |sql, row| {
         sql.push("(");
         row.place(sql);
-        sql.binds_of(row.values()).push(")");
+        sql.binds_of(row.values().map(Bound::value)).push(")");
     });
     sql
 }
 
 /// Writes the statement that writes one row on `PostgreSQL`. What is part of the program stands in the text, which is cheaper for the
 /// server than a value to bind: there is a statement for each kind of row then, and only of rows that come alone are the kinds few.
-pub(crate) fn insert_alone<R: Appended>(sql: &mut Sql, row: R) {
+pub(crate) fn insert_alone<R: Appended>(sql: &mut Sql, row: &R) {
     R::begin(sql);
     sql.push("(");
     row.place(sql);
     sql.comma_list(row.values(), |sql, value| {
         match value {
-            Value::Static(text) => sql.literal(text),
-            value => sql.bind(value),
+            Bound::Program(text) => sql.literal(text),
+            Bound::Given(cell) => sql.bind(cell.to_value()),
         };
     });
     sql.push(")");
@@ -66,98 +116,81 @@ pub(crate) fn insert_alone<R: Appended>(sql: &mut Sql, row: R) {
 /// bound once. `SQLite` copies each value that it is given.
 #[derive(Debug)]
 pub(crate) struct Insertions<R> {
-    apart: [Option<Sql>; CHUNKS.len()],
-    alike: [Option<Sql>; CHUNKS.len()],
+    apart: Texts,
+    alike: Texts,
     rows: PhantomData<fn(R)>,
 }
 
+/// The text of the statement for each size.
+type Texts = [Option<String>; CHUNKS.len()];
+
 impl<R> Default for Insertions<R> {
     fn default() -> Self {
-        Self { apart: Default::default(), alike: Default::default(), rows: PhantomData }
+        Self { apart: Texts::default(), alike: Texts::default(), rows: PhantomData }
     }
 }
 
 impl<R: Appended> Insertions<R> {
-    /// Has `run` run what writes these rows.
-    pub(crate) fn each(&mut self, rows: Vec<R>, mut run: impl FnMut(&Sql) -> Result<()>) -> Result<()> {
-        let count = rows.len();
-        let values: Vec<Value> = rows.into_iter().flat_map(R::values).collect();
-        let width = values.len().checked_div(count).unwrap_or_default();
-        let mut left = Left { values: values.into_iter(), width };
+    /// Has `run` run what writes these rows: the statements, and what is bound in each.
+    pub(crate) fn each(&mut self, rows: &[R], mut run: impl FnMut(&str, &[Cell<'_>]) -> Result<()>) -> Result<()> {
         let mut apart = 0;
-        while apart < left.rows() {
-            let alike = left.alike(apart, R::COMMON);
+        let mut left = rows;
+        while let Some(first) = left.get(apart) {
+            let alike = 1 + left[apart + 1..].iter().take_while(|row| first.is_alike(row)).count();
             if alike < ALIKE {
                 apart += alike;
                 continue;
             }
-            chunks::<R>(&mut self.apart, &mut left, apart, &[], &mut run)?;
-            chunks::<R>(&mut self.alike, &mut left, alike, R::COMMON, &mut run)?;
-            apart = 0;
+            let (before, rest) = left.split_at(apart);
+            let (same, later) = rest.split_at(alike);
+            in_chunks(&mut self.apart, before, &[], &mut run)?;
+            in_chunks(&mut self.alike, same, R::COMMON, &mut run)?;
+            (left, apart) = (later, 0);
         }
-        chunks::<R>(&mut self.apart, &mut left, apart, &[], &mut run)
+        in_chunks(&mut self.apart, left, &[], &mut run)
     }
 }
 
-/// The values of rows that are still to be written.
-struct Left {
-    values: std::vec::IntoIter<Value>,
-    /// Values of a row.
-    width: usize,
-}
-
-impl Left {
-    fn rows(&self) -> usize {
-        self.values.len().checked_div(self.width).unwrap_or_default()
-    }
-
-    /// How many rows from this one on have the same values in these places: that one alone, where there are none to look at.
-    fn alike(&self, from: usize, common: &[usize]) -> usize {
-        let mut rows = self.values.as_slice().chunks_exact(self.width).skip(from);
-        let Some(first) = rows.next().filter(|_| !common.is_empty()) else { return 1 };
-        1 + rows.take_while(|row| common.iter().all(|at| row[*at] == first[*at])).count()
-    }
-}
-
-/// Writes the next rows, `count` of them, in statements that are kept; of all but the first row of each without what is `common`.
-fn chunks<R: Appended>(
-    kept: &mut [Option<Sql>; CHUNKS.len()],
-    left: &mut Left,
-    mut count: usize,
-    common: &[usize],
-    run: &mut impl FnMut(&Sql) -> Result<()>,
+/// Writes rows in statements whose texts are kept; what is `common` is bound with the first row of each.
+fn in_chunks<R: Appended>(
+    texts: &mut Texts,
+    rows: &[R],
+    common: &'static [usize],
+    run: &mut impl FnMut(&str, &[Cell<'_>]) -> Result<()>,
 ) -> Result<()> {
-    let width = left.width;
-    for (size, kept) in CHUNKS.into_iter().zip(kept) {
-        while count >= size {
-            count -= size;
-            let values = left.values.by_ref().take(size * width).enumerate();
-            let bound = values.filter(|(at, _)| *at < width || !common.contains(&(at % width))).map(|(_, value)| value);
-            match kept {
-                Some(sql) => run(sql.rebind(bound))?,
-                None => run(kept.insert(of_many::<R>(bound, size, width, common)))?,
+    let is_common = common.iter().fold(0_u64, |places, at| places | 1 << at);
+    let (mut left, mut values) = (rows, Vec::new());
+    for (size, text) in CHUNKS.into_iter().zip(texts) {
+        while let Some((now, later)) = left.split_at_checked(size) {
+            values.clear();
+            for (number, row) in now.iter().enumerate() {
+                let own = row.values().enumerate().filter(|(at, _)| number == 0 || is_common >> at & 1 == 0);
+                values.extend(own.map(|(_, value)| value.cell()));
             }
+            let text = text.get_or_insert_with(|| of_many(now, common));
+            run(text, &values)?;
+            left = later;
         }
     }
     Ok(())
 }
 
-/// The statement that writes so many rows on `SQLite`: what is common stands as in the first.
-fn of_many<R: Appended>(mut bound: impl Iterator<Item = Value>, rows: usize, width: usize, common: &[usize]) -> Sql {
+/// The text that writes as many rows as these on `SQLite`: what is common stands as in the first.
+fn of_many<R: Appended>(rows: &[R], common: &[usize]) -> String {
     let mut sql = Sql::new(Dialect::Sqlite);
     R::begin(&mut sql);
-    sql.comma_list(0..rows, |sql, row| {
+    sql.comma_list(rows.iter().enumerate(), |sql, (number, row)| {
         sql.push("(");
-        sql.comma_list(0..width, |sql, at| {
-            if row > 0 && common.contains(&at) {
+        sql.comma_list(row.values().enumerate(), |sql, (at, _)| {
+            if number > 0 && common.contains(&at) {
                 sql.bound(at + 1);
             } else {
-                sql.bind(bound.next().unwrap_or_default());
+                sql.bind(Value::Null);
             }
         });
         sql.push(")");
     });
-    sql
+    sql.text().to_owned()
 }
 
 #[cfg(test)]
@@ -174,8 +207,12 @@ mod tests {
             sql.push("INSERT INTO numbers (kind, n) VALUES ");
         }
 
-        fn values(self) -> impl Iterator<Item = Value> {
-            [Value::Static(self.0), Value::Int(self.1)].into_iter()
+        fn values(&self) -> impl Iterator<Item = Bound<'_>> {
+            [Bound::Program(self.0), self.1.into()].into_iter()
+        }
+
+        fn is_alike(&self, other: &Self) -> bool {
+            self.0 == other.0
         }
     }
 
@@ -188,16 +225,16 @@ mod tests {
     /// Writes rows of these kinds, numbered; answers how many values were bound.
     fn write(conn: &rusqlite::Connection, insertions: &mut Insertions<Numbered>, kinds: &[&'static str]) -> usize {
         let mut bound = 0;
-        let rows = kinds.iter().zip(0..).map(|(kind, n)| Numbered(kind, n)).collect();
+        let rows: Vec<_> = kinds.iter().zip(0..).map(|(kind, n)| Numbered(kind, n)).collect();
         insertions
-            .each(rows, |sql| {
-                let values = sql.binds().iter().map(|value| match value.cell() {
-                    crate::value::Cell::Int(n) => rusqlite::types::Value::from(n),
-                    crate::value::Cell::Text(kind) => kind.to_owned().into(),
+            .each(&rows, |text, values| {
+                bound += values.len();
+                let values = values.iter().map(|value| match value {
+                    Cell::Int(n) => rusqlite::types::Value::from(*n),
+                    Cell::Text(kind) => (*kind).to_owned().into(),
                     _ => rusqlite::types::Value::Null,
                 });
-                bound += values.len();
-                conn.execute(sql.text(), rusqlite::params_from_iter(values)).unwrap();
+                conn.execute(text, rusqlite::params_from_iter(values)).unwrap();
                 Ok(())
             })
             .unwrap();

@@ -2,8 +2,8 @@
 //!
 //! While nobody takes them out, the oldest make room.
 
-use crate::appended::Appended;
-use crate::{Dialect, Sql, Tx, Value};
+use crate::appended::{Appended, Bound};
+use crate::{Dialect, Sql, Tx};
 
 /// How many events may wait.
 const MAX_WAITING: i64 = 100_000;
@@ -27,8 +27,12 @@ impl Appended for Waiting {
         sql.push("INSERT INTO outbox (topic, payload, created) VALUES ");
     }
 
-    fn values(self) -> impl Iterator<Item = Value> {
-        [Value::Static(self.topic), Value::from(self.payload), Value::from(self.created)].into_iter()
+    fn values(&self) -> impl Iterator<Item = Bound<'_>> {
+        [Bound::Program(self.topic), self.payload.as_str().into(), self.created.as_str().into()].into_iter()
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        self.topic == other.topic
     }
 }
 

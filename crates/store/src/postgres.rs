@@ -11,7 +11,7 @@ mod tls;
 pub(crate) use session::Session;
 
 use crate::appended::{insert_alone, insertions};
-use crate::audit::AuditRow;
+use crate::audit::NewRow;
 use crate::change::{Change, Feed, wire};
 use crate::database_url::PostgresUrl;
 use crate::engine::StoreConfig;
@@ -111,18 +111,18 @@ impl Gate {
 }
 
 /// What writes the rows of a write of one record: one statement, since each costs the server an answer of its own.
-fn alone(event: Option<Waiting>, audited: Option<AuditRow>) -> Option<Sql> {
+fn alone(event: Option<Waiting>, audited: Option<NewRow>) -> Option<Sql> {
     let mut sql = Sql::new(Dialect::Postgres);
     match (event, audited) {
         (None, None) => return None,
-        (Some(event), None) => insert_alone(&mut sql, event),
-        (None, Some(audited)) => insert_alone(&mut sql, audited),
+        (Some(event), None) => insert_alone(&mut sql, &event),
+        (None, Some(audited)) => insert_alone(&mut sql, &audited),
         (Some(event), Some(audited)) => {
             // Room for the text of the usual one.
             sql.reserve(100).push("WITH told AS (");
-            insert_alone(&mut sql, event);
+            insert_alone(&mut sql, &event);
             sql.push(") ");
-            insert_alone(&mut sql, audited);
+            insert_alone(&mut sql, &audited);
         }
     }
     Some(sql)
@@ -316,8 +316,8 @@ impl Link {
             more => outbox::trim(Dialect::Postgres, self.told.fetch_add(more as u64, Ordering::Relaxed), more),
         };
         let mut rows = if events.len() > 1 || audit.len() > 1 {
-            let mut rows = insertions(Dialect::Postgres, events);
-            rows.extend(insertions(Dialect::Postgres, audit));
+            let mut rows = insertions(Dialect::Postgres, &events);
+            rows.extend(insertions(Dialect::Postgres, &audit));
             rows
         } else {
             alone(events.pop(), audit.pop()).into_iter().collect()

@@ -1,6 +1,6 @@
 //! The transaction a write job gets: the same on both engines.
 
-use crate::audit::AuditRow;
+use crate::audit::NewRow;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::outbox::Waiting;
@@ -21,7 +21,7 @@ pub(crate) struct Effects {
     /// Events for the outbox, in order.
     pub(crate) events: Vec<Waiting>,
     /// Rows of the audit log, in order.
-    pub(crate) audit: Vec<AuditRow>,
+    pub(crate) audit: Vec<NewRow>,
     /// Whether tables were changed, which makes prepared statements stale on `PostgreSQL`.
     pub(crate) altered: bool,
 }

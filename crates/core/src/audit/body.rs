@@ -1,7 +1,5 @@
 //! An event as it is shown: by the API, by an export, and to places outside.
 
-use std::borrow::Cow;
-
 use fastcms_store::audit::AuditRow;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,19 +28,19 @@ impl From<AuditRow> for EventBody {
     fn from(row: AuditRow) -> Self {
         Self {
             id: row.id,
-            event_type: row.event_type.into_owned(),
-            event_action: row.event_action.into_owned(),
-            severity: row.severity.into_owned(),
+            event_type: row.event_type,
+            event_action: row.event_action,
+            severity: row.severity,
             user_id: row.user_id,
             user_email: row.user_email,
             ip_address: row.ip_address,
             user_agent: row.user_agent,
-            resource_type: row.resource_type.map(Cow::into_owned),
+            resource_type: row.resource_type,
             resource_id: row.resource_id,
-            description: row.description.into_owned(),
+            description: row.description,
             // What somebody wrote past us may be no JSON: it is not answered as if it were.
             details: row.details.and_then(|details| RawValue::from_string(details).ok()),
-            outcome: row.outcome.into_owned(),
+            outcome: row.outcome,
             error_message: row.error_message,
             created: row.created,
         }

@@ -1,5 +1,7 @@
 //! What an operation says about what it did: the event, the thing it happened to, and what was before and after. No secret gets in.
 
+use std::borrow::Cow;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
@@ -137,19 +139,19 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// A text cut to [`MAX_TEXT`] characters, without what could steer a terminal or break a line.
-pub(super) fn tamed(text: &str) -> String {
+pub(super) fn tamed(text: &str) -> Cow<'_, str> {
     // The usual case, in every row: nothing to take out, and no more bytes than it may have characters.
     if text.len() <= MAX_TEXT && !text.chars().any(char::is_control) {
-        return text.to_owned();
+        return text.into();
     }
-    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT).collect()
+    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT).collect::<String>().into()
 }
 
 /// What is known of the actor and the details of an event as one object; where both have a name, the event has its way.
-pub(super) struct Together<'a>(pub &'a [(&'static str, String)], pub &'a Map<String, Json>);
+pub(super) struct Together<'a>(pub &'a [(&'static str, Cow<'a, str>)], pub &'a Map<String, Json>);
 
 impl Together<'_> {
-    fn of_actor(&self) -> impl Iterator<Item = &(&'static str, String)> {
+    fn of_actor(&self) -> impl Iterator<Item = &(&'static str, Cow<'_, str>)> {
         self.0.iter().filter(|(name, _)| !self.1.contains_key(*name))
     }
 
@@ -182,7 +184,7 @@ pub(super) fn written(details: &Together<'_>) -> Option<String> {
         return Some(text);
     }
     // The small members stay: who did it from where is among them.
-    let of_actor = details.of_actor().map(|(name, text)| ((*name).to_owned(), text.as_str().into()));
+    let of_actor = details.of_actor().map(|(name, text)| ((*name).to_owned(), Json::from(&**text)));
     let mut small: Map<String, Json> = of_actor.chain(details.1.clone()).collect();
     small.retain(|_, value| value.to_string().len() <= MAX_DETAILS / 16);
     small.insert("left_out".to_owned(), format!("{} bytes", text.len()).into());

@@ -1,7 +1,5 @@
 //! The events of the audit log: every name of contract 9.7 that this product writes, each with its severity and its sentence.
 
-use std::borrow::Cow;
-
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
@@ -185,8 +183,8 @@ macro_rules! events {
             }
 
             /// What happened, for people.
-            pub const fn sentence(self) -> Cow<'static, str> {
-                Cow::Borrowed(match self { $(Self::$name => $sentence),+ })
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence),+ }
             }
         }
     };

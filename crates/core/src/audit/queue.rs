@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fastcms_store::audit::AuditRow;
+use fastcms_store::audit::NewRow;
 use fastcms_store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -42,7 +42,7 @@ struct Seen {
     since: Instant,
     count: u32,
     /// The first one that was not written by itself, and how many there were.
-    thinned: Option<(Box<(Actor, Entry)>, u32)>,
+    thinned: Option<(Box<(Actor<'static>, Entry)>, u32)>,
 }
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ struct Shared {
 
 /// The way in for events without a transaction.
 pub(super) struct Queue {
-    rows: mpsc::Sender<AuditRow>,
+    rows: mpsc::Sender<NewRow>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     shared: Arc<Shared>,
 }
@@ -68,7 +68,7 @@ impl Queue {
         queue
     }
 
-    fn of_capacity(capacity: usize) -> (Self, mpsc::Receiver<AuditRow>, mpsc::Receiver<oneshot::Sender<()>>) {
+    fn of_capacity(capacity: usize) -> (Self, mpsc::Receiver<NewRow>, mpsc::Receiver<oneshot::Sender<()>>) {
         let (rows, taken) = mpsc::channel(capacity);
         let (flushes, asked) = mpsc::channel(1);
         (Self { rows, flushes, shared: Arc::default() }, taken, asked)
@@ -84,7 +84,7 @@ impl Queue {
                 match &mut seen.thinned {
                     Some((_, count)) => *count = count.saturating_add(1),
                     // Only the first is kept whole: a flood costs a count each.
-                    none => *none = Some((Box::new((Actor::from(caller), entry)), 1)),
+                    none => *none = Some((Box::new((Actor::from(caller).into_owned(), entry)), 1)),
                 }
                 return;
             }
@@ -135,7 +135,7 @@ impl fmt::Debug for Queue {
 }
 
 struct Writer {
-    rows: mpsc::Receiver<AuditRow>,
+    rows: mpsc::Receiver<NewRow>,
     shared: Arc<Shared>,
     store: Store,
     scribe: Arc<Scribe>,
@@ -195,7 +195,7 @@ impl Writer {
     }
 
     /// One row for each source whose window has ended with more than was written one by one.
-    fn thinned(&self, all: bool) -> Vec<AuditRow> {
+    fn thinned(&self, all: bool) -> Vec<NewRow> {
         let mut rows = Vec::new();
         let mut sources = self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.retain(|_, seen| {

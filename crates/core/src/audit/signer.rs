@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use fastcms_guard::chain::{ChainKey, Hash, Kind};
 use fastcms_guard::sealed::DataKey;
-use fastcms_store::audit::AuditRow;
 use fastcms_store::audit::chain::{Closing, Pruning, Segment};
+use fastcms_store::audit::{AuditRow, NewRow};
 
 /// Signs with one data key.
 #[derive(Debug, Clone)]
@@ -22,32 +22,18 @@ impl Signer {
     }
 
     /// Puts key and signature into a row.
-    pub(super) fn sign(&self, row: &mut AuditRow) {
-        row.key_id = self.key_id;
-        row.shift = self.shift;
-        row.mac = self.row(row).to_vec();
+    pub(super) fn sign(&self, row: &mut NewRow) {
+        let mac = self.mac(row.texts());
+        row.sign(self.key_id, self.shift, mac);
     }
 
     /// The signature that a row must have.
     pub(super) fn row(&self, row: &AuditRow) -> Hash {
-        let parts: [Option<&str>; 15] = [
-            Some(&row.id),
-            Some(&row.created),
-            Some(&row.event_type),
-            Some(&row.event_action),
-            Some(&row.severity),
-            Some(&row.outcome),
-            row.user_id.as_deref(),
-            row.user_email.as_deref(),
-            row.ip_address.as_deref(),
-            row.user_agent.as_deref(),
-            row.resource_type.as_deref(),
-            row.resource_id.as_deref(),
-            Some(&row.description),
-            row.details.as_deref(),
-            row.error_message.as_deref(),
-        ];
-        self.key.sign(Kind::Row, parts.map(|part| part.map(str::as_bytes)))
+        self.mac(row.texts())
+    }
+
+    fn mac<'t>(&self, texts: impl IntoIterator<Item = Option<&'t str>>) -> Hash {
+        self.key.sign(Kind::Row, texts.into_iter().map(|text| text.map(str::as_bytes)))
     }
 
     /// The seal of the end of a segment.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use fastcms_guard::clock::Clock;
 use fastcms_guard::ids::Rng;
-use fastcms_store::audit::AuditRow;
+use fastcms_store::audit::{Kind, NewRow, Particulars};
 use fastcms_store::{BoxFuture, Error as StoreError, Tx};
-use serde_json::Value as Json;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::actor::Actor;
 use super::entry::{Entry, Together, tamed, written};
@@ -30,7 +31,7 @@ pub(crate) struct Scribe {
 #[derive(Clone)]
 pub struct Trail {
     scribe: Arc<Scribe>,
-    actor: Arc<Actor>,
+    actor: Arc<Actor<'static>>,
 }
 
 /// Proof that an event goes with the transaction it was recorded in.
@@ -55,8 +56,8 @@ impl Recorded {
 }
 
 impl Trail {
-    pub(crate) fn new(app: &App, actor: Actor) -> Self {
-        Self { scribe: Arc::clone(&app.audit.scribe), actor: Arc::new(actor) }
+    pub(crate) fn new(app: &App, actor: Actor<'_>) -> Self {
+        Self { scribe: Arc::clone(&app.audit.scribe), actor: Arc::new(actor.into_owned()) }
     }
 
     /// Writes an event with the commit of this transaction, or not at all.
@@ -90,50 +91,53 @@ impl Scribe {
     }
 
     /// The row of an event that happens now.
-    pub(super) fn row(&self, actor: &Actor, entry: Entry) -> AuditRow {
+    pub(super) fn row(&self, actor: &Actor<'_>, entry: Entry) -> NewRow {
         let Entry { event, resource, account, mut details, error } = entry;
-        let (user_id, user_email) = match account {
-            None => (actor.user_id.clone(), actor.user_email.clone()),
+        let (user_id, user_email) = match &account {
+            None => (actor.user_id.as_deref(), actor.user_email.as_deref().map(Cow::Borrowed)),
             Some((id, email)) => {
                 // Somebody is signed in, and this is about somebody else.
-                if let Some(by) = actor.user_id.as_ref().filter(|by| Some(*by) != id.as_ref()) {
-                    details.entry("by").or_insert_with(|| Json::from(by.as_str()));
+                if let Some(by) = actor.user_id.as_deref().filter(|by| Some(*by) != id.as_deref()) {
+                    details.entry("by").or_insert_with(|| by.into());
                 }
-                (id, email.as_deref().map(tamed))
+                (id.as_deref(), email.as_deref().map(tamed))
             }
         };
-        let now = self.clock.now().as_millis();
-        let (resource_type, resource_id) = resource.map_or((None, None), |(kind, id)| (Some(kind), Some(tamed(&id))));
-        let mut row = AuditRow {
-            id: self.id(now),
-            created: stamp(now),
-            event_type: event.event_type().name().into(),
-            event_action: event.action().name().into(),
-            severity: event.severity().name().into(),
-            outcome: event.outcome().name().into(),
-            user_id,
-            user_email,
-            ip_address: actor.ip_address.clone(),
-            user_agent: actor.user_agent.clone(),
-            resource_type: resource_type.map(Cow::Borrowed),
-            resource_id,
+        let kind = Kind {
+            event_type: event.event_type().name(),
+            event_action: event.action().name(),
+            severity: event.severity().name(),
+            outcome: event.outcome().name(),
+            resource_type: resource.as_ref().map(|(kind, _)| *kind),
             description: event.sentence(),
-            details: written(&Together(&actor.details, &details)),
-            error_message: error.as_deref().map(tamed),
-            shift: 0,
-            key_id: 0,
-            mac: Vec::new(),
         };
+        let now = self.clock.now().as_millis();
+        let resource_id = resource.as_ref().map(|(_, id)| tamed(id));
+        let error = error.as_deref().map(tamed);
+        let mut row = NewRow::new(
+            kind,
+            &Particulars {
+                id: self.id(now).encode_lower(&mut Uuid::encode_buffer()),
+                created: &stamp(now),
+                user_id,
+                user_email: user_email.as_deref(),
+                ip_address: actor.ip_address.as_deref(),
+                user_agent: actor.user_agent.as_deref(),
+                resource_id: resource_id.as_deref(),
+                details: written(&Together(&actor.details, &details)).as_deref(),
+                error_message: error.as_deref(),
+            },
+        );
         self.signer.sign(&mut row);
         row
     }
 
     /// A fresh `UUIDv7`.
-    fn id(&self, millis: i64) -> String {
+    fn id(&self, millis: i64) -> Hyphenated {
         let mut random = [0; 10];
         self.rng.fill(&mut random);
         let millis = u64::try_from(millis).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().to_string()
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated()
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use super::chain::Linkable;
-use crate::appended::Appended;
-use crate::{Dialect, Reader, Result, Sql, Tx, Value};
+use crate::appended::{Appended, Bound};
+use crate::{Dialect, Reader, Result, Sql, Tx};
 
 /// So far apart events of an account may stand in one stretch: that many rows of others are looked at for nothing at most.
 const NEAR: i64 = 64;
@@ -29,8 +29,8 @@ impl Appended for Stretch {
         sql.push("INSERT OR REPLACE INTO audit_users (account_id, first_seq, last_seq) VALUES ");
     }
 
-    fn values(self) -> impl Iterator<Item = Value> {
-        [Value::from(self.account_id), Value::from(self.first), Value::from(self.last)].into_iter()
+    fn values(&self) -> impl Iterator<Item = Bound<'_>> {
+        [Bound::from(self.account_id.as_str()), self.first.into(), self.last.into()].into_iter()
     }
 }
 

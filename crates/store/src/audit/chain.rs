@@ -336,7 +336,7 @@ pub async fn append(tx: &mut Tx<'_>, block: Block, stretches: Vec<Stretch>) -> R
     sql.push(", ").bind(block.after_position).push(", ").bind(block.last_position).push(", ").bind(entries);
     sql.push(", ").bind(block.created).push(")");
     tx.execute(&sql).await?;
-    for sql in insertions(tx.dialect(), stretches) {
+    for sql in insertions(tx.dialect(), &stretches) {
         tx.execute(&sql).await?;
     }
     Ok(())

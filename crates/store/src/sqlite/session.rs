@@ -50,6 +50,11 @@ impl<'c> Session<'c> {
         Ok(self.conn.changes())
     }
 
+    /// Runs a statement that answers no rows.
+    pub(super) fn insert(&mut self, text: &str, values: &[Cell<'_>]) -> Result<()> {
+        self.bound(text, values.iter().copied())?.raw_execute().map(drop).map_err(meaning)
+    }
+
     /// Runs a statement to its end and shows each of its rows.
     pub(crate) fn for_each(&mut self, sql: &Sql, mut each: impl FnMut(&dyn Columns) -> Result<()>) -> Result<()> {
         let mut statement = self.prepare(sql)?;
@@ -107,17 +112,25 @@ impl<'c> Session<'c> {
     }
 
     fn prepare(&mut self, sql: &Sql) -> Result<CachedStatement<'_>> {
+        self.bound(sql.text(), sql.binds().iter().map(Value::cell))
+    }
+
+    fn bound<'v>(
+        &mut self,
+        text: &str,
+        values: impl ExactSizeIterator<Item = Cell<'v>>,
+    ) -> Result<CachedStatement<'_>> {
         self.check_transaction()?;
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(Error::Timeout);
         }
-        tracing::trace!(target: "fastcms_store::sql", text = sql.text());
-        let mut statement = self.conn.prepare_cached(sql.text()).map_err(meaning)?;
-        let (wanted, given) = (statement.parameter_count(), sql.binds().len());
+        tracing::trace!(target: "fastcms_store::sql", text);
+        let mut statement = self.conn.prepare_cached(text).map_err(meaning)?;
+        let (wanted, given) = (statement.parameter_count(), values.len());
         if wanted != given {
             return Err(Error::internal(format!("a statement with {wanted} placeholders has {given} binds")));
         }
-        for (at, value) in sql.binds().iter().enumerate() {
+        for (at, value) in values.enumerate() {
             statement.raw_bind_parameter(at + 1, Bind(value)).map_err(meaning)?;
         }
         Ok(statement)
@@ -134,18 +147,17 @@ pub(super) fn control(conn: &Connection, text: &'static str) -> Result<()> {
     conn.prepare_cached(text).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(meaning)
 }
 
-struct Bind<'v>(&'v Value);
+struct Bind<'v>(Cell<'v>);
 
 impl ToSql for Bind<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Bool(v) => ValueRef::Integer((*v).into()),
-            Value::Int(v) => ValueRef::Integer(*v),
-            Value::Real(v) => ValueRef::Real(*v),
-            Value::Text(v) => ValueRef::Text(v.as_bytes()),
-            Value::Static(v) => ValueRef::Text(v.as_bytes()),
-            Value::Bytes(v) => ValueRef::Blob(v),
+            Cell::Null => ValueRef::Null,
+            Cell::Bool(v) => ValueRef::Integer(v.into()),
+            Cell::Int(v) => ValueRef::Integer(v),
+            Cell::Real(v) => ValueRef::Real(v),
+            Cell::Text(v) => ValueRef::Text(v.as_bytes()),
+            Cell::Bytes(v) => ValueRef::Blob(v),
         }))
     }
 }

@@ -10,7 +10,7 @@ use super::job::Write;
 use super::session::{Session, control, rolled_back};
 use super::snapshots::Snapshots;
 use crate::appended::Insertions;
-use crate::audit::AuditRow;
+use crate::audit::NewRow;
 use crate::change::Feed;
 use crate::engine::WRITE_GROUP;
 use crate::error::{Error, Fault, Result};
@@ -124,7 +124,7 @@ struct Work {
     events: Insertions<Waiting>,
     /// How many events were written.
     told: u64,
-    audit: Insertions<AuditRow>,
+    audit: Insertions<NewRow>,
 }
 
 impl Work {
@@ -255,8 +255,8 @@ impl Work {
             session.execute(&trim)?;
         }
         self.told += events.len() as u64;
-        self.events.each(events, |sql| session.execute(sql).map(drop))?;
-        self.audit.each(std::mem::take(&mut effects.audit), |sql| session.execute(sql).map(drop))?;
+        self.events.each(&events, |text, values| session.insert(text, values))?;
+        self.audit.each(&effects.audit, |text, values| session.insert(text, values))?;
         control(&self.conn.conn, "COMMIT")
     }
 

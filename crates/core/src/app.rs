@@ -25,6 +25,7 @@ use crate::error::{Error, QueryPart};
 use crate::fields::Cleaning;
 use crate::files::Files;
 use crate::health::Cpu;
+use crate::ids::Ids;
 use crate::ip_rules::{self, IpRules};
 use crate::keys::Material;
 use crate::limits::Limits;
@@ -73,6 +74,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub rng: Arc<dyn Rng>,
+    /// Where ids of rows come from.
+    pub ids: Arc<Ids>,
     /// Sessions known to be alive.
     pub sessions: Sessions,
     /// Where uploads go and downloads come from.
@@ -128,10 +131,7 @@ impl App {
 
     /// A fresh `UUIDv7`.
     pub fn new_id(&self) -> String {
-        let mut random = [0; 10];
-        self.rng.fill(&mut random);
-        let millis = u64::try_from(self.now_millis()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().to_string()
+        self.ids.fresh(self.now_millis()).to_string()
     }
 
     /// Most bytes of one value of a record, where it is not the value that was sent but what was made of it.

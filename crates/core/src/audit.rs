@@ -22,7 +22,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use fastcms_guard::clock::Clock;
-use fastcms_guard::ids::Rng;
 use fastcms_store::audit::chain as rows;
 use fastcms_store::{Error as StoreError, Plan, Store};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -32,6 +31,7 @@ use crate::caller::Caller;
 use crate::config;
 use crate::data_keys::Opened;
 use crate::error::{Error, Result};
+use crate::ids::Ids;
 
 mod actor;
 mod body;
@@ -92,7 +92,7 @@ const FOREIGN: &str = "the key of the audit log cannot be opened with the keys g
 pub(crate) struct Parts {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
-    pub rng: Arc<dyn Rng>,
+    pub ids: Arc<Ids>,
     pub keys: Opened,
     /// Where checkpoints are written.
     pub folder: PathBuf,
@@ -103,7 +103,7 @@ pub(crate) struct Parts {
 impl Audit {
     /// Starts the tasks that write what has no transaction and that link what is committed. Wants a running tokio runtime.
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
-        let Parts { store, clock, rng, keys, folder, process, settings } = parts;
+        let Parts { store, clock, ids, keys, folder, process, settings } = parts;
         let shift = shift(&store).await?;
         let signers: Vec<Signer> = keys.all.iter().map(|(id, key)| Signer::new(*id, key, shift)).collect();
         let (id, key) = &keys.current;
@@ -111,7 +111,7 @@ impl Audit {
         let signer = Signer::new(*id, key, shift);
         let scribe = Arc::new(Scribe {
             clock,
-            rng,
+            ids,
             signer: signer.clone(),
             #[cfg(feature = "measuring")]
             silent: std::sync::atomic::AtomicBool::new(false),

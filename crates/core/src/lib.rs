@@ -18,6 +18,7 @@ pub mod error;
 pub mod fields;
 pub mod files;
 pub mod health;
+pub mod ids;
 pub mod ip_rules;
 pub mod keys;
 pub mod limits;

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::fields::Cleaning;
 use crate::files::Files;
 use crate::health::Cpu;
+use crate::ids::Ids;
 use crate::ip_rules::IpRules;
 use crate::keys::{self, Material};
 use crate::limits::Limits;
@@ -114,16 +115,20 @@ pub enum StartError {
     Core(#[from] Error),
 }
 
+/// No commit waits for the disk until [`Store::settle`].
+fn settling_later(config: &Config) -> StoreConfig {
+    StoreConfig { settles_later: true, ..StoreConfig::new(config.database.url.clone()) }
+}
+
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let Opening { config, clock, rng, without_secret, older_schema, process, custody, alike_refusals } = opening;
-    let store =
-        Store::open(StoreConfig { settles_later: true, ..StoreConfig::new(config.database.url.clone()) }).await?;
+    let store = Store::open(settling_later(&config)).await?;
     prepare_schema(&store, older_schema).await?;
 
     let now = clock.now().as_seconds();
-    let material = configured(&config, without_secret, process, &*rng)?;
     let careful = custody.as_deref().filter(|_| process == Process::Server);
+    let material = configured(&config, without_secret, process, &*rng)?;
     let material = with_care(&store, &config, careful, material, now).await?;
     let ring = keys::ring(&store, &material, now, process).await?;
     let wrapping = wrapping(&config, custody.clone(), &*rng)?;
@@ -132,7 +137,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let reach = Reach { store: &store, rng: &*rng, wrapping: &wrapping, signing: &ring };
     let OpenKeys { audit: data_keys, unreadable, sealing, unopened } =
         Box::pin(open_data_keys(reach, &config, process, &schema, now)).await?;
-    let replaced = data_keys.replaced;
+    let (replaced, ids) = (data_keys.replaced, Arc::new(Ids::new(Arc::clone(&rng))));
     let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
     // From here on the outside counts: a key in a file that is needed no more, what is linked, sent and answered.
     store.settle().await?;
@@ -140,7 +145,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let audit = Audit::start(audit::Parts {
         store: store.clone(),
         clock: Arc::clone(&clock),
-        rng: Arc::clone(&rng),
+        ids: Arc::clone(&ids),
         keys: data_keys,
         folder: config.data_directory(),
         process,
@@ -183,6 +188,7 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
         store,
         clock,
         rng,
+        ids,
         config,
     });
     begin(&app, unopened, remarkable(replaced, unreadable).collect()).await?;

@@ -5,23 +5,22 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fastcms_guard::clock::Clock;
-use fastcms_guard::ids::Rng;
 use fastcms_store::audit::{Kind, NewRow, Particulars};
 use fastcms_store::{BoxFuture, Error as StoreError, Tx};
 use uuid::Uuid;
-use uuid::fmt::Hyphenated;
 
 use super::actor::Actor;
 use super::entry::{Entry, Together, tamed, written};
 use super::signer::Signer;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::ids::Ids;
 use crate::time::stamp;
 
 /// What makes rows: time, ids, and the key that signs them. Shared by all trails of a product.
 pub(crate) struct Scribe {
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) rng: Arc<dyn Rng>,
+    pub(super) ids: Arc<Ids>,
     pub(super) signer: Signer,
     #[cfg(feature = "measuring")]
     pub(super) silent: std::sync::atomic::AtomicBool,
@@ -117,7 +116,7 @@ impl Scribe {
         let mut row = NewRow::new(
             kind,
             &Particulars {
-                id: self.id(now).encode_lower(&mut Uuid::encode_buffer()),
+                id: self.ids.fresh(now).encode_lower(&mut Uuid::encode_buffer()),
                 created: &stamp(now),
                 user_id,
                 user_email: user_email.as_deref(),
@@ -130,14 +129,6 @@ impl Scribe {
         );
         self.signer.sign(&mut row);
         row
-    }
-
-    /// A fresh `UUIDv7`.
-    fn id(&self, millis: i64) -> Hyphenated {
-        let mut random = [0; 10];
-        self.rng.fill(&mut random);
-        let millis = u64::try_from(millis).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated()
     }
 }
 

@@ -13,11 +13,12 @@ use crate::product::{Product, text};
 on_both_engines!(no_safe_method_changes_what_is_stored);
 
 /// Written down beside every request, whatever it is: who came when, and what was refused.
-const BOOKS: [&str; 7] = [
+const BOOKS: [&str; 8] = [
     "request_logs",
     "audit_logs",
     "audit_segments",
     "audit_blocks",
+    "audit_users",
     "limit_windows",
     "signing_key_ends",
     "sqlite_sequence",

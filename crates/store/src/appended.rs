@@ -164,6 +164,7 @@ fn in_chunks<R: Appended>(
         while let Some((now, later)) = left.split_at_checked(size) {
             values.clear();
             for (number, row) in now.iter().enumerate() {
+                debug_assert!(common.iter().all(|at| nth(row, *at) == nth(&now[0], *at)), "what is said to be common");
                 let own = row.values().enumerate().filter(|(at, _)| number == 0 || is_common >> at & 1 == 0);
                 values.extend(own.map(|(_, value)| value.cell()));
             }
@@ -173,6 +174,10 @@ fn in_chunks<R: Appended>(
         }
     }
     Ok(())
+}
+
+fn nth<R: Appended>(row: &R, at: usize) -> Option<Cell<'_>> {
+    row.values().nth(at).map(Bound::cell)
 }
 
 /// The text that writes as many rows as these on `SQLite`: what is common stands as in the first.

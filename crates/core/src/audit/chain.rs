@@ -191,7 +191,7 @@ impl Chainer {
                 Link { seq: row.seq, hash }
             })
             .collect();
-        let stretches = stretches(found);
+        let stretches = stretches(found.iter().map(|row| (row.seq, row.account_id.as_deref())));
         let last_position = found.last().map_or(head.position, |row| row.position);
         let (closing, opening) = self.turnover(&head, &time);
         let segment = opening.as_ref().or(head.segment.as_ref()).map_or(1, |segment| segment.number);

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use super::chain::Linkable;
 use crate::appended::{Appended, Bound};
 use crate::{Dialect, Reader, Result, Sql, Tx};
 
@@ -34,20 +33,20 @@ impl Appended for Stretch {
     }
 }
 
-/// The stretches of rows that are linked together, in the order of their table.
-pub fn stretches(rows: &[Linkable]) -> Vec<Stretch> {
+/// The stretches of rows that are linked together, given by their numbers and their accounts in order.
+pub fn stretches<'r>(rows: impl IntoIterator<Item = (i64, Option<&'r str>)>) -> Vec<Stretch> {
     let mut last = HashMap::<&str, usize>::new();
     let mut found = Vec::<Stretch>::new();
-    for row in rows {
-        let Some(account_id) = row.account_id.as_deref() else { continue };
+    for (seq, account_id) in rows {
+        let Some(account_id) = account_id else { continue };
         if let Some(stretch) = last.get(account_id).and_then(|at| found.get_mut(*at))
-            && row.seq - stretch.last <= NEAR
+            && seq - stretch.last <= NEAR
         {
-            stretch.last = row.seq;
+            stretch.last = seq;
             continue;
         }
         last.insert(account_id, found.len());
-        found.push(Stretch { account_id: account_id.to_owned(), first: row.seq, last: row.seq });
+        found.push(Stretch { account_id: account_id.to_owned(), first: seq, last: seq });
     }
     found.sort_unstable_by(|a, b| (&a.account_id, a.first).cmp(&(&b.account_id, b.first)));
     found
@@ -143,16 +142,10 @@ mod tests {
 
     /// The stretches of rows that are these accounts', by their numbers.
     fn of(rows: &[(i64, Option<&str>)]) -> Vec<(String, i64, i64)> {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|(seq, account)| Linkable {
-                position: *seq,
-                seq: *seq,
-                account_id: account.map(Into::into),
-                mac: Vec::new(),
-            })
-            .collect();
-        stretches(&rows).into_iter().map(|stretch| (stretch.account_id, stretch.first, stretch.last)).collect()
+        stretches(rows.iter().copied())
+            .into_iter()
+            .map(|stretch| (stretch.account_id, stretch.first, stretch.last))
+            .collect()
     }
 
     #[test]

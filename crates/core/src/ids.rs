@@ -54,6 +54,7 @@ impl std::fmt::Debug for Ids {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use fastcms_guard::ids::{SystemRng, TestRng};
 
@@ -71,6 +72,25 @@ mod tests {
             makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
         });
         assert_eq!(made.len(), 4_000);
+    }
+
+    /// Counts how often it is asked.
+    #[derive(Default)]
+    struct Asked(AtomicUsize);
+
+    impl Rng for Asked {
+        fn fill(&self, buffer: &mut [u8]) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            SystemRng.fill(buffer);
+        }
+    }
+
+    #[test]
+    fn randomness_is_asked_for_once_a_portion() {
+        let rng = Arc::new(Asked::default());
+        let ids = Ids::new(Arc::clone(&rng) as Arc<dyn Rng>);
+        let made: HashSet<String> = (0..=PORTION).map(|_| ids.fresh(NOW).to_string()).collect();
+        assert_eq!((made.len(), rng.0.load(Ordering::Relaxed)), (PORTION + 1, 2));
     }
 
     #[test]

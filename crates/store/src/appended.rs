@@ -40,6 +40,14 @@ pub(crate) enum Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
+    /// The text, where it is one.
+    pub(crate) fn text(self) -> Option<&'a str> {
+        match self.cell() {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn cell(self) -> Cell<'a> {
         match self {
             Self::Program(text) => Cell::Text(text),

@@ -115,20 +115,14 @@ pub enum StartError {
     Core(#[from] Error),
 }
 
-/// No commit waits for the disk until [`Store::settle`].
-fn settling_later(config: &Config) -> StoreConfig {
-    StoreConfig { settles_later: true, ..StoreConfig::new(config.database.url.clone()) }
-}
-
 /// Opens everything.
 pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let Opening { config, clock, rng, without_secret, older_schema, process, custody, alike_refusals } = opening;
-    let store = Store::open(settling_later(&config)).await?;
-    prepare_schema(&store, older_schema).await?;
+    let store = open_store(&config, older_schema).await?;
 
     let now = clock.now().as_seconds();
-    let careful = custody.as_deref().filter(|_| process == Process::Server);
     let material = configured(&config, without_secret, process, &*rng)?;
+    let careful = custody.as_deref().filter(|_| process == Process::Server);
     let material = with_care(&store, &config, careful, material, now).await?;
     let ring = keys::ring(&store, &material, now, process).await?;
     let wrapping = wrapping(&config, custody.clone(), &*rng)?;
@@ -137,7 +131,8 @@ pub async fn open(opening: Opening) -> Result<Arc<App>, StartError> {
     let reach = Reach { store: &store, rng: &*rng, wrapping: &wrapping, signing: &ring };
     let OpenKeys { audit: data_keys, unreadable, sealing, unopened } =
         Box::pin(open_data_keys(reach, &config, process, &schema, now)).await?;
-    let (replaced, ids) = (data_keys.replaced, Arc::new(Ids::new(Arc::clone(&rng))));
+    let replaced = data_keys.replaced;
+    let ids = Arc::new(Ids::new(Arc::clone(&rng)));
     let attempts = Attempts::open(&store, &*rng, alike_refusals).await?;
     // From here on the outside counts: a key in a file that is needed no more, what is linked, sent and answered.
     store.settle().await?;
@@ -279,17 +274,20 @@ fn wrapping(config: &Config, custody: Option<Arc<Custody>>, rng: &dyn Rng) -> Re
     Wrapping::new(keys, file.as_ref(), custody).map_err(|weak| StartError::SecretKey(weak.to_string()))
 }
 
-/// An empty database gets its schema from whoever needs it first; only an older one is a decision.
-async fn prepare_schema(store: &Store, older: OlderSchema) -> Result<(), StartError> {
-    let status = migrations::status(store).await?;
+/// Opens the database; no commit waits for the disk until [`Store::settle`]. An empty one gets its schema from whoever needs it first;
+/// only an older one is a decision.
+async fn open_store(config: &Config, older: OlderSchema) -> Result<Store, StartError> {
+    let settling_later = StoreConfig { settles_later: true, ..StoreConfig::new(config.database.url.clone()) };
+    let store = Store::open(settling_later).await?;
+    let status = migrations::status(&store).await?;
     let is_older = !status.applied.is_empty() && !status.pending.is_empty();
     if is_older && older == OlderSchema::Refuse {
         return Err(StartError::MigrationsPending { pending: status.pending.len() });
     }
     if !status.is_current() {
-        migrations::apply(store).await?;
+        migrations::apply(&store).await?;
     }
-    Ok(())
+    Ok(store)
 }
 
 fn key(text: &Secret<String>) -> Result<SecretKey, StartError> {

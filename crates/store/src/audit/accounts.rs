@@ -161,4 +161,24 @@ mod tests {
         assert_eq!(stretches, [("a".to_owned(), 1, near), ("a".to_owned(), far, far)]);
         assert_eq!(of(&[(1, None)]), []);
     }
+
+    /// By how it means to go about them: the stretches from their key, each with its rows, and nothing to be sorted.
+    #[test]
+    fn the_events_of_an_account_are_gone_through_in_their_order_and_without_the_others() {
+        let conn = rusqlite::Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("../../migrations/sqlite.sql")).unwrap();
+        for among in Among::of(Some("a"), Dialect::Sqlite) {
+            let mut sql = Sql::new(Dialect::Sqlite);
+            sql.push("EXPLAIN QUERY PLAN SELECT id");
+            among.push(&mut sql);
+            among.push_order(&mut sql);
+            let mut asked = conn.prepare(sql.text()).unwrap();
+            let account = sql.binds().iter().map(|_| "a");
+            let rows = asked.query_map(rusqlite::params_from_iter(account), |row| row.get::<_, String>(3)).unwrap();
+            let plan: Vec<String> = rows.map(Result::unwrap).collect();
+            let is_direct = |step: &String| !step.contains("TEMP B-TREE") && !step.starts_with("SCAN audit_logs");
+            assert!(plan.iter().all(is_direct), "{among:?}: {plan:?}");
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH audit_logs")), "{among:?}: {plan:?}");
+        }
+    }
 }

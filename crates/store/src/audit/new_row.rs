@@ -86,47 +86,8 @@ impl NewRow {
         })
     }
 
-    /// All that is signed, in the order of the columns.
-    pub fn texts(&self) -> [Option<&str>; TEXTS] {
-        let [id, created, user_id, user_email, ip_address, user_agent, resource_id, details, error_message] =
-            self.particulars();
-        let Kind { event_type, event_action, severity, outcome, resource_type, description } = self.kind;
-        [
-            id,
-            created,
-            Some(event_type),
-            Some(event_action),
-            Some(severity),
-            Some(outcome),
-            user_id,
-            user_email,
-            ip_address,
-            user_agent,
-            resource_type,
-            resource_id,
-            Some(description),
-            details,
-            error_message,
-        ]
-    }
-}
-
-impl Appended for NewRow {
-    /// What says which event it is, and the key.
-    const COMMON: &'static [usize] = &[2, 3, 4, 5, 10, 12, 15];
-
-    fn begin(sql: &mut Sql) {
-        sql.push("INSERT INTO audit_logs (").pick("", "position, ").push(COLUMNS).push(") VALUES ");
-    }
-
-    fn place(&self, sql: &mut Sql) {
-        if sql.dialect() == Dialect::Postgres {
-            sql.push("txid_current() + ").bind(self.shift).push(", ");
-        }
-    }
-
-    /// In the order of [`COLUMNS`].
-    fn values(&self) -> impl Iterator<Item = Bound<'_>> {
+    /// What it says, in the order of the columns: all of it is signed.
+    fn said(&self) -> [Bound<'_>; TEXTS] {
         let [id, created, user_id, user_email, ip_address, user_agent, resource_id, details, error_message] =
             self.particulars().map(Bound::from);
         let Kind { event_type, event_action, severity, outcome, resource_type, description } = self.kind;
@@ -146,10 +107,33 @@ impl Appended for NewRow {
             Bound::Program(description),
             details,
             error_message,
-            Bound::Given(Cell::Int(self.key_id)),
-            Bound::Given(Cell::Bytes(&self.mac)),
         ]
-        .into_iter()
+    }
+
+    /// All that is signed, in the order of the columns.
+    pub fn texts(&self) -> [Option<&str>; TEXTS] {
+        self.said().map(Bound::text)
+    }
+}
+
+impl Appended for NewRow {
+    /// What says which event it is, and the key.
+    const COMMON: &'static [usize] = &[2, 3, 4, 5, 10, 12, 15];
+
+    fn begin(sql: &mut Sql) {
+        sql.push("INSERT INTO audit_logs (").pick("", "position, ").push(COLUMNS).push(") VALUES ");
+    }
+
+    fn place(&self, sql: &mut Sql) {
+        if sql.dialect() == Dialect::Postgres {
+            sql.push("txid_current() + ").bind(self.shift).push(", ");
+        }
+    }
+
+    /// In the order of [`COLUMNS`].
+    fn values(&self) -> impl Iterator<Item = Bound<'_>> {
+        let signature = [Cell::Int(self.key_id), Cell::Bytes(&self.mac)].map(Bound::Given);
+        self.said().into_iter().chain(signature)
     }
 
     fn is_alike(&self, other: &Self) -> bool {

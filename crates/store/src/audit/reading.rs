@@ -55,8 +55,8 @@ impl Wanted {
 pub async fn page(reader: &mut Reader<'_>, wanted: &Wanted, limit: i64, offset: i64) -> Result<Vec<AuditRow>> {
     let (mut found, mut before) = (Vec::new(), offset);
     let places = wanted.among(reader.dialect());
+    let mut left = limit;
     for (at, among) in places.iter().enumerate() {
-        let left = limit - i64::try_from(found.len()).unwrap_or(i64::MAX);
         let mut sql = reader.sql();
         sql.push("SELECT ").push(COLUMNS);
         among.push(&mut sql);
@@ -65,8 +65,12 @@ pub async fn page(reader: &mut Reader<'_>, wanted: &Wanted, limit: i64, offset: 
         sql.push(" LIMIT ").bind(left).push(" OFFSET ").bind(before);
         for row in &reader.fetch(&sql).await? {
             found.push(row_of(row, 0)?);
+            left -= 1;
         }
-        if at + 1 < places.len() {
+        if left <= 0 {
+            break;
+        }
+        if before > 0 && at + 1 < places.len() {
             before = (before - count(reader, wanted, *among).await?).max(0);
         }
     }
